@@ -1,0 +1,69 @@
+"""Product blocks: what the recommender offers to each recipient, asked for a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from babel.numbers import format_currency
+from sqlalchemy.orm import Session
+
+from engine import money
+
+PLACEMENT: Final = "email"
+
+
+class Recommends(Protocol):
+    """What is needed of recommender.Recommender."""
+
+    def recommend_many(
+        self, session: Session, placement: str, contact_ids: Sequence[int], n: int, *, now: datetime
+    ) -> Mapping[int, Any]:
+        """An answer for each contact."""
+
+
+def offers(
+    session: Session,
+    recommender: Recommends | None,
+    blocks: Sequence[tuple[str, int]],
+    contact_ids: Sequence[int],
+    *,
+    now: datetime,
+) -> Mapping[int, Any]:
+    """The recommender's answer for each contact, enough items for all product blocks of the mail together."""
+    if not blocks or recommender is None or not contact_ids:
+        return {}
+    return recommender.recommend_many(session, PLACEMENT, contact_ids, sum(n for _, n in blocks), now=now)
+
+
+def fill(
+    answer: Any | None, blocks: Sequence[tuple[str, int]], *, language: str, link: Callable[[Any], str]
+) -> dict[str, list[dict[str, str | None]]]:
+    """Liquid variables of the product blocks: each block its share of the items, none twice. A block for which
+    nothing is left stays empty and is left out of the mail.
+    """
+    items = [item for item in answer.items if item.url] if answer else []
+    filled: dict[str, list[dict[str, str | None]]] = {}
+    start = 0
+    for variable, n in blocks:
+        filled[variable] = [_shown(item, language, link(item)) for item in items[start : start + n]]
+        start += n
+    return filled
+
+
+def _shown(item: Any, language: str, url: str) -> dict[str, str | None]:
+    picture = item.image_url or ""
+    return {
+        "title": item.title or item.key,
+        "url": url,
+        "image_url": picture if urlsplit(picture).scheme in ("http", "https") else None,  # in Liquid "" is true
+        "price": "" if item.price is None else price(item.price, item.currency, language),
+        "reason": item.reason.text if item.reason else "",
+    }
+
+
+def price(amount: int, currency: str, language: str) -> str:
+    """An amount as people read it: £12.99."""
+    return format_currency(money.to_decimal(amount), currency, locale=language)

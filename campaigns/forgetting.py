@@ -1,0 +1,23 @@
+"""A person who is erased is gone from the ledger too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, insert, literal, select
+from sqlalchemy.orm import Session
+
+from campaigns.models import Send
+from engine.database import next_revision
+from engine.models import Deletion
+
+
+def forget(session: Session, contact_id: int, _now: datetime) -> None:
+    """Delete a contact's sends, the kept messages and credits with them; the warehouse forgets by Deletion rows.
+
+    Both arms of an experiment lose people alike, so reports stay fair; their counts fall by one.
+    """
+    theirs = Send.contact_id == contact_id
+    rows = select(literal("sends"), Send.id, literal(next_revision(session))).where(theirs)
+    session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
+    session.execute(delete(Send).where(theirs), execution_options={"synchronize_session": False})

@@ -1,0 +1,306 @@
+"""Plan a campaign: write it, check it, schedule it, stop it. Every change of status is one guarded UPDATE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import ColumnElement, CursorResult, case, exists, func, null, select, update
+from sqlalchemy.orm import Session
+
+from campaigns import content, plans
+from campaigns.delivery.ledger import requeue_unknown
+from campaigns.models import LIVE, Campaign, Firing, Send, Variant
+from engine import money
+from engine.config import Config
+from engine.database import next_revision
+from engine.errors import Conflict, Invalid, NotFound
+from engine.models import BUCKETS, ContactList
+
+UNDO: Final = timedelta(days=30)
+AHEAD: Final = timedelta(days=366)
+
+
+def create(
+    session: Session, plan: Mapping[str, Any], *, now: datetime, config: Config, seed: int | None = None
+) -> Campaign:
+    """A new draft. `plan` holds any of `plans.FIELDS`; what it leaves out is the shop's default. Raises Invalid.
+
+    The split (a, s) of the contacts is drawn here, once (`seed` for a repeatable one).
+    """
+    a, s = np.random.default_rng(seed).integers(1, BUCKETS, size=2).tolist()
+    campaign = Campaign(
+        name="New campaign",
+        channel="email",
+        status="draft",
+        holdout=config.sending.holdout,
+        window_days=config.sending.window_days,
+        currency=config.locale.currency,
+        split_a=a,
+        split_s=s,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(campaign)
+    session.flush()
+    variant = Variant(campaign_id=campaign.id, name="A", blocks=[])
+    session.add(variant)
+    plans.write(session, campaign, variant, plan)
+    return campaign
+
+
+def edit(session: Session, campaign_id: int, plan: Mapping[str, Any], *, version: int, now: datetime) -> Campaign:
+    """Change a draft. Raises Conflict when somebody changed it since `version`, or when it is no draft any more."""
+    guarded = Campaign.id == campaign_id, Campaign.version == version, Campaign.status == "draft"
+    change = update(Campaign).where(*guarded).values(version=version + 1, updated_at=now)
+    if not _changed(session, change):
+        _explain(session, campaign_id, version, ("draft",))
+    campaign = get(session, campaign_id)
+    session.refresh(campaign)
+    plans.write(session, campaign, variant_of(session, campaign_id), plan)
+    return campaign
+
+
+def copy(session: Session, campaign_id: int, *, name: str, now: datetime, config: Config) -> Campaign:
+    """A new draft that says the same to the same list, with its own draw and no time yet."""
+    source, variant = get(session, campaign_id), variant_of(session, campaign_id)
+    fields = plans.FIELDS.items()
+    values = {name: getattr(source if kept is Campaign else variant, name) for name, (kept, _) in fields}
+    costs = {name: money.to_decimal(values[name]) for name in ("fixed_cost", "message_cost")}
+    plan = {**values, **costs, "name": name[:128], "due_at": None}
+    return create(session, plan, now=now, config=config)
+
+
+def record_costs(
+    session: Session, campaign_id: int, costs: Mapping[str, Any], *, version: int, now: datetime
+) -> Campaign:
+    """What it cost, `fixed_cost` and `message_cost`, as the bills come in: at any time, after the sending too. Raises
+    Invalid, Conflict.
+    """
+    campaign = get(session, campaign_id)
+    guarded = Campaign.id == campaign_id, Campaign.version == version
+    if not _changed(session, update(Campaign).where(*guarded).values(version=version + 1, updated_at=now)):
+        _explain(session, campaign_id, version, (campaign.status,))
+    plan = {name: costs[name] for name in ("fixed_cost", "message_cost") if name in costs}
+    plans.write(session, campaign, variant_of(session, campaign_id), plan)
+    session.refresh(campaign)
+    return campaign
+
+
+def get(session: Session, campaign_id: int) -> Campaign:
+    """The campaign; raises NotFound."""
+    campaign = session.get(Campaign, campaign_id)
+    if campaign is None or campaign.deleted_at is not None:
+        raise NotFound(f"There is no campaign {campaign_id}.")
+    return campaign
+
+
+def variant_of(session: Session, campaign_id: int) -> Variant:
+    """The campaign's content."""
+    return session.scalars(select(Variant).where(Variant.campaign_id == campaign_id).order_by(Variant.id)).one()
+
+
+def all_campaigns(session: Session, *, before: int | None = None, limit: int = 50) -> list[Campaign]:
+    """Campaigns, newest first; `before` is the last number seen."""
+    statement = select(Campaign).where(Campaign.deleted_at.is_(None)).order_by(Campaign.id.desc()).limit(limit)
+    return list(session.scalars(statement.where(Campaign.id < before) if before else statement))
+
+
+def schedule(
+    session: Session,
+    campaign_id: int,
+    *,
+    at: datetime | None = None,
+    version: int | None = None,
+    now: datetime,
+    config: Config,
+) -> Campaign:
+    """draft -> scheduled, for `at` or for now, after checking that it can be sent. Its links lead where they lead
+    from here on. Raises Invalid with the field, Conflict.
+    """
+    campaign = get(session, campaign_id)
+    if at is not None and not now - timedelta(minutes=1) <= at <= now + AHEAD:
+        raise Invalid("The time must be in the future, within a year.", field="at")
+    content.register_links(session, campaign_id, check(session, campaign, config))
+    return _move(session, campaign_id, "schedule", now=now, version=version, due_at=at or now, paused_reason=None)
+
+
+def check(session: Session, campaign: Campaign, config: Config) -> tuple[str, ...]:
+    """The destinations of a campaign that is ready to be scheduled; raises Invalid with what is missing and where."""
+    chosen = session.get(ContactList, campaign.list_id) if campaign.list_id else None
+    if chosen is None or chosen.deleted_at is not None:
+        raise Invalid("Choose whom it goes to.", field="list_id")
+    if campaign.channel == "email" and not config.mail.postal_address.strip():
+        raise Invalid("Set mail.postal_address: the law asks for it in every marketing mail.", field="postal_address")
+    return content.check(campaign, variant_of(session, campaign.id), config)
+
+
+def unschedule(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """scheduled | late -> draft; a time to come stays planned, or a page that still shows it would send at once.
+    Raises Conflict once it is being sent.
+    """
+    planned = case((Campaign.due_at > now, Campaign.due_at), else_=null())
+    return _move(session, campaign_id, "unschedule", now=now, due_at=planned)
+
+
+def pause(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """sending -> paused: from the next message on nothing goes out."""
+    return _move(session, campaign_id, "pause", now=now)
+
+
+def resume(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """paused -> sending."""
+    return _move(session, campaign_id, "resume", now=now, paused_reason=None)
+
+
+def cancel(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """Never send what has not been sent: scheduled | late | sending | paused -> cancelled, for good."""
+    campaign = _move(session, campaign_id, "cancel", now=now)
+    withdraw(session)
+    return campaign
+
+
+def withdraw(session: Session) -> int:
+    """queued -> cancelled for the sends of cancelled campaigns, those that senders gave back included; how many."""
+    cancelled = select(Campaign.id).where(Campaign.status == "cancelled")
+    return _count(
+        session,
+        update(Send)
+        .where(Send.state == "queued", Send.campaign_id.in_(cancelled))
+        .values(state="cancelled", reason="campaign cancelled", revision=next_revision(session)),
+    )
+
+
+def send_again(session: Session, campaign_id: int, *, now: datetime) -> int:
+    """Send once more to those of whom nobody knows whether it arrived, who may then have it twice; how many."""
+    _move(session, campaign_id, "send_again", now=now)
+    return requeue_unknown(session, campaign_id, now)
+
+
+def finish(session: Session, *, now: datetime) -> list[int]:
+    """sending -> finished for campaigns of which nothing waits or is on its way; their numbers."""
+    done = select(Campaign.id).where(*nothing_left()).order_by(Campaign.id)
+    ids = list(session.scalars(done))
+    if ids:
+        guarded = Campaign.id.in_(ids), Campaign.status == "sending"
+        _count(session, update(Campaign).where(*guarded).values(status="finished", updated_at=now))
+        running = Firing.campaign_id.in_(ids), Firing.finished_at.is_(None)
+        _count(session, update(Firing).where(*running).values(finished_at=now))
+    return ids
+
+
+def nothing_left() -> tuple[ColumnElement[bool], ...]:
+    """Campaigns that are sending, with nothing left to send."""
+    live = exists().where(Send.campaign_id == Campaign.id, Send.state.in_(LIVE))
+    return Campaign.status == "sending", ~live
+
+
+def decide_late(session: Session, campaign_id: int, *, send: bool, now: datetime) -> Campaign:
+    """late -> scheduled for now, or cancelled: its time passed while nothing ran."""
+    if send:
+        return _move(session, campaign_id, "send_late", now=now, due_at=now)
+    return _move(session, campaign_id, "skip_late", now=now)
+
+
+def delete(session: Session, campaign_id: int, *, now: datetime) -> None:
+    """Put away a campaign that neither waits nor runs; `undo_delete` brings it back within 30 days."""
+    quiet = Campaign.status.in_(("draft", "finished", "cancelled"))
+    there = Campaign.id == campaign_id, Campaign.deleted_at.is_(None), quiet
+    if not _changed(session, update(Campaign).where(*there).values(deleted_at=now, updated_at=now)):
+        raise Conflict(f"Campaign '{get(session, campaign_id).name}' is waiting or running: cancel it first.")
+
+
+def undo_delete(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """Bring a deleted campaign back."""
+    gone = Campaign.id == campaign_id, Campaign.deleted_at > now - UNDO
+    if not _changed(session, update(Campaign).where(*gone).values(deleted_at=None, updated_at=now)):
+        raise NotFound(f"Campaign {campaign_id} cannot be brought back: it was not deleted in the last 30 days.")
+    return get(session, campaign_id)
+
+
+def wall_time(given: str, zone: ZoneInfo) -> datetime:
+    """A moment from what a form says ("2026-03-29T09:00" in `zone`) or an ISO 8601 time with its own offset.
+
+    Of an hour that comes twice the first is meant; one that the clocks jump over is refused.
+    """
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise Invalid(f"'{given[:40]}' is no time; write it like 2026-03-29T09:00.", field="at") from None
+    if moment.tzinfo is not None:
+        return moment
+    if moment.year not in plans.YEARS:
+        raise Invalid("The time must be in the future, within a year.", field="at")
+    local = moment.replace(tzinfo=zone)
+    utc = ZoneInfo("UTC")
+    if local.astimezone(utc).astimezone(zone).replace(tzinfo=None) != moment:
+        raise Invalid(f"At {given} the clocks in {zone.key} jump ahead: that time does not exist.", field="at")
+    return local.astimezone(utc)
+
+
+def progress(session: Session, campaign_id: int) -> dict[str, int]:
+    """How many sends are in each state."""
+    counted = select(Send.state, func.count()).where(Send.campaign_id == campaign_id).group_by(Send.state)
+    return {row.state: row[1] for row in session.execute(counted)}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A change of status: from which, to which, and how to call it."""
+
+    sources: tuple[str, ...]
+    target: str
+    verb: str
+
+
+STEPS: Final[Mapping[str, _Step]] = {
+    "schedule": _Step(("draft",), "scheduled", "scheduled"),
+    "unschedule": _Step(("scheduled", "late"), "draft", "unscheduled"),
+    "pause": _Step(("sending",), "paused", "paused"),
+    "resume": _Step(("paused",), "sending", "resumed"),
+    "cancel": _Step(("scheduled", "late", "sending", "paused"), "cancelled", "cancelled"),
+    "send_again": _Step(("sending", "finished"), "sending", "sent again"),
+    "send_late": _Step(("late",), "scheduled", "sent late"),
+    "skip_late": _Step(("late",), "cancelled", "skipped"),
+}
+
+
+def _move(
+    session: Session, campaign_id: int, name: str, *, now: datetime, version: int | None = None, **values: Any
+) -> Campaign:
+    step = STEPS[name]
+    guards = [Campaign.id == campaign_id, Campaign.status.in_(step.sources), Campaign.deleted_at.is_(None)]
+    if version is not None:
+        guards.append(Campaign.version == version)
+    change = update(Campaign).where(*guards).values(status=step.target, updated_at=now, **values)
+    if not _changed(session, change):
+        _explain(session, campaign_id, version, step.sources, step.verb)
+    campaign = get(session, campaign_id)
+    session.refresh(campaign)
+    return campaign
+
+
+def _explain(
+    session: Session, campaign_id: int, version: int | None, sources: tuple[str, ...], verb: str = "changed"
+) -> None:
+    """Say why nothing was changed."""
+    campaign = get(session, campaign_id)
+    session.refresh(campaign)
+    if campaign.status not in sources:
+        known = " or ".join(sources)
+        raise Conflict(f"'{campaign.name}' is {campaign.status}; only a campaign that is {known} can be {verb}.")
+    raise Conflict(f"Somebody changed '{campaign.name}' meanwhile: it is at version {campaign.version}, not {version}.")
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    return _count(session, statement) == 1
+
+
+def _count(session: Session, statement: Any) -> int:
+    session.flush()
+    result: CursorResult[Any] = session.connection().execute(statement)
+    return result.rowcount

@@ -1,0 +1,173 @@
+"""The tick: whatever is due is done, by whoever ticks first.
+
+A due campaign is a row. The tick whose guarded UPDATE takes it out of `scheduled` fires it, and inserts its Firing
+(unique by campaign and due time) and its ledger in the same transaction; every other tick, thread or machine changes
+no row and goes on. So the in-process ticker, cron and POST /api/v1/tick may all run at once. APScheduler only beats
+the time: it holds no campaign and has no store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session
+
+from campaigns import attribution, audience, content, planning
+from campaigns.content.products import Recommends
+from campaigns.delivery import Render, Sender
+from campaigns.models import Campaign, Firing, Send
+from engine import lists
+from engine.config import Config
+from engine.database import Database
+from engine.errors import Conflict, RapportError
+from engine.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Ticked:
+    """What one tick did: numbers of campaigns, messages by what became of them, orders credited."""
+
+    fired: list[int] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)  # their time passed long ago: a person decides
+    refused: dict[int, str] = field(default_factory=dict)  # back to draft, and why
+    sent: Counter[str] = field(default_factory=Counter)
+    finished: list[int] = field(default_factory=list)
+    credited: int = 0
+    refreshed: dict[str, int] = field(default_factory=dict)  # warehouse rows by table
+
+
+def tick(
+    database: Database, warehouse: Warehouse, config: Config, *, now: datetime, sender: Sender | None = None
+) -> Ticked:
+    """Do all that is due: refresh the warehouse, fire, send (with `sender`), finish, attribute. Safe to run anywhere
+    at any time, at once with others; with nothing due it writes nothing.
+    """
+    ticked = Ticked(refreshed=dict(warehouse.refresh().rows))
+    latest = now - timedelta(hours=config.sending.max_late_hours)
+    for due in _due(database, now):
+        try:
+            if due.at < latest:
+                ticked.late += _hold(database, due, now)
+            elif fire(database, warehouse, due, now=now):
+                ticked.fired.append(due.campaign_id)
+        except RapportError as error:
+            log.warning("Campaign %d cannot be sent: %s", due.campaign_id, error.message)
+            _refuse(database, due, error.message, now)
+            ticked.refused[due.campaign_id] = error.message
+    if sender is not None:
+        with suppress(Conflict):  # another process sends (SQLite allows one)
+            ticked.sent = sender.drain()
+    _tidy(ticked, database, now)
+    return ticked
+
+
+@dataclass(frozen=True)
+class Due:
+    """A campaign and the time it is scheduled for."""
+
+    campaign_id: int
+    list_id: int
+    at: datetime
+
+
+def _due(database: Database, now: datetime) -> list[Due]:
+    waiting = (
+        select(Campaign.id, Campaign.list_id, Campaign.due_at)
+        .where(Campaign.status == "scheduled", Campaign.due_at <= now, Campaign.deleted_at.is_(None))
+        .order_by(Campaign.due_at, Campaign.id)
+    )
+    with database.read() as session:
+        return [Due(row.id, row.list_id or 0, row.due_at or now) for row in session.execute(waiting)]
+
+
+def fire(database: Database, warehouse: Warehouse, due: Due, *, now: datetime) -> bool:
+    """scheduled -> sending with its Firing and its whole ledger, in one transaction; False when somebody else did it
+    or it was unscheduled meanwhile. Raises what the list's criteria raise when they cannot be evaluated any more.
+    """
+    with database.read() as session:
+        contact_ids = lists.member_ids(session, warehouse, due.list_id, now)
+    with database.begin() as session:
+        if not _leave(session, due, "sending", now=now):
+            return False
+        firing = Firing(campaign_id=due.campaign_id, due_at=due.at, fired_at=now)
+        session.add(firing)
+        session.flush()
+        counts = audience.build(session, firing, contact_ids.tolist(), now=now)
+    log.info("Campaign %d fired: %s", due.campaign_id, counts)
+    return True
+
+
+def _hold(database: Database, due: Due, now: datetime) -> list[int]:
+    with database.begin() as session:
+        return [due.campaign_id] if _leave(session, due, "late", now=now) else []
+
+
+def _refuse(database: Database, due: Due, reason: str, now: datetime) -> None:
+    with database.begin() as session:
+        _leave(session, due, "draft", now=now, paused_reason=reason[:255])
+
+
+def _leave(session: Session, due: Due, status: str, *, now: datetime, **values: str) -> bool:
+    """scheduled -> `status`, if it is still scheduled for that time: of many that try, one succeeds."""
+    guarded = Campaign.id == due.campaign_id, Campaign.status == "scheduled", Campaign.due_at == due.at
+    change = update(Campaign).where(*guarded).values(status=status, updated_at=now, **values)
+    return session.connection().execute(change).rowcount == 1
+
+
+def _tidy(ticked: Ticked, database: Database, now: datetime) -> None:
+    """Finish what is finished, withdraw what was cancelled, credit orders; looks before it writes."""
+    cancelled = select(Campaign.id).where(Campaign.status == "cancelled")
+    stray = exists().where(Send.state == "queued", Send.campaign_id.in_(cancelled))
+    with database.read() as session:
+        done = session.scalar(select(exists().where(*planning.nothing_left())))
+        left = session.scalar(select(stray))
+        behind = attribution.is_behind(session)
+    if done or left:
+        with database.begin() as session:
+            planning.withdraw(session)
+            ticked.finished = planning.finish(session, now=now)
+    if behind:
+        with database.begin() as session:
+            ticked.credited = attribution.attribute(session, now=now)
+
+
+def renderer(config: Config, recommender: Recommends | None) -> Render:
+    """What a Sender makes messages with."""
+    return lambda session, ids, now: content.render(session, ids, now=now, config=config, recommender=recommender)
+
+
+def run_ticker(
+    database: Database,
+    warehouse: Warehouse,
+    config: Config,
+    stop: threading.Event,
+    *,
+    clock: Callable[[], datetime],
+) -> None:
+    """Tick every `tick.seconds` until `stop` is set; a tick that fails is logged and the next one tries again. Ticks
+    that were missed (a laptop asleep, a long one before) become one.
+    """
+
+    def beat() -> None:
+        try:
+            tick(database, warehouse, config, now=clock())
+        except Exception:
+            log.exception("A tick failed; the next one tries again.")
+
+    scheduler = BackgroundScheduler(
+        timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    )
+    scheduler.add_job(beat, "interval", seconds=config.tick.seconds, next_run_time=datetime.now(UTC))
+    scheduler.start()
+    stop.wait()
+    scheduler.shutdown(wait=True)

@@ -1,0 +1,139 @@
+"""One contact: find, read, history, erase."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from engine import consent
+from engine.database import next_revision
+from engine.errors import NotFound
+from engine.identity import VISITOR
+from engine.models import Consent, Contact, Deletion, Event, Identity, Item, Order, Suppression
+
+WORDS: Final = 8  # more words than this in a search say nothing new
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One entry of a contact's history; `amount` in ten-thousandths of `currency`."""
+
+    at: datetime
+    kind: str  # event, order, consent
+    title: str
+    detail: str
+    amount: int | None = None
+    currency: str | None = None
+
+
+_forgetting: list[Callable[[Session, int, datetime], None]] = []
+
+
+def on_erase(forget: Callable[[Session, int, datetime], None]) -> None:
+    """Let an upper package forget its own rows about a contact (session, contact_id, now) before the contact goes."""
+    if forget not in _forgetting:
+        _forgetting.append(forget)
+
+
+def get(session: Session, contact_id: int) -> Contact:
+    """The contact; raises NotFound."""
+    contact = session.get(Contact, contact_id)
+    if contact is None:
+        raise NotFound(f"There is no contact {contact_id}; it may have been erased.")
+    return contact
+
+
+def search(session: Session, words: str, *, after: int | None = None, limit: int = 50) -> list[Contact]:
+    """Contacts that hold every word in key, e-mail, telephone or name, by id; `after` is the last id seen."""
+    statement = select(Contact).order_by(Contact.id).limit(limit)
+    if after is not None:
+        statement = statement.where(Contact.id > after)
+    for word in words.split()[:WORDS]:
+        statement = statement.where(_holds(word))
+    return list(session.scalars(statement))
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    columns = (Contact.key, Contact.email, Contact.phone, Contact.first_name, Contact.last_name)
+    return or_(*(column.icontains(word, autoescape=True) for column in columns))
+
+
+def timeline(session: Session, contact_id: int, *, before: datetime | None = None, limit: int = 50) -> list[Moment]:
+    """What happened with a contact, newest first: at most `limit` moments earlier than `before`."""
+    sources = (_events, _orders, _consents)
+    found = (source(session, contact_id, before, limit) for source in sources)
+    return list(islice(heapq.merge(*found, key=lambda moment: moment.at, reverse=True), limit))
+
+
+def _events(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+    statement = (
+        select(Event, Item.title, Item.key)
+        .outerjoin(Item, Item.id == Event.item_id)
+        .where(Event.contact_id == contact_id, Event.occurred_at < before if before else literal(value=True))
+        .order_by(Event.occurred_at.desc())
+        .limit(limit)
+    )
+    for event, title, key in session.execute(statement):
+        yield Moment(event.occurred_at, "event", event.type, title or key or "", event.value)
+
+
+def _orders(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+    statement = (
+        select(Order)
+        .where(Order.contact_id == contact_id, Order.ordered_at < before if before else literal(value=True))
+        .order_by(Order.ordered_at.desc())
+        .limit(limit)
+    )
+    for order in session.scalars(statement):
+        yield Moment(order.ordered_at, "order", order.key, order.channel or "", order.total, order.currency)
+
+
+def _consents(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+    statement = (
+        select(Consent)
+        .where(Consent.contact_id == contact_id, Consent.at < before if before else literal(value=True))
+        .order_by(Consent.at.desc(), Consent.id.desc())
+        .limit(limit)
+    )
+    for word in session.scalars(statement):
+        yield Moment(word.at, "consent", f"{word.channel} {'granted' if word.granted else 'withdrawn'}", word.origin)
+
+
+def erase(session: Session, contact_id: int, now: datetime) -> None:
+    """Forget a person: contact, identities, consents, list memberships and events go, orders stay without a name,
+    the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows. Raises NotFound.
+    """
+    contact = session.get(Contact, contact_id, with_for_update=True, populate_existing=True) or get(session, contact_id)
+    for forget in _forgetting:
+        forget(session, contact_id, now)
+    revision = next_revision(session)
+    for channel, address in (("email", contact.email), ("sms", contact.phone)):
+        if address:
+            _keep_silent(session, channel, address, now)
+    visitors = select(Identity.value).where(Identity.contact_id == contact_id, Identity.kind == VISITOR)
+    theirs = or_(Event.contact_id == contact_id, Event.contact_id.is_(None) & Event.visitor.in_(visitors))
+    rows = select(literal("events"), Event.id, literal(revision)).where(theirs)
+    session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
+    whole = {"synchronize_session": False}
+    session.execute(delete(Event).where(theirs), execution_options=whole)
+    session.execute(
+        update(Order).where(Order.contact_id == contact_id).values(contact_id=None, revision=revision),
+        execution_options=whole,
+    )
+    session.add(Deletion(table_name="contacts", row_id=contact_id, revision=revision))
+    session.delete(contact)  # identities, consents and list memberships follow by ON DELETE CASCADE
+    session.flush()
+
+
+def _keep_silent(session: Session, channel: str, address: str, now: datetime) -> None:
+    """Suppress as a digest; a readable row of the same address goes."""
+    readable = delete(Suppression).where(Suppression.channel == channel, Suppression.address == address)
+    session.execute(readable, execution_options={"synchronize_session": False})
+    consent.suppress(session, channel, consent.erased(address), "erased", now)

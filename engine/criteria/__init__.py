@@ -1,0 +1,21 @@
+"""Criteria: JSON <-> checked tree -> Ibis expression, and the sentence that says it.
+
+- `operators`   the one table of operators
+- `nodes`       the checked tree; every node writes itself back as JSON
+- `parse`       JSON -> tree; anything not understood is an error with its path
+- `rows`, `expression`   tree -> Ibis
+- `sentence`    tree -> English and Simplified Chinese
+"""
+
+from engine.criteria.expression import people, select
+from engine.criteria.nodes import Criteria, Node, walk
+from engine.criteria.parse import EVERYONE, parse
+from engine.criteria.sentence import phrase, sentence
+
+
+def to_json(criteria: Criteria) -> dict[str, object]:
+    """Criteria as they are stored; parsing this gives the same criteria again."""
+    return criteria.root.to_json()
+
+
+__all__ = ["EVERYONE", "Criteria", "Node", "parse", "people", "phrase", "select", "sentence", "to_json", "walk"]

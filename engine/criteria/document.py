@@ -1,0 +1,148 @@
+"""docs/criteria.md, written from the tables: `python -m engine.criteria.document > docs/criteria.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from engine.criteria.operators import MANY, OPERATORS, Operator
+from engine.criteria.parse import DEPTH_LIMIT, NODE_LIMIT
+from engine.fields import BEHAVIOURS, FIELDS, GROUPS, MEASURES, ROW_FIELDS, Field
+from engine.values import TYPES
+
+INTRODUCTION = f"""# Criteria
+
+*Written from the tables in `engine/criteria/operators.py` and `engine/fields.py` by
+`python -m engine.criteria.document`.*
+
+Criteria are a tree of conditions in JSON. Over the API they are counted with `POST /api/v1/lists/preview`, and
+`GET /api/v1/fields` names everything a certain shop has. Whatever is not understood is an error with the path to the
+fault (`all[2].operator`) and the nearest valid word; nothing is ever left out.
+
+```json
+{{"all": [
+  {{"field": "country", "operator": "is", "value": "United Kingdom"}},
+  {{"event": "order", "measure": "count", "operator": "at_least", "value": 3,
+   "within": {{"last_days": 90, "before": "2011-12-01"}}}}
+]}}
+```
+
+*People in United Kingdom who ordered at least 3 times between 2 Sep 2011 and 30 Nov 2011*
+
+## Groups
+
+| JSON | true when |
+|---|---|
+| `{{"all": [...]}}` | every condition is true; `{{"all": []}}`, only as the whole, means everyone |
+| `{{"any": [...]}}` | at least one is true |
+| `{{"none": [...]}}` | no condition is true |
+| `{{"not": {{...}}}}` | the condition is not true |
+| `{{"at_least": 2, "of": [...]}}` | at least so many are true |
+| `{{"list": 12}}` | the contact is on list 12: its people when it is frozen, its criteria when it is dynamic |
+
+At most {DEPTH_LIMIT} levels and {NODE_LIMIT:,} conditions, those of the lists they name included.
+
+## Unknown values
+
+A condition on a value that nobody gave is false, so its contrary is true: "not between 18 and 25" keeps people whose
+age is unknown, as do `not_between`, `is_not` and all other contraries. The preview says of each condition for how many
+the value is unknown; add `known` to leave them out.
+
+## Time
+
+Days begin at midnight in the shop's zone (`locale.timezone`), and times without a zone are in it. A date stands for
+its whole day. A window `within` holds what happened from its start on, up to but not including its end:
+
+| JSON | window |
+|---|---|
+| `{{"last_days": 90}}` | from this time of the day 90 days ago until now |
+| `{{"last_days": 90, "before": "2011-12-01"}}` | the 90 whole days before that day: 2 September to 30 November |
+| `{{"from": "2011-01-01", "to": "2011-12-01"}}` | 1 January to 30 November; either can be missing |
+
+Without a window everything counts, also what is dated after now (intake allows `intake.max_future_days`).
+
+## Events
+
+`{{"event": ..., "measure": ..., "property": ..., "operator": ..., "value": ..., "within": {{...}}, "where": [...]}}`
+
+The rows of the event inside the window for which every condition of `where` holds make one number per contact, which is
+compared. `order` means purchases: orders with a total above zero, so a return is no order. With a condition on items or
+lines an order counts once if one of its lines fits, and sums take the fitting lines alone. Amounts are those in the
+shop's currency; orders in others are counted, but never mixed in.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    parts = [
+        INTRODUCTION,
+        "\n".join(_measures()),
+        "## Fields of contacts\n",
+        *("\n".join(_group(group)) for group in GROUPS if group not in {"attributes", "event"}),
+        "### Own attributes\n\n`attributes.<name>`: whatever the shop sent. The operator and the value decide how the"
+        " stored text is read (text, number, date, yes/no); what cannot be read so is unknown.\n",
+        "## Fields of events\n",
+        *("\n".join(_rows(kind)) for kind in ROW_FIELDS),
+        "\n".join(_events()),
+        "\n".join(_types()),
+        "\n".join(_operators()),
+    ]
+    return "\n".join(parts)
+
+
+def _table(*columns: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield ""
+
+
+def _measures() -> Iterator[str]:
+    rows = ((f"`{row.key}`", " ".join(row.types) or "(no property)",
+             "unknown" if row.empty is None else str(row.empty)) for row in MEASURES.values())  # fmt: skip
+    yield from _table("measure", "of a property of type", "without any row", rows=rows)
+
+
+def _group(group: str) -> Iterator[str]:
+    yield f"### {GROUPS[group].en} · {GROUPS[group].zh}\n"
+    yield from _fields(row for row in FIELDS.values() if row.group == group)
+
+
+def _fields(rows: Iterable[Field]) -> Iterator[str]:
+    yield from _table("field", "type", "words", "", rows=(
+        (f"`{row.key}`", row.type, row.label.en, row.label.zh) for row in rows))  # fmt: skip
+
+
+def _rows(kind: str) -> Iterator[str]:
+    words = {"events": "Of events, and `properties.<name>`", "orders": "Of `order`"}
+    yield f"### {words[kind]}\n"
+    yield from _fields(ROW_FIELDS[kind].values())
+
+
+def _events() -> Iterator[str]:
+    yield "### Events with words of their own\n\nAny type that has come in can be named; these read best.\n"
+    rows = ((f"`{row.key}`", row.verb.en, row.verb.zh) for row in BEHAVIOURS.values())
+    yield from _table("event", "words", "", rows=rows)
+
+
+def _types() -> Iterator[str]:
+    yield "## Types\n"
+    operators = {key: " ".join(f"`{row.key}`" for row in OPERATORS.values() if key in row.types) for key in TYPES}
+    yield from _table("type", "operators", rows=((key, words) for key, words in operators.items() if words))
+
+
+def _operators() -> Iterator[str]:
+    yield "## Operators\n"
+    rows = ((f"`{row.key}`", _values(row), row.words.en, row.words.zh, row.doc) for row in OPERATORS.values())
+    yield from _table("operator", "value", "words", "", "", rows=rows)
+
+
+def _values(row: Operator) -> str:
+    if row.takes:
+        return row.takes
+    return {0: "none", 1: "one", 2: "list of two", MANY: "list"}[row.values]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,169 @@
+"""Checked criteria: a tree whose leaves hold their field, operator and values, nothing left to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
+
+from engine.criteria.operators import OPERATORS, Operator
+from engine.fields import Behaviour, Field, Measure
+from engine.values import TYPES, Clock
+
+
+@dataclass(frozen=True)
+class Question:
+    """An operator with its values, as asked of a value of `type`."""
+
+    operator: Operator
+    type: str
+    values: tuple[Any, ...]
+
+    def truth(self, column: Any, clock: Clock) -> Any:
+        """Ibis boolean, never NULL: unknown is false before it is negated."""
+        known = self.operator.test(column, self.values, clock).fill_null(False)
+        return ~known if self.operator.negated else known
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys operator and value."""
+        written = [TYPES[self.operator.takes or self.type].json(value) for value in self.values]
+        if self.operator.values == 0:
+            return {"operator": self.operator.key}
+        return {"operator": self.operator.key, "value": written[0] if self.operator.values == 1 else written}
+
+    def opposite(self) -> Question:
+        """The same, negated."""
+        return Question(OPERATORS[self.operator.opposite], self.type, self.values)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A field compared with values."""
+
+    field: Field
+    question: Question
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        return {"field": self.field.key, **self.question.to_json()}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of time [start, end): last_days before `end` (or before now), or from `start`; None is unbounded."""
+
+    last_days: int | None = None
+    start: date | datetime | None = None
+    end: date | datetime | None = None
+
+    def bounds(self, clock: Clock) -> tuple[datetime | None, datetime | None]:
+        """First instant, and first instant after."""
+        end = clock.start(self.end) if self.end else None
+        if self.last_days is None:
+            return (clock.start(self.start) if self.start else None), end
+        end = end or clock.now
+        return clock.shift(end, -self.last_days), end
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        end = "to" if self.last_days is None else "before"
+        given = {"last_days": self.last_days, "from": _written(self.start), end: _written(self.end)}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What people did: the rows of one event, measured, in a window, under conditions that must all hold."""
+
+    behaviour: Behaviour
+    measure: Measure
+    property: Field | None
+    window: Window | None
+    where: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True)
+class EventLeaf:
+    """A measured deed compared with values."""
+
+    deed: Deed
+    question: Question
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        deed = self.deed
+        optional = {
+            "property": deed.property.key if deed.property else None,
+            "within": deed.window.to_json() if deed.window else None,
+            "where": [leaf.to_json() for leaf in deed.where] or None,
+        }
+        return {
+            "event": deed.behaviour.key,
+            "measure": deed.measure.key,
+            **{key: value for key, value in optional.items() if value is not None},
+            **self.question.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Being on a list: the people of a frozen one (pyarrow array of contact ids), the criteria of a dynamic one."""
+
+    list_id: int
+    name: str = field(compare=False)
+    members: Any = field(compare=False, repr=False)
+    criteria: Node | None = field(compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        return {"list": self.list_id}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nodes under all, any, none, not (one node) or at_least (`least` of them)."""
+
+    kind: str
+    nodes: tuple[Node, ...]
+    least: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        written = [node.to_json() for node in self.nodes]
+        if self.kind == "not":
+            return {"not": written[0]}
+        return {"at_least": self.least, "of": written} if self.kind == "at_least" else {self.kind: written}
+
+
+Node: TypeAlias = Leaf | EventLeaf | Membership | Group
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The whole tree, with the shop's zone and currency, which its days and amounts are in."""
+
+    root: Node
+    zone: ZoneInfo
+    currency: str
+
+
+def children(node: Node, path: str = "") -> list[tuple[str, Node]]:
+    """The nodes right below, each with its JSON path ("all[2]")."""
+    if not isinstance(node, Group):
+        return []
+    key = {"at_least": "of"}.get(node.kind, node.kind)
+    prefix = f"{path}.{key}" if path else key
+    return [(prefix if key == "not" else f"{prefix}[{index}]", child) for index, child in enumerate(node.nodes)]
+
+
+def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Every node with its JSON path, parents first; "" is the root."""
+    yield path, node
+    for place, child in children(node, path):
+        yield from walk(child, place)
+
+
+def _written(value: date | datetime | None) -> str | None:
+    return value.isoformat() if value else None

@@ -1,0 +1,293 @@
+"""The operator table: one row gives key, types, values, Ibis test, words, UI control, documentation and test cases.
+
+A test may be NULL where the value is unknown; the compiler turns NULL into false *before* anything is negated.
+So the opposite of an operator ("is not", "not between") is true for everyone for whom the operator is not true,
+people whose value is unknown included.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import ibis
+
+from engine.values import Clock, Words
+
+MANY: Final = -1
+MANY_LIMIT: Final = 1_000
+LEVELS: Final = " > "  # between the levels of a category path
+
+TEXTS: Final = ("text", "choice", "path")
+NUMBERS: Final = ("number", "money")
+TIMES: Final = ("date", "moment")
+EVERY: Final = (*TEXTS, *NUMBERS, *TIMES, "yes_no")
+
+Test = Callable[[Any, Sequence[Any], Clock], Any]  # (column, checked values, clock) -> Ibis boolean, maybe NULL
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the operator says of one stored value, at 2026-03-02 09:00 UTC: documentation and test."""
+
+    type: str
+    stored: Any
+    given: tuple[Any, ...]
+    expected: bool
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One row of the table."""
+
+    key: str
+    types: tuple[str, ...]
+    values: int  # 0, 1, 2 or MANY
+    test: Test
+    words: Words  # after "whose age", 年龄; {0}, {1} are the values in words
+    opposite: str  # key of the operator that says the contrary
+    opposite_words: Words
+    control: str  # input in the UI: none, value, range, several or days
+    doc: str
+    cases: tuple[Case, ...]
+    amount: Words | None = None  # before a unit: "at least 3" times
+    takes: str | None = None  # type of the values when it is not the field's own
+    negated: bool = False
+
+    def contrary(self) -> Operator:
+        """The operator that is true for everyone for whom this one is not."""
+        return dataclasses.replace(
+            self,
+            key=self.opposite,
+            opposite=self.key,
+            words=self.opposite_words,
+            opposite_words=self.words,
+            amount=None,
+            doc=f"The contrary of `{self.key}`, people whose value is unknown included.",
+            cases=tuple(dataclasses.replace(case, expected=not case.expected) for case in self.cases),
+            negated=not self.negated,
+        )
+
+
+def _same(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+    return column.lower() == ibis.literal(values[0]).lower() if _is_text(column) else column == values[0]
+
+
+def _one_of(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+    if _is_text(column):
+        return column.lower().isin([ibis.literal(value).lower() for value in values])
+    return column.isin(list(values))
+
+
+def _within(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+    path = ibis.literal(values[0]).lower()
+    return (column.lower() == path) | column.lower().startswith(ibis.literal(values[0] + LEVELS).lower())
+
+
+def _is_text(column: Any) -> bool:
+    return bool(column.type().is_string())
+
+
+def _text(method: str) -> Test:
+    """Text is compared without regard to case; the words are data, never a pattern."""
+    return lambda column, values, _clock: getattr(column.lower(), method)(ibis.literal(values[0]).lower())
+
+
+def _first(column: Any, value: date | datetime, clock: Clock) -> Any:
+    return ibis.literal(value if column.type().is_date() else clock.start(value))
+
+
+def _past(column: Any, value: date | datetime, clock: Clock) -> Any:
+    """The first day, or instant, after `value`."""
+    return ibis.literal(value + timedelta(days=1) if column.type().is_date() else clock.end(value))
+
+
+def _between(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    if column.type().is_numeric():
+        return (column >= values[0]) & (column <= values[1])
+    return (column >= _first(column, values[0], clock)) & (column < _past(column, values[1], clock))
+
+
+def _away(column: Any, days: int, clock: Clock) -> Any:
+    """The bound `days` from now: dates count whole days, so that today belongs to the last and not to the next N."""
+    if column.type().is_date():
+        return ibis.literal(clock.today + timedelta(days=days + 1))
+    return ibis.literal(clock.shift(clock.now, days))
+
+
+def _in_last(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    return (column >= _away(column, -values[0], clock)) & (column < _away(column, 0, clock))
+
+
+def _in_next(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    return (column >= _away(column, 0, clock)) & (column < _away(column, values[0], clock))
+
+
+_NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_DAY: Final = date(2026, 3, 1)
+
+_ROWS: Final = (
+    Operator(
+        "is", (*TEXTS, *NUMBERS, "yes_no"), 1, _same,
+        Words("is {0}", "为{0}"), "is_not", Words("is not {0}", "不为{0}"), "value",
+        "Equal; text without regard to case.",
+        (
+            Case("text", "Zoë O'Neil 🙂", ("ZOË O'NEIL 🙂",), True), Case("text", "Zoe", ("Zo",), False),
+            Case("text", "100%", ("1__%",), False), Case("number", 25, (25,), True),
+            Case("money", 125000, (12.5,), True), Case("yes_no", False, (False,), True),
+            Case("number", None, (0,), False),
+        ),
+        amount=Words("exactly {0}", "恰好{0}"),
+    ),
+    Operator(
+        "in", (*TEXTS, *NUMBERS), MANY, _one_of,
+        Words("is {0}", "为{0}"), "not_in", Words("is not {0}", "不为{0}"), "several",
+        "Equal to one of up to 1,000 values.",
+        (
+            Case("choice", "France", ("germany", "france"), True), Case("choice", "Spain", ("Germany",), False),
+            Case("number", 3, (1, 3), True), Case("choice", None, ("France",), False),
+        ),
+    ),
+    Operator(
+        "contains", TEXTS, 1, _text("contains"),
+        Words("contains {0}", "包含{0}"), "not_contains", Words("does not contain {0}", "不包含{0}"), "value",
+        "The text occurs anywhere in the value.",
+        (
+            Case("text", "Red wine", ("WINE",), True), Case("text", "Red wine", ("%",), False),
+            Case("text", "a\\b", ("\\",), True), Case("text", None, ("a",), False),
+        ),
+    ),
+    Operator(
+        "starts_with", TEXTS, 1, _text("startswith"),
+        Words("starts with {0}", "以{0}开头"), "not_starts_with",
+        Words("does not start with {0}", "不以{0}开头"), "value",
+        "The value begins with the text.",
+        (Case("text", "SW1A 1AA", ("sw1",), True), Case("text", "ESW1", ("SW1",), False)),
+    ),
+    Operator(
+        "ends_with", TEXTS, 1, _text("endswith"),
+        Words("ends with {0}", "以{0}结尾"), "not_ends_with", Words("does not end with {0}", "不以{0}结尾"), "value",
+        "The value ends with the text.",
+        (
+            Case("text", "ann@shop.example", ("@SHOP.EXAMPLE",), True),
+            Case("text", "ann@shop.example.org", (".example",), False),
+        ),
+    ),
+    Operator(
+        "within", ("path",), 1, _within,
+        Words("is in {0}", "属于{0}"), "not_within", Words("is not in {0}", "不属于{0}"), "value",
+        "The category itself or one below it.",
+        (
+            Case("path", "Food > Wine > Red", ("food > wine",), True),
+            Case("path", "Food > Wine", ("Food > Wine",), True),
+            Case("path", "Food > Winegums", ("Food > Wine",), False),
+        ),
+    ),
+    Operator(
+        "at_least", NUMBERS, 1, lambda column, values, _clock: column >= values[0],
+        Words("is at least {0}", "不低于{0}"), "not_at_least", Words("is not at least {0}", "达不到{0}"), "value",
+        "The value or more.",
+        (
+            Case("number", 25, (25,), True), Case("number", 24.9, (25,), False),
+            Case("money", 100001, ("10.0001",), True),
+        ),
+        amount=Words("at least {0}", "至少{0}"),
+    ),
+    Operator(
+        "at_most", NUMBERS, 1, lambda column, values, _clock: column <= values[0],
+        Words("is at most {0}", "不高于{0}"), "not_at_most", Words("is not at most {0}", "不在{0}以内"), "value",
+        "The value or less.",
+        (Case("number", 25, (25,), True), Case("number", 26, (25,), False), Case("number", None, (25,), False)),
+        amount=Words("at most {0}", "至多{0}"),
+    ),
+    Operator(
+        "more_than", NUMBERS, 1, lambda column, values, _clock: column > values[0],
+        Words("is more than {0}", "大于{0}"), "not_more_than", Words("is not more than {0}", "不大于{0}"), "value",
+        "More than the value.",
+        (Case("number", 26, (25,), True), Case("number", 25, (25,), False)),
+        amount=Words("more than {0}", "超过{0}"),
+    ),
+    Operator(
+        "less_than", NUMBERS, 1, lambda column, values, _clock: column < values[0],
+        Words("is less than {0}", "小于{0}"), "not_less_than", Words("is not less than {0}", "不小于{0}"), "value",
+        "Less than the value.",
+        (Case("number", 24, (25,), True), Case("number", 25, (25,), False)),
+        amount=Words("less than {0}", "少于{0}"),
+    ),
+    Operator(
+        "between", (*NUMBERS, *TIMES), 2, _between,
+        Words("is between {0} and {1}", "在{0}至{1}之间"), "not_between",
+        Words("is not between {0} and {1}", "不在{0}至{1}之间"), "range",
+        "Both ends belong to it; a date stands for its whole day.",
+        (
+            Case("number", 25, (18, 25), True), Case("number", 26, (18, 25), False),
+            Case("number", None, (18, 25), False), Case("date", _DAY, ("2026-02-01", "2026-03-01"), True),
+            Case("moment", _NOON, ("2026-02-01", "2026-03-01"), True),
+            Case("moment", _NOON, ("2026-02-01", "2026-03-01T11:59"), False),
+        ),
+        amount=Words("between {0} and {1}", "{0}至{1}"),
+    ),
+    Operator(
+        "on", TIMES, 1, lambda column, values, clock: _between(column, (values[0], values[0]), clock),
+        Words("is {0}", "为{0}"), "not_on", Words("is not {0}", "不为{0}"), "value",
+        "On that day.",
+        (Case("date", _DAY, ("2026-03-01",), True), Case("moment", _NOON, ("2026-03-01",), True),
+         Case("moment", _NOON, ("2026-03-02",), False)),
+    ),
+    Operator(
+        "before", TIMES, 1, lambda column, values, clock: column < _first(column, values[0], clock),
+        Words("is before {0}", "早于{0}"), "not_before", Words("is not before {0}", "不早于{0}"), "value",
+        "Before the day begins.",
+        (Case("date", _DAY, ("2026-03-02",), True), Case("date", _DAY, ("2026-03-01",), False),
+         Case("moment", _NOON, ("2026-03-01T12:00:01",), True)),
+    ),
+    Operator(
+        "after", TIMES, 1, lambda column, values, clock: column >= _past(column, values[0], clock),
+        Words("is after {0}", "晚于{0}"), "not_after", Words("is not after {0}", "不晚于{0}"), "value",
+        "After the day has ended.",
+        (Case("date", _DAY, ("2026-02-28",), True), Case("moment", _NOON, ("2026-03-01",), False)),
+    ),
+    Operator(
+        "in_last", TIMES, 1, _in_last,
+        Words("is in the last {0} days", "在最近{0}天内"), "not_in_last",
+        Words("is not in the last {0} days", "不在最近{0}天内"), "days",
+        "From so many days ago until now; dates count whole days, today included.",
+        (Case("moment", _NOON, (1,), True), Case("moment", datetime(2026, 3, 1, 8, tzinfo=UTC), (1,), False),
+         Case("date", _DAY, (2,), True), Case("date", _DAY, (1,), False)),
+        takes="days",
+    ),
+    Operator(
+        "in_next", TIMES, 1, _in_next,
+        Words("is in the next {0} days", "在未来{0}天内"), "not_in_next",
+        Words("is not in the next {0} days", "不在未来{0}天内"), "days",
+        "From now until so many days later; dates count whole days, from tomorrow.",
+        (Case("date", date(2026, 3, 3), (1,), True), Case("date", date(2026, 3, 2), (1,), False),
+         Case("moment", _NOON, (9,), False)),
+        takes="days",
+    ),
+    Operator(
+        "days_ago", TIMES, 1, lambda column, values, clock: column < _away(column, -values[0], clock),
+        Words("is more than {0} days ago", "早于{0}天前"), "not_days_ago",
+        Words("is not more than {0} days ago", "不早于{0}天前"), "days",
+        "Longer ago than so many days: earlier than all that `in_last` finds.",
+        (Case("moment", datetime(2026, 3, 1, 8, tzinfo=UTC), (1,), True), Case("moment", _NOON, (1,), False),
+         Case("date", _DAY, (1,), True), Case("date", _DAY, (2,), False)),
+        takes="days",
+    ),
+    Operator(
+        "known", EVERY, 0, lambda column, _values, _clock: column.notnull(),
+        Words("is known", "已知"), "unknown", Words("is unknown", "未知"), "none",
+        "There is a value.",
+        (Case("text", "x", (), True), Case("number", None, (), False)),
+    ),
+)  # fmt: skip
+
+OPERATORS: Final = {row.key: row for pair in _ROWS for row in (pair, pair.contrary())}
+
+
+def fitting(kind: str) -> dict[str, Operator]:
+    """The operators that a value of this type can be asked with."""
+    return {key: row for key, row in OPERATORS.items() if kind in row.types}

@@ -1,0 +1,272 @@
+"""JSON -> checked criteria. Nothing is ever dropped: a key or word that is not understood is an error with its path,
+because a condition left out widens a mailing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, Final
+
+from engine.catalogue import Catalogue
+from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
+from engine.criteria.operators import MANY, MANY_LIMIT, OPERATORS, Operator, fitting
+from engine.database import EPOCH
+from engine.errors import Invalid, nearest
+from engine.fields import MEASURES, Behaviour, Field, Measure
+from engine.values import TYPES, Clock
+
+DEPTH_LIMIT: Final = 32
+NODE_LIMIT: Final = 1_000
+EVERYONE: Final[Mapping[str, Any]] = {"all": []}  # the empty criteria of a new list: no condition, all contacts
+
+
+def parse(data: Any, catalogue: Catalogue, *, list_id: int | None = None) -> Criteria:
+    """Check criteria. Raises Invalid whose `field` is the JSON path of the fault and whose message names the
+    nearest valid word. `list_id`: the list they belong to, which they must not refer to.
+    """
+    parser = _Parser(catalogue, lists=() if list_id is None else (list_id,))
+    root = Group("all", ()) if data == EVERYONE else parser.node(data, "", 1)
+    return Criteria(root, catalogue.zone, catalogue.currency)
+
+
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Faults inside are at `path`, unless they know better."""
+    try:
+        yield
+    except Invalid as error:
+        if error.field is None:
+            error.field = path
+        raise
+
+
+@dataclass
+class _Size:
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class _Parser:
+    catalogue: Catalogue
+    lists: tuple[int, ...]  # those we are inside of
+    size: _Size = field(default_factory=_Size)
+
+    def node(self, data: Any, path: str, depth: int) -> Node:
+        """Any node."""
+        self.size.nodes += 1
+        if depth > DEPTH_LIMIT:
+            raise Invalid(f"The criteria are nested deeper than {DEPTH_LIMIT} levels.", field=path)
+        if self.size.nodes > NODE_LIMIT:
+            message = f"The criteria have more than {NODE_LIMIT:,} conditions, those of the lists they name included."
+            raise Invalid(message, field=path)
+        if not isinstance(data, Mapping):
+            raise Invalid('A condition must be an object, such as {"field": ...}.', field=path)
+        kinds = [key for key in KINDS if key in data]
+        if len(kinds) != 1:
+            message = f"A condition has exactly one of {', '.join(KINDS)}"
+            wrong = "".join(nearest(str(key), KINDS) for key in list(data)[:1]) if not kinds else ""
+            raise Invalid(f"{message}; this one has {' and '.join(kinds) or 'none'}.{wrong}", field=path)
+        keys, read = KINDS[kinds[0]]
+        _only(data, keys, path)
+        return read(self, data, path, depth)
+
+    def several(self, data: Mapping[str, Any], path: str, depth: int) -> Group:
+        """all, any, none."""
+        kind = next(key for key in ("all", "any", "none") if key in data)
+        return Group(kind, self.children(data, kind, path, depth))
+
+    def negation(self, data: Mapping[str, Any], path: str, depth: int) -> Group:
+        """not."""
+        return Group("not", (self.node(data["not"], _join(path, "not"), depth + 1),))
+
+    def at_least(self, data: Mapping[str, Any], path: str, depth: int) -> Group:
+        """at_least k of."""
+        nodes = self.children(data, "of", path, depth)
+        least = data["at_least"]
+        if isinstance(least, bool) or not isinstance(least, int) or not 1 <= least <= len(nodes):
+            raise Invalid(f"This must be a whole number from 1 to {len(nodes)}.", field=_join(path, "at_least"))
+        return Group("at_least", nodes, least)
+
+    def children(self, data: Mapping[str, Any], key: str, path: str, depth: int) -> tuple[Node, ...]:
+        """The nodes under a key."""
+        here = _join(path, key)
+        given = data.get(key)
+        if not isinstance(given, list) or not given:
+            raise Invalid("This must be a list with at least one condition.", field=here)
+        return tuple(self.node(child, f"{here}[{index}]", depth + 1) for index, child in enumerate(given))
+
+    def leaf(self, data: Mapping[str, Any], path: str, _depth: int) -> Leaf:
+        """A field of contacts."""
+        with _at(_join(path, "field")):
+            found = self.catalogue.field(_word(data["field"]))
+        return Leaf(found, self.question(data, path, found.types))
+
+    def event(self, data: Mapping[str, Any], path: str, depth: int) -> EventLeaf:
+        """What people did."""
+        with _at(_join(path, "event")):
+            behaviour = self.catalogue.behaviour(_word(data["event"]))
+        measure, measured = self.measure(data, path, behaviour)
+        window = self.window(data["within"], _join(path, "within")) if "within" in data else None
+        where = self.where(data, path, behaviour, depth) if "where" in data else ()
+        kind = "number" if measured is None or measure.counts else _numeric(measured)
+        return EventLeaf(Deed(behaviour, measure, measured, window, where), self.question(data, path, (kind,)))
+
+    def measure(self, data: Mapping[str, Any], path: str, behaviour: Behaviour) -> tuple[Measure, Field | None]:
+        """The measure and the property it is taken of."""
+        with _at(_join(path, "measure")):
+            measure = _find(MEASURES, data.get("measure"), "measure")
+        here = _join(path, "property")
+        if not measure.types:
+            if "property" in data:
+                raise Invalid(f"The measure '{measure.key}' takes no property.", field=here)
+            return measure, None
+        with _at(here):
+            found = self.catalogue.row_field(behaviour, _word(data.get("property")))
+            if not set(found.types) & set(measure.types):
+                raise Invalid(f"'{found.key}' is {found.type}; '{measure.key}' needs {' or '.join(measure.types)}.")
+        return measure, found
+
+    def where(self, data: Mapping[str, Any], path: str, behaviour: Behaviour, _depth: int) -> tuple[Leaf, ...]:
+        """Conditions on the rows of a behaviour; all must hold."""
+        given, here = data["where"], _join(path, "where")
+        if not isinstance(given, list) or not given:
+            raise Invalid("This must be a list with at least one condition.", field=here)
+        self.size.nodes += len(given)
+        leaves = []
+        for index, condition in enumerate(given[:NODE_LIMIT]):
+            place = f"{here}[{index}]"
+            if not isinstance(condition, Mapping) or "field" not in condition:
+                raise Invalid("A condition on an event must be an object with a field.", field=place)
+            _only(condition, KINDS["field"][0], place)
+            with _at(_join(place, "field")):
+                found = self.catalogue.row_field(behaviour, _word(condition["field"]))
+            leaves.append(Leaf(found, self.question(condition, place, found.types)))
+        return tuple(leaves)
+
+    def window(self, data: Any, path: str) -> Window:
+        """A stretch of time: last_days (with before), or from and to."""
+        if not isinstance(data, Mapping) or not data:
+            raise Invalid(
+                'This must be {"last_days": 90}, with "before" or not, or {"from": ..., "to": ...}.', field=path
+            )
+        _only(data, ("last_days", "before") if "last_days" in data or "before" in data else ("from", "to"), path)
+        if "before" in data and "last_days" not in data:
+            raise Invalid('"before" goes with "last_days"; a window without a start is {"to": ...}.', field=path)
+        read = {key: self.value("days" if key == "last_days" else "moment", given, _join(path, key))
+                for key, given in data.items()}  # fmt: skip
+        window = Window(read.get("last_days"), read.get("from"), read.get("to", read.get("before")))
+        if window.start and window.end and self.order(window.start) >= self.order(window.end):
+            raise Invalid("The window is empty: 'to' must be later than 'from'.", field=_join(path, "to"))
+        return window
+
+    def membership(self, data: Mapping[str, Any], path: str, depth: int) -> Membership:
+        """Being on a list."""
+        with _at(_join(path, "list")):
+            list_id = data["list"]
+            if isinstance(list_id, bool) or not isinstance(list_id, int) or not 0 < list_id < 2**63:
+                raise Invalid("This must be the number of a list.")
+            if list_id in self.lists:
+                raise Invalid(f"List {list_id} refers to itself; take this condition out.")
+            found = self.catalogue.contact_list(list_id)
+            if found.frozen_at is not None:
+                return Membership(list_id, found.name, self.catalogue.members(list_id), None)
+            inner = replace(self, lists=(*self.lists, list_id))
+            try:
+                root = Group("all", ()) if found.criteria == EVERYONE else inner.node(found.criteria, "", depth + 1)
+            except Invalid as error:
+                raise Invalid(f"The list “{found.name}” cannot be used: {error.message} ({error.field})") from None
+        return Membership(list_id, found.name, None, root)
+
+    def question(self, data: Mapping[str, Any], path: str, types: tuple[str, ...]) -> Question:
+        """Operator and value, read as the first of `types` that fits both."""
+        with _at(_join(path, "operator")):
+            operator = _find(OPERATORS, data.get("operator"), "operator")
+            kinds = [kind for kind in types if kind in operator.types]
+            if not kinds:
+                known = {key for kind in types for key in fitting(kind)}
+                raise Invalid(f"'{operator.key}' cannot be asked of {types[0]}.{nearest(operator.key, known)}")
+        fault: Invalid | None = None
+        for kind in kinds:
+            try:
+                return Question(operator, kind, self.values(operator, kind, data, path))
+            except Invalid as error:
+                fault = fault or error
+        assert fault is not None
+        raise fault
+
+    def values(self, operator: Operator, kind: str, data: Mapping[str, Any], path: str) -> tuple[Any, ...]:
+        """The checked values, as many as the operator takes."""
+        here = _join(path, "value")
+        if operator.values == 0:
+            if "value" in data:
+                raise Invalid(f"'{operator.key}' takes no value.", field=here)
+            return ()
+        if "value" not in data:
+            raise Invalid(f"'{operator.key}' needs a value.", field=here)
+        kind = operator.takes or kind
+        if operator.values == 1:
+            return (self.value(kind, data["value"], here),)
+        given = data["value"]
+        if not isinstance(given, list) or not given or len(given) > MANY_LIMIT:
+            raise Invalid(f"'{operator.key}' needs a list of 1 to {MANY_LIMIT:,} values.", field=here)
+        if operator.values != MANY and len(given) != operator.values:
+            raise Invalid(f"'{operator.key}' needs {operator.values} values, not {len(given)}.", field=here)
+        values = tuple(self.value(kind, value, f"{here}[{index}]") for index, value in enumerate(given))
+        if operator.values == 2 and self.order(values[0]) > self.order(values[1]):
+            raise Invalid("The first value must not be greater than the second.", field=here)
+        return values
+
+    def value(self, kind: str, given: Any, path: str) -> Any:
+        """One checked value."""
+        with _at(path):
+            return TYPES[kind].parse(given, self.catalogue.zone)
+
+    def order(self, value: Any) -> Any:
+        """What to compare values by: a day begins in the shop's zone."""
+        return Clock(EPOCH, self.catalogue.zone).start(value) if isinstance(value, date) else value
+
+
+Read = Callable[[_Parser, Mapping[str, Any], str, int], Node]
+
+KINDS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
+    "all": (("all",), _Parser.several),
+    "any": (("any",), _Parser.several),
+    "none": (("none",), _Parser.several),
+    "not": (("not",), _Parser.negation),
+    "at_least": (("at_least", "of"), _Parser.at_least),
+    "field": (("field", "operator", "value"), _Parser.leaf),
+    "event": (("event", "measure", "property", "within", "where", "operator", "value"), _Parser.event),
+    "list": (("list",), _Parser.membership),
+}
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _only(data: Mapping[str, Any], known: Iterable[str], path: str) -> None:
+    for key in data:
+        if key not in known:
+            text = str(key)[:80]
+            raise Invalid(f"Unknown key '{text}'.{nearest(text, known)}", field=_join(path, text))
+
+
+def _word(given: Any) -> str:
+    if not isinstance(given, str):
+        raise Invalid("This must be a name.")
+    return given
+
+
+def _find(table: Mapping[str, Any], given: Any, what: str) -> Any:
+    if not isinstance(given, str):
+        raise Invalid(f"The {what} is missing.{nearest('', table)}")
+    if given not in table:
+        raise Invalid(f"Unknown {what} '{given[:80]}'.{nearest(given[:80], table)}")
+    return table[given]
+
+
+def _numeric(found: Field) -> str:
+    return "money" if found.type == "money" else "number"

@@ -1,0 +1,231 @@
+"""Criteria in words, English and Simplified Chinese.
+
+Negations are pushed down to the leaves (de Morgan holds, because no leaf is ever NULL), so that brackets are
+needed only where "and" meets "or".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
+from engine.criteria.operators import MANY, OPERATORS
+from engine.database import EPOCH
+from engine.fields import Field
+from engine.values import TYPES, Clock, Style, Words
+
+SHOWN: Final = 10  # values of a long list that are spelled out
+
+AND, OR = Words(" and ", "，且"), Words(" or ", "或")
+EVERYONE: Final = Words("All contacts", "所有联系人")
+PEOPLE: Final = Words("People {0}", "{0}的联系人")
+LIST: Final = {
+    False: Words("on the list “{0}”", "在名单“{0}”中"),
+    True: Words("not on the list “{0}”", "不在名单“{0}”中"),
+}
+AT_LEAST: Final = {
+    False: Words("who meet at least {0} of these ({1})", "至少满足以下{0}项（{1}）"),
+    True: Words("who meet fewer than {0} of these ({1})", "满足以下不足{0}项（{1}）"),
+}
+WHOSE: Final = Words("whose {0} {1}", "{0}{1}")
+NUMBER_OF: Final = Words("number of {0}", "{0}次数")
+
+
+def sentence(criteria: Criteria, language: str = "en") -> str:
+    """The criteria as one sentence, e.g. "People in United Kingdom who ordered at least 3 times in the last 90 days".
+    Plain text: whoever puts it on a page escapes it.
+    """
+    if criteria.root == Group("all", ()):
+        return EVERYONE(language)
+    return PEOPLE(language).format(phrase(criteria, criteria.root, language))
+
+
+def phrase(criteria: Criteria, node: Node, language: str = "en") -> str:
+    """One clause: "whose income is at least £30,000"."""
+    return _Writer(Style(language, criteria.zone, criteria.currency)).node(node, negated=False)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    style: Style
+
+    def say(self, words: Words, *parts: str) -> str:
+        """Words with parts put in."""
+        return words(self.style.language).format(*parts)
+
+    def node(self, node: Node, *, negated: bool) -> str:
+        """Any node, or its negation."""
+        if isinstance(node, Leaf):
+            return self.leaf(node.field, node.question.opposite() if negated else node.question)
+        if isinstance(node, EventLeaf):
+            return self.event(node.deed, node.question.opposite() if negated else node.question)
+        if isinstance(node, Membership):
+            return self.say(LIST[negated], node.name)
+        if node.kind == "at_least":
+            separator = "；" if self.is_chinese else "; "
+            parts = separator.join(self.node(child, negated=False) for child in node.nodes)
+            return self.say(AT_LEAST[negated], str(node.least), parts)
+        return self.group(node, negated=negated)
+
+    @property
+    def is_chinese(self) -> bool:
+        """Which grammar."""
+        return self.style.locale.startswith("zh")
+
+    def group(self, node: Group, *, negated: bool) -> str:
+        """all, any, none, not."""
+        if node == Group("all", ()):
+            return self.say(
+                Words("who are none of our contacts", "不属于任何联系人")
+                if negated
+                else Words("who are our contacts", "全部")
+            )
+        within = negated ^ (node.kind in {"none", "not"})
+        if len(node.nodes) == 1:
+            return self.node(node.nodes[0], negated=within)
+        is_any = (node.kind in {"any", "none", "not"}) ^ within
+        parts = [self.part(child, is_any=is_any, negated=within) for child in node.nodes]
+        if is_any or self.is_chinese:
+            return self.join(parts, OR if is_any else AND)
+        return self.people(parts)
+
+    def part(self, child: Node, *, is_any: bool, negated: bool) -> str:
+        """A child, in brackets when it joins several by the other word."""
+        text = self.node(child, negated=negated)
+        joined = _joins_any(child, negated=negated)
+        if joined is None or joined == is_any:
+            return text
+        return f"（{text}）" if self.is_chinese else f"({text})"
+
+    def people(self, parts: Sequence[str]) -> str:
+        """English "and": first what describes ("in United Kingdom and aged 30"), then " who ..."."""
+        clauses = [part for part in parts if part.lstrip("(").startswith(("who ", "whose "))]
+        others = [part for part in parts if part not in clauses]
+        return " ".join(self.join(group, AND) for group in (others, clauses) if group)
+
+    def join(self, parts: Sequence[str], word: Words) -> str:
+        """A, B and C."""
+        text = word(self.style.language)
+        if len(parts) < 3 or self.is_chinese:
+            return text.join(parts)
+        return f"{', '.join(parts[:-1])},{text}{parts[-1]}"
+
+    def leaf(self, field: Field, question: Question) -> str:
+        """A field of contacts."""
+        question = question if field.empty is None else _plain(question)
+        values = self.values(question)
+        if field.placed and question.operator.key in {"is", "in"}:
+            return self.say(field.placed, *values)
+        if field.placed and question.operator.key in {"is_not", "not_in"} and not self.is_chinese:
+            return "not " + self.say(field.placed, *values)
+        if field.said and question.operator.amount:
+            return self.say(field.said, self.say(question.operator.amount, *values))
+        return self.say(WHOSE, self.say(field.label), self.say(question.operator.words, *values))
+
+    def event(self, deed: Deed, question: Question) -> str:
+        """What people did: "who ordered at least 3 times in the last 90 days"."""
+        question = question if deed.measure.empty is None else _plain(question)
+        where, window = self.where(deed.where), self.window(deed.window)
+        counted = None if deed.property else self.counted(deed, question)
+        if counted and self.is_chinese:
+            return f"{window}{counted}{where}"
+        if counted:
+            return f"who {counted}{window}{where}"
+        noun = self.say(deed.behaviour.noun)
+        of = self.say(deed.property.label) if deed.property else ""
+        what = self.say(deed.measure.words, of, noun) if deed.property else self.say(NUMBER_OF, noun)
+        what = f"{window}{what}{where}" if self.is_chinese else f"{what}{window}{where}"
+        return self.say(WHOSE, what, self.say(question.operator.words, *self.values(question)))
+
+    def counted(self, deed: Deed, question: Question) -> str | None:
+        """ "ordered", "did not order", "ordered at least 3 times"; None when there is no such way to say it."""
+        positive = question.opposite() if question.operator.negated else question
+        verb = deed.behaviour.contrary if question.operator.negated else deed.behaviour.verb
+        once = (positive.operator.key, *positive.values)
+        if once in {("at_least", 1), ("more_than", 0)}:
+            return self.say(verb)
+        if once in {("is", 0), ("at_most", 0), ("less_than", 1)}:
+            return self.say(deed.behaviour.verb if question.operator.negated else deed.behaviour.contrary)
+        if positive.operator.amount is None:
+            return None
+        amount = self.say(positive.operator.amount, *self.values(positive))
+        times = "次" if self.is_chinese else (" time" if positive.values[-1] == 1 else " times")
+        return f"{self.say(verb)}{'' if self.is_chinese else ' '}{amount}{times}"
+
+    def where(self, leaves: Sequence[Leaf]) -> str:
+        """Conditions on the rows of an event."""
+        if not leaves:
+            return ""
+        parts = [
+            self.say(Words("the {0} {1}", "{0}{1}"), self.say(leaf.field.label), self.say(
+                leaf.question.operator.words, *self.values(leaf.question)))
+            for leaf in leaves
+        ]  # fmt: skip
+        return f"（{self.join(parts, AND)}）" if self.is_chinese else f" where {self.join(parts, AND)}"
+
+    def values(self, question: Question) -> list[str]:
+        """The values in words; many become one text."""
+        kind = TYPES[question.operator.takes or question.type]
+        words = [kind.words(value, self.style) for value in question.values[:SHOWN]]
+        if question.operator.values != MANY:
+            return words
+        more = len(question.values) - len(words)
+        if more:
+            words.append(self.say(Words("{0} more", "其他{0}个值"), str(more)))
+        between = "、" if self.is_chinese else ", "
+        return [self.say(OR).join([between.join(words[:-1]), words[-1]] if words[1:] else words)]
+
+    def window(self, window: Window | None) -> str:
+        """A stretch of time; whole days are named by their first and last, which both belong to it."""
+        if window is None:
+            return ""
+        if window.last_days and not window.end:
+            days = window.last_days
+            text = Words(" in the last day" if days == 1 else f" in the last {days:,} days", f"在最近{days}天内")
+            return self.say(text)
+        return self.say(*self.fixed(window))
+
+    def fixed(self, window: Window) -> tuple[Words, *tuple[str, ...]]:
+        """Words and parts of a window whose ends do not move with the clock."""
+        start, end = (self.day(bound) for bound in window.bounds(Clock(EPOCH, self.style.zone)))
+        if start is None:
+            return Words(" before {0}", "在{0}之前"), self.moment(end)
+        if end is None:
+            return Words(" since {0}", "自{0}以来"), self.moment(start)
+        if isinstance(start, datetime) or isinstance(end, datetime):
+            return Words(" from {0} until {1}", "自{0}起至{1}之前"), self.moment(start), self.moment(end)
+        last = end - timedelta(days=1)
+        if start == last:
+            return Words(" on {0}", "在{0}当天"), self.moment(start)
+        return Words(" between {0} and {1}", "在{0}至{1}期间"), self.moment(start), self.moment(last)
+
+    def day(self, instant: datetime | None) -> date | None:
+        """The day that begins at this instant in the shop's zone; else the instant itself (a datetime is a date)."""
+        if instant is None:
+            return None
+        clock = Clock(instant, self.style.zone)
+        return clock.today if clock.start(clock.today) == instant else instant
+
+    def moment(self, value: date | None) -> str:
+        """A day or time in words."""
+        return TYPES["moment"].words(value, self.style)
+
+
+def _plain(question: Question) -> Question:
+    """ "Less than 3" for "not at least 3": the same where the value is never unknown, as a count."""
+    key = {"not_at_least": "less_than", "not_at_most": "more_than", "not_more_than": "at_most",
+           "not_less_than": "at_least"}.get(question.operator.key)  # fmt: skip
+    return Question(OPERATORS[key], question.type, question.values) if key else question
+
+
+def _joins_any(node: Node, *, negated: bool) -> bool | None:
+    """Does the node join several parts by "or" (True) or "and" (False)? None when it is one part."""
+    if not isinstance(node, Group) or node.kind == "at_least":
+        return None
+    within = negated ^ (node.kind in {"none", "not"})
+    if len(node.nodes) == 1:
+        return _joins_any(node.nodes[0], negated=within)
+    return (node.kind in {"any", "none", "not"}) ^ within

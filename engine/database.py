@@ -1,0 +1,273 @@
+"""The SQL database: one engine, short transactions, portable insert-or-ignore and change numbers.
+
+SQLite (WAL, synchronous=FULL) and PostgreSQL behave the same to everything above this file:
+
+- `Database.begin()` opens a transaction that may write, `Database.read()` one that may not. On SQLite the
+  first takes the write lock at once (BEGIN IMMEDIATE): a transaction that reads and then writes would
+  otherwise fail with "database is locked" instead of waiting.
+- Every row the warehouse mirrors carries the `revision` of the transaction that wrote it last. Who follows
+  changes keeps a `snapshot_mark` and asks for what was `written_since`: on PostgreSQL a lower transaction number
+  can commit after a higher one was read, so a bare "largest number seen" would lose rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    and_,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal,
+    make_url,
+    not_,
+    or_,
+    text,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine, UserDefinedType
+
+from engine.errors import ConfigError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+Json = JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: zone-aware in Python, timestamptz on PostgreSQL, whole microseconds since 1970 on SQLite
+    (8 bytes instead of 26, and copied to the warehouse without parsing).
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type."""
+        kind: TypeEngine[Any] = DateTime(timezone=True) if dialect.name == "postgresql" else BigInteger()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse moments without a zone: guessing one would shift people's histories."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC) if dialect.name == "postgresql" else microseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if isinstance(value, datetime) else EPOCH + timedelta(microseconds=value)
+
+
+def microseconds(moment: datetime) -> int:
+    """Whole microseconds since 1970-01-01 UTC."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+class Base(DeclarativeBase):
+    """All tables of all packages; fixed constraint names, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Database:
+    """One SQL database. Sessions are short and belong to the edge: a view, a command, a tick."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = make_url(url)
+        except ArgumentError:
+            raise ConfigError("database.url is no database address.", field="database.url") from None
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
+            raise ConfigError("database.url must start with sqlite or postgresql+psycopg.", field="database.url")
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = _engine(self.url.render_as_string(hide_password=False), is_sqlite=self.is_sqlite)
+        self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
+        self._reading = sessionmaker(self.engine.execution_options(postgresql_readonly=True))
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction that may write: commits at the end, rolls back on an exception."""
+        with self._writing.begin() as session:
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads; always rolled back."""
+        with self._reading() as session:
+            yield session
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def _engine(url: str, *, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+    engine = create_engine(
+        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=20, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.create_function("sha256_hex", 1, _sha256_hex, deterministic=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _sha256_hex(text: str | None) -> str | None:
+    """What PostgreSQL has built in."""
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+
+def insert_new(session: Session, table: Table, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> int:
+    """Insert the rows whose `key` columns are not there yet, leave the others alone; how many went in."""
+    if not rows:
+        return 0
+    statement = _insert(session, table).on_conflict_do_nothing(index_elements=list(key))
+    return _execute(session, table, statement, rows)
+
+
+def upsert(session: Session, table: Table, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> int:
+    """Insert or change the rows by `key`; how many were written. A row that says what is already there is left
+    alone, so that the same file twice changes nothing. All rows name the same columns; others keep their value.
+    """
+    if not rows:
+        return 0
+    insert = _insert(session, table)
+    given = [name for name in rows[0] if name not in key and name not in _STAMPS]
+    stamps = [name for name in rows[0] if name in ("updated_at", "revision")]
+    changed = or_(*(table.c[name].is_distinct_from(insert.excluded[name]) for name in given)) if given else text("1=0")
+    statement = insert.on_conflict_do_update(
+        index_elements=list(key),
+        set_={name: insert.excluded[name] for name in [*given, *stamps]} or {key[0]: insert.excluded[key[0]]},
+        where=changed,
+    )
+    return _execute(session, table, statement, rows)
+
+
+_STAMPS = {"revision", "created_at", "updated_at", "bucket"}  # not content: never a reason to write
+
+
+def _insert(session: Session, table: Table) -> sqlite.Insert | postgresql.Insert:
+    dialect = session.get_bind().dialect.name
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _execute(session: Session, table: Table, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run for all rows and count those written: psycopg counts them only when they are returned."""
+    given = [dict(row) for row in rows]
+    if session.get_bind().dialect.name == "postgresql":
+        return len(session.connection().execute(statement.returning(next(iter(table.primary_key))), given).all())
+    result: CursorResult[Any] = session.connection().execute(statement, given)
+    return result.rowcount
+
+
+def next_revision(session: Session) -> int:
+    """The change number of this transaction; the same at every call within it."""
+    if "revision" not in session.info:
+        statement = (
+            "SELECT pg_current_xact_id()::text::bigint"
+            if session.get_bind().dialect.name == "postgresql"
+            else "INSERT INTO revision (id, value) VALUES (1, 1)"
+            " ON CONFLICT (id) DO UPDATE SET value = value + 1 RETURNING value"
+        )
+        session.info["revision"] = session.connection().exec_driver_sql(statement).scalar_one()
+    revision: int = session.info["revision"]
+    return revision
+
+
+def snapshot_mark(session: Session) -> str:
+    """What this moment sees, for `written_since` later: PostgreSQL's snapshot, SQLite's change counter."""
+    statement = (
+        "SELECT pg_current_snapshot()::text"
+        if session.get_bind().dialect.name == "postgresql"
+        else "SELECT CAST(value AS TEXT) FROM revision"
+    )
+    return session.scalar(text(statement)) or "0"
+
+
+def written_since(session: Session, mark: str, revision: ColumnElement[int]) -> ColumnElement[bool]:
+    """Condition for rows that the snapshot `mark` did not see; "" sees nothing. A row of a transaction that was open
+    then is among them, however low its number.
+    """
+    if not mark:
+        return true()
+    if session.get_bind().dialect.name != "postgresql":
+        return revision > int(mark)
+    seen = func.pg_visible_in_snapshot(cast(cast(revision, String), _Xid), cast(literal(mark, String), _Snapshot))
+    return and_(revision >= int(mark.partition(":")[0]), not_(seen))
+
+
+class _Xid(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class _Snapshot(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "pg_snapshot"
+
+
+def database_now(session: Session) -> datetime:
+    """The database's clock: the only one that all workers share."""
+    if session.get_bind().dialect.name == "postgresql":
+        moment: datetime = session.connection().exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)  # SQLite lives in this process: its clock is ours
+
+
+@event.listens_for(Session, "before_flush")
+def _stamp(session: Session, _context: Any, _instances: Any) -> None:
+    """Objects written through the ORM get the change number; bulk statements set it themselves."""
+    for thing in [*session.new, *session.dirty]:
+        if hasattr(type(thing), "revision") and session.is_modified(thing):
+            thing.revision = next_revision(session)

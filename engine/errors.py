@@ -1,0 +1,101 @@
+"""One error tree. Every message says what is wrong and what to do about it.
+
+RapportError
+├── ConfigError        the settings cannot be used; the program refuses to start
+├── Invalid            what was given cannot be understood (HTTP 422); `field` is the path to the fault
+│   └── Unreadable     a file that cannot be read as what it should be
+├── NotFound           no such thing (404)
+├── Conflict           somebody or something else was faster; nothing was written (409)
+├── NotAuthenticated   nobody is logged in, or the key is unknown (401)
+├── NotAllowed         known, but may not (403)
+├── TooLarge           more than one call may carry (413)
+├── TooMany            asked too often; wait and try again (429)
+└── Unavailable        a part is not ready yet; `remedy` says what brings it up (503)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RapportError(Exception):
+    """Base of every error that a user may see; `code` is the stable word for machines."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class ConfigError(RapportError):
+    """The settings cannot be used."""
+
+    code = "config"
+
+
+class Invalid(RapportError):
+    """What was given cannot be understood; `field` is the path to the fault."""
+
+    code = "invalid"
+
+
+class Unreadable(Invalid):
+    """A file that cannot be read as what it should be."""
+
+    code = "unreadable"
+
+
+class NotFound(RapportError):
+    """No such thing."""
+
+    code = "not_found"
+
+
+class Conflict(RapportError):
+    """Somebody else was faster, or the state does not allow it; nothing was written."""
+
+    code = "conflict"
+
+
+class NotAuthenticated(RapportError):
+    """Nobody is logged in, or the key is unknown."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(RapportError):
+    """Known, but may not."""
+
+    code = "not_allowed"
+
+
+class TooLarge(RapportError):
+    """More than one call may carry."""
+
+    code = "too_large"
+
+
+class TooMany(RapportError):
+    """Asked too often."""
+
+    code = "too_many"
+
+
+class Unavailable(RapportError):
+    """A part is not ready yet; the message says what brings it up."""
+
+    code = "unavailable"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant: " Did you mean 'x'?" or the whole list when it is short."""
+    options = sorted(known)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    if options and len(options) <= 12:
+        return f" Known: {', '.join(options)}."
+    return ""

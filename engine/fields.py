@@ -1,0 +1,296 @@
+"""Everything a criterion may name: fields of contacts, what people do (behaviours), and how it is measured.
+
+A package further up adds its own at import with `register` and `register_behaviour`; the tables they read must be
+in the warehouse. What only a certain shop has (its attributes, event types) is found by `engine.catalogue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import ibis
+
+from engine.values import Clock, Words
+
+Column = Callable[[Any, Clock], Any]  # (rows of the field's table, clock) -> Ibis value
+
+
+@ibis.udf.scalar.builtin(name="json_extract_string", signature=(("string", "string"), "string"))  # type: ignore[untyped-decorator]
+def _json_extract_string(text: Any, pointer: Any) -> Any:
+    """DuckDB's function; a JSON pointer (RFC 6901) names any key, a path would take dots and quotes for syntax."""
+
+
+def json_text(column: Any, name: str) -> Any:
+    """The value of a key in JSON text, as text; NULL when there is none."""
+    return _json_extract_string(column, "/" + name.replace("~", "~0").replace("/", "~1"))
+
+
+def json_value(column: Any, names: Any) -> Any:
+    """The same where the key is itself a column."""
+    return _json_extract_string(column, ibis.literal("/") + names.replace("~", "~0").replace("/", "~1"))
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row of the catalogue. `key` alone makes it equal to another."""
+
+    key: str
+    type: str = field(compare=False)
+    group: str = field(compare=False)
+    label: Words = field(compare=False)
+    column: Column = field(compare=False, repr=False)
+    table: str = field(default="contacts", compare=False)  # or a table with at most one row per contact_id
+    empty: Any = field(default=None, compare=False)  # the value of contacts without a row there
+    said: Words | None = field(default=None, compare=False)  # instead of "whose age is": "aged {0}", with an amount
+    placed: Words | None = field(default=None, compare=False)  # the same for operators is and in: "in {0}"
+    options: bool = field(default=False, compare=False)  # the stored values are worth offering in a drop-down
+    readings: tuple[str, ...] = field(default=(), compare=False)  # other types it may be read as
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types it may be asked as, its own first."""
+        return (self.type, *self.readings)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Something people do, told by the rows of a table; each row has contact_id and the moment."""
+
+    key: str
+    verb: Words = field(compare=False)  # who "ordered"
+    contrary: Words = field(compare=False)  # who "did not order"
+    noun: Words = field(compare=False)  # of "orders"
+    rows: str = field(default="events", compare=False)  # key in ROWS of engine.criteria.rows
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How rows become one number per contact."""
+
+    key: str
+    types: tuple[str, ...]  # of the property; () takes none
+    aggregate: Callable[[Any], Any] = field(compare=False, repr=False)  # of the property; of the number of rows
+    words: Words = field(compare=False)  # {0}: property, {1}: noun
+    empty: int | None = field(default=0, compare=False)  # without any row
+    counts: bool = field(default=False, compare=False)  # the result is a plain number, whatever the property is
+
+
+def _plain(name: str) -> Column:
+    return lambda rows, _clock: rows[name]
+
+
+def _contact(key: str, kind: str, group: str, en: str, zh: str, **more: Any) -> Field:
+    return Field(key, kind, group, Words(en, zh), more.pop("column", _plain(key)), **more)
+
+
+def age(rows: Any, clock: Clock) -> Any:
+    """Whole years from birth_date on the shop's day; the declared age when that is unknown or yet to come.
+    Who was born on 29 February is a year older on 1 March of other years.
+    """
+    today, born = clock.today, rows.birth_date
+    birthday = born.month() * 100 + born.day()
+    years = today.year - born.year() - (birthday > today.month * 100 + today.day).cast("int64")
+    return ibis.ifelse(born <= today, years, None).coalesce(rows.age)
+
+
+def days_since(name: str) -> Column:
+    """Whole days of 24 hours since a moment, to the second; the future counts as today."""
+
+    def column(rows: Any, clock: Clock) -> Any:
+        seconds = ibis.literal(clock.now).delta(rows[name], unit="second")
+        return ibis.ifelse(seconds < 0, 0, seconds) // 86_400  # DuckDB's GREATEST(NULL, 0) is 0
+
+    return column
+
+
+def _trait(key: str, kind: str, en: str, zh: str, **more: Any) -> Field:
+    return _contact(key, kind, "orders", en, zh, table="traits", **more)
+
+
+GROUPS: Final = {
+    "person": Words("Person", "个人资料"),
+    "place": Words("Place", "所在地"),
+    "contact": Words("Contact and consent", "联系与许可"),
+    "orders": Words("Orders so far", "历史订单"),
+    "attributes": Words("Own attributes", "自定义属性"),
+    "event": Words("Event", "事件"),
+}
+
+FIELDS: Final[dict[str, Field]] = {
+    row.key: row
+    for row in (
+        _contact("first_name", "text", "person", "first name", "名字"),
+        _contact("last_name", "text", "person", "last name", "姓氏"),
+        _contact("age", "number", "person", "age", "年龄", column=age, said=Words("aged {0}", "年龄{0}岁")),
+        _contact("birth_date", "date", "person", "birth date", "出生日期"),
+        _contact("income", "money", "person", "yearly income", "年收入"),
+        _contact("education", "choice", "person", "education", "教育程度", options=True),
+        _contact("household_size", "number", "person", "household size", "家庭人数"),
+        _contact("language", "choice", "person", "language", "语言", options=True),
+        _contact("country", "choice", "place", "country", "国家", options=True, placed=Words("in {0}", "国家为{0}")),
+        _contact("region", "choice", "place", "region", "地区", options=True, placed=Words("in {0}", "地区为{0}")),
+        _contact("city", "choice", "place", "city", "城市", options=True, placed=Words("in {0}", "城市为{0}")),
+        _contact("postcode", "text", "place", "postcode", "邮政编码"),
+        _contact("key", "text", "contact", "customer number", "客户编号"),
+        _contact("email", "text", "contact", "e-mail address", "电子邮箱"),
+        _contact("phone", "text", "contact", "phone number", "电话号码"),
+        _contact("origin", "choice", "contact", "origin", "来源", options=True),
+        _contact("email_consent", "yes_no", "contact", "consent to e-mail", "电子邮件许可"),
+        _contact("sms_consent", "yes_no", "contact", "consent to SMS", "短信许可"),
+        _contact("created_at", "moment", "contact", "first day with us", "建档时间"),
+        _trait(
+            "recency", "number", "number of days since the last order", "距上次下单天数",
+            column=days_since("last_order_at"),
+            said=Words("who last ordered {0} days ago", "上次下单在{0}天前"),
+        ),
+        _trait(
+            "order_count", "number", "number of orders", "订单数", empty=0,
+            said=Words("with {0} orders in all", "总共下单{0}次"),
+        ),
+        _trait("spend", "money", "total spend", "累计消费", empty=0),
+        _trait("margin", "money", "total margin", "累计毛利"),
+        _trait("average_order", "money", "average order", "平均订单额"),
+        _trait("units", "number", "units bought", "购买件数", empty=0),
+        _trait("returned_units", "number", "units returned", "退货件数", empty=0),
+        _trait("mean_gap_days", "number", "mean days between orders", "平均下单间隔天数"),
+        _trait("first_order_at", "moment", "first order", "首次下单时间"),
+        _trait("last_order_at", "moment", "last order", "最近下单时间"),
+        _trait("favourite_category", "path", "favourite category", "最常购买类别", options=True),
+        _trait("channels", "choice", "channels ordered on", "下单渠道", options=True),
+        _trait("rfm_recency", "number", "recency score", "近度得分"),
+        _trait("rfm_frequency", "number", "frequency score", "频度得分"),
+        _trait("rfm_monetary", "number", "monetary score", "额度得分"),
+    )
+}  # fmt: skip
+
+
+def _event(key: str, kind: str, en: str, zh: str, **more: Any) -> Field:
+    return _contact(key, kind, "event", en, zh, **more)
+
+
+_ITEM: Final = (
+    _event("item", "choice", "item", "商品", table="items", column=_plain("item_key")),
+    _event("title", "text", "item title", "商品名称", table="items"),
+    _event("category", "path", "category", "类别", table="items", options=True),
+    _event("brand", "choice", "brand", "品牌", table="items", options=True),
+)
+
+# Conditions and measures of a behaviour, by the kind of its rows. `table` says which join brings the column.
+ROW_FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
+    "events": {
+        row.key: row
+        for row in (
+            _event("value", "money", "value", "金额", table="events"),
+            _event("origin", "choice", "origin", "来源", table="events", options=True),
+            *_ITEM,
+        )
+    },
+    "orders": {
+        row.key: row
+        for row in (
+            _event("total", "money", "amount", "金额", table="orders"),
+            _event("margin", "money", "margin", "毛利", table="orders"),
+            _event("units", "number", "units", "件数", table="orders"),
+            _event("channel", "choice", "channel", "渠道", table="orders", options=True),
+            _event("store", "choice", "store", "门店", table="orders", options=True),
+            _event("currency", "choice", "currency", "货币", table="orders", options=True),
+            _event("unit_price", "money", "unit price", "单价", table="order_lines"),
+            _event("discount", "money", "line discount", "行折扣", table="order_lines"),
+            *_ITEM,
+        )
+    },
+}
+
+
+def _behaviour(key: str, verb: Words, contrary: str, noun: Words, rows: str = "events") -> Behaviour:
+    return Behaviour(key, verb, Words(contrary, f"没有{verb.zh}"), noun, rows)
+
+
+BEHAVIOURS: Final[dict[str, Behaviour]] = {
+    row.key: row
+    for row in (
+        _behaviour("order", Words("ordered", "下单"), "did not order", Words("orders", "订单"), "orders"),
+        _behaviour("page_view", Words("viewed a page", "浏览页面"), "did not view a page",
+                   Words("page views", "页面浏览")),
+        _behaviour("item_view", Words("viewed an item", "浏览商品"), "did not view an item",
+                   Words("item views", "商品浏览")),
+        _behaviour("search", Words("searched", "搜索"), "did not search", Words("searches", "搜索")),
+        _behaviour("cart_add", Words("put an item in the cart", "加入购物车"), "did not put an item in the cart",
+                   Words("items put in the cart", "加购")),
+        _behaviour("cart_remove", Words("took an item out of the cart", "移出购物车"),
+                   "did not take an item out of the cart", Words("items taken out of the cart", "移出购物车")),
+        _behaviour("cart_abandon", Words("abandoned a cart", "放弃购物车"), "did not abandon a cart",
+                   Words("abandoned carts", "弃购")),
+        _behaviour("survey", Words("answered a survey", "填写问卷"), "did not answer a survey",
+                   Words("surveys", "问卷")),
+        _behaviour("call", Words("called", "来电"), "did not call", Words("calls", "来电")),
+        _behaviour("flyer_scan", Words("scanned a flyer", "扫描传单"), "did not scan a flyer",
+                   Words("flyer scans", "传单扫描")),
+        _behaviour("open", Words("opened a message", "打开消息"), "did not open a message", Words("opens", "打开")),
+        _behaviour("click", Words("clicked in a message", "点击消息"), "did not click in a message",
+                   Words("clicks", "点击")),
+        _behaviour("impression", Words("saw a recommendation", "看到推荐"), "did not see a recommendation",
+                   Words("impressions", "推荐曝光")),
+        _behaviour("recommendation_click", Words("clicked a recommendation", "点击推荐"),
+                   "did not click a recommendation", Words("recommendation clicks", "推荐点击")),
+        _behaviour("unsubscribe", Words("unsubscribed", "退订"), "did not unsubscribe", Words("unsubscribes", "退订")),
+    )
+}  # fmt: skip
+
+MEASURES: Final[dict[str, Measure]] = {
+    row.key: row
+    for row in (
+        Measure("count", (), lambda number: number, Words("{1}", "{1}次数"), counts=True),
+        Measure("sum", ("number", "money"), lambda column: column.sum(), Words("total {0} of {1}", "{1}总{0}")),
+        Measure("average", ("number", "money"), lambda column: column.mean(), Words("average {0} of {1}", "{1}平均{0}"),
+                empty=None),
+        Measure("minimum", ("number", "money"), lambda column: column.min(), Words("lowest {0} of {1}", "{1}最低{0}"),
+                empty=None),
+        Measure("maximum", ("number", "money"), lambda column: column.max(), Words("highest {0} of {1}", "{1}最高{0}"),
+                empty=None),
+        Measure("distinct", ("text", "choice", "path", "number", "money"), lambda column: column.nunique(),
+                Words("number of different values of {0} of {1}", "{1}中不同{0}的个数"), counts=True),
+    )
+}  # fmt: skip
+
+
+def register(row: Field) -> None:
+    """Add a field of contacts; `row.table` holds at most one row per contact_id."""
+    FIELDS[row.key] = row
+
+
+def register_behaviour(row: Behaviour) -> None:
+    """Add words for an event type."""
+    BEHAVIOURS[row.key] = row
+
+
+def other_behaviour(key: str) -> Behaviour:
+    """An event type that has come in but that nobody gave words to."""
+    name = f"“{key}”"
+    return _behaviour(key, Words(f"did {name}", f"发生{name}"), f"did not do {name}", Words(name, name))
+
+
+def open_field(prefix: str, name: str, kind: str, table: str) -> Field:
+    """A field of the shop's own, `attributes.<name>` of contacts or `properties.<name>` of events. What is stored is
+    JSON without a declared type, so any type may be asked; a value that cannot be read as that type is unknown.
+    """
+    readings = tuple(other for other in READINGS if other != kind)
+    column: Column = lambda rows, _clock: json_text(rows[prefix], name)  # noqa: E731
+    group = "attributes" if prefix == "attributes" else "event"
+    return Field(f"{prefix}.{name}", kind, group, Words(name, name), column, table, options=True, readings=readings)
+
+
+READINGS: Final[Mapping[str, str]] = {"text": "string", "number": "float64", "date": "date", "yes_no": "boolean"}
+
+
+def read_as(row: Field, kind: str) -> Field:
+    """An open field whose column is cast to the type asked for."""
+    if not row.readings:
+        return row
+    return replace(row, column=lambda rows, clock: _cast(row.column(rows, clock), kind))
+
+
+def _cast(text: Any, kind: str) -> Any:
+    return text if kind == "text" else text.try_cast(READINGS[kind])

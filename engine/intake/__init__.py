@@ -1,0 +1,13 @@
+"""The one door in: contacts, items, orders and events from files and the API.
+
+Idempotent by key, exact, every refused record reported. The way: source -> columns of cells -> columns of values and
+rejects -> (a file: staged and sorted by key) -> set-based write.
+"""
+
+from engine.intake.files import import_file
+from engine.intake.kinds import KINDS, Column, Kind
+from engine.intake.parsing import Reject
+from engine.intake.requests import Accepted, accept
+from engine.models import Import
+
+__all__ = ["KINDS", "Accepted", "Column", "Import", "Kind", "Reject", "accept", "import_file"]

@@ -1,0 +1,244 @@
+"""Many rows at once: into a temporary table by the fastest road, from there by two set-based statements.
+
+Measured with 1.07 M order lines, 20,000 at a time: see docs/why.md.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    CursorResult,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    type_coerce,
+    update,
+)
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import JSON, TypeEngine
+
+from engine.database import UtcDateTime, next_revision
+
+Columns = Mapping[str, Sequence[Any]]  # name -> values of one length; moments as microseconds, JSON as text
+
+ANALYSE: Final = 1000  # rows from which PostgreSQL is told what is in the temporary table
+
+# A batch is looked up by index even when PostgreSQL would rather read all of a big table: 20,000 keys among a million
+# contacts take 0.06 s instead of 0.3-0.8 s, fifty times over in one import. Until the end of the transaction.
+_BY_INDEX = text(
+    "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
+    " set_config('jit', 'off', true)"
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many things were new, changed, and said nothing new."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.created + other.created, self.updated + other.updated, self.unchanged + other.unchanged)
+
+
+class Staged:
+    """Rows of `table` in a temporary table, from where they are inserted or merged by `key`."""
+
+    def __init__(self, session: Session, table: Table, columns: Columns) -> None:
+        """Load the columns; they hold `key`, unique among them, in order."""
+        self._session, self._table, self._names = session, table, list(columns)
+        self.rows = len(columns["key"])
+        self._locked = self._all_new = False
+        self.stage = _stage(table)
+        _prepare(session, self.stage)
+        load(session, self.stage, columns)
+        if self.rows >= ANALYSE and _is_postgresql(session):
+            session.execute(text(f"ANALYZE {self.stage.name}"))
+            session.execute(_BY_INDEX)
+
+    def insert(self, defaults: dict[str, Any], now: datetime) -> int:
+        """Add the rows whose key is new; `defaults` stand in for what is None. How many went in."""
+        table, stage = self._table, self.stage
+        given: dict[str, ColumnElement[Any]] = {name: self._value(name) for name in self._names}
+        for name, default in (defaults | self._stamps(("created_at", "updated_at"), now)).items():
+            constant = literal(default, table.c[name].type)
+            given[name] = func.coalesce(given[name], constant) if name in given else constant
+        new = ~exists().where(table.c.key == stage.c.key)
+        rows = select(*given.values()).where(new).order_by(stage.c.key)
+        insert = postgresql.insert(table) if _is_postgresql(self._session) else sqlite.insert(table)
+        inserted = self._run(insert.from_select(list(given), rows).on_conflict_do_nothing(index_elements=["key"]))
+        self._all_new = inserted == self.rows
+        return inserted
+
+    def update(self, now: datetime, *, when: str | None = None) -> int:
+        """Change the rows that say something new; how many were changed.
+
+        None says nothing, and the shop's own fields are merged one by one. With `when`, a row is replaced as a whole
+        if that column differs.
+        """
+        names = self._content()
+        if not names or self._all_new:
+            return 0
+        self.lock(when=when)
+        given = {name: self._value(name) if when else self._merged(name) for name in names}
+        return self._run(
+            update(self._table)
+            .where(self._table.c.key == self.stage.c.key, self._changed(when))
+            .values(given | self._stamps(("updated_at",), now))
+        )
+
+    def lock(self, *, when: str | None = None) -> None:
+        """PostgreSQL: lock the rows that will change in the order of their keys, so that two writers of the same keys
+        wait for each other instead of ending in a deadlock. SQLite has one writer.
+        """
+        if self._locked or self._all_new or not _is_postgresql(self._session) or not self._content():
+            return
+        rows = select(self._table.c.id).join(self.stage, self._table.c.key == self.stage.c.key)
+        rows = rows.where(self._changed(when)).order_by(self._table.c.key).with_for_update(of=self._table)
+        self._session.execute(rows).all()
+        self._locked = True
+
+    def _content(self) -> list[str]:
+        return [name for name in self._names if name not in ("key", "bucket")]
+
+    def _changed(self, when: str | None) -> ColumnElement[bool]:
+        if when:
+            return self._table.c[when].is_distinct_from(self.stage.c[when])
+        return or_(*(self._changes(name) for name in self._content()))
+
+    def _stamps(self, moments: Sequence[str], now: datetime) -> dict[str, Any]:
+        return {name: now for name in moments if name in self._table.c} | {"revision": next_revision(self._session)}
+
+    def _value(self, name: str) -> ColumnElement[Any]:
+        """The staged value as the table's type."""
+        staged: ColumnElement[Any] = self.stage.c[name]
+        kind = self._table.c[name].type
+        if not _is_postgresql(self._session):
+            return type_coerce(staged, kind)
+        if isinstance(kind, UtcDateTime):  # whole microseconds stay exact, to_timestamp() would go through a float
+            epoch: ColumnElement[Any] = literal_column("TIMESTAMPTZ 'epoch'")
+            return type_coerce(epoch + staged * literal_column("INTERVAL '1 microsecond'"), kind)
+        return cast(staged, kind) if isinstance(kind, JSON) else staged
+
+    def _merged(self, name: str) -> ColumnElement[Any]:
+        there = self._table.c[name]
+        if not isinstance(there.type, JSON):
+            return func.coalesce(self._value(name), there)
+        both = there.op("||")(self._value(name)) if _is_postgresql(self._session) else self._patched(name)
+        return case((self.stage.c[name].is_(None), there), else_=both)
+
+    def _changes(self, name: str) -> ColumnElement[bool]:
+        there, staged = self._table.c[name], self.stage.c[name]
+        if not isinstance(there.type, JSON):
+            return and_(staged.is_not(None), there.is_distinct_from(self._value(name)))
+        if _is_postgresql(self._session):
+            return and_(staged.is_not(None), ~there.bool_op("@>")(self._value(name)))
+        return and_(staged.is_not(None), func.json(there).is_distinct_from(self._patched(name)))
+
+    def _patched(self, name: str) -> ColumnElement[Any]:
+        return func.json_patch(self._table.c[name], self.stage.c[name])
+
+    def _run(self, statement: Any) -> int:
+        result: CursorResult[Any] = self._session.connection().execute(
+            statement, execution_options={"preserve_rowcount": True}
+        )
+        return result.rowcount
+
+
+def load(session: Session, table: Table, columns: Columns) -> None:
+    """Append rows as they are, with nothing checked but the table's constraints: COPY, or one prepared INSERT.
+
+    Columns hold what the driver stores: moments as microseconds are for SQLite and temporary tables only.
+    """
+    names = ", ".join(f'"{name}"' for name in columns)
+    driver: Any = session.connection().connection.driver_connection
+    if _is_postgresql(session):
+        with driver.cursor().copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy:
+            copy.write(_csv(table, columns))
+    else:
+        marks = ", ".join("?" * len(columns))
+        rows = zip(*columns.values(), strict=True)
+        driver.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
+
+
+def ids(session: Session, table: Table, keys: Sequence[str], *columns: Any) -> dict[str, Any]:
+    """key -> row of (key, id, *columns) for the keys that are there."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(keys), 10_000):  # SQLite binds at most 32,766 values
+        statement = select(table.c.key, table.c.id, *columns).where(table.c.key.in_(keys[start : start + 10_000]))
+        found |= {row.key: row for row in session.execute(statement)}
+    return found
+
+
+def _csv(table: Table, columns: Columns) -> memoryview:
+    """CSV as COPY reads it: None is an empty cell, empty text is a quoted one."""
+    arrays = {name: pa.array(values, _arrow(table.c[name])) for name, values in columns.items()}
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(pa.table(arrays), buffer, pyarrow.csv.WriteOptions(include_header=False))
+    return buffer.getbuffer()
+
+
+def _arrow(column: SqlColumn[Any]) -> Any:
+    if isinstance(column.type, Boolean):
+        return pa.bool_()
+    return pa.int64() if isinstance(column.type, (Integer, BigInteger)) else pa.string()
+
+
+@cache
+def _stage(table: Table) -> Table:
+    """The temporary table for rows of `table`: the same columns, nothing required, no index."""
+    columns = [
+        SqlColumn(column.name, _staged_type(column.type))
+        for column in table.columns
+        if column.name not in ("id", "created_at", "updated_at", "revision")
+    ]
+    return Table(
+        f"stage_{table.name}",
+        MetaData(),
+        *columns,
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DELETE ROWS",  # nobody vacuums a temporary table
+    )
+
+
+def _staged_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(kind, UtcDateTime):
+        return BigInteger()
+    return Text() if isinstance(kind, JSON) else kind
+
+
+def _prepare(session: Session, stage: Table) -> None:
+    """An empty temporary table; it lives as long as the connection, so that small calls make no new one."""
+    session.execute(CreateTable(stage, if_not_exists=True))
+    session.execute(stage.delete())
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"

@@ -1,0 +1,56 @@
+"""docs/intake.md, written from the table of columns: `python -m engine.intake.describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.intake.kinds import KINDS, Column, Kind
+
+HEAD = """# What comes in
+
+`rapport import KIND FILE` and `POST /api/v1/KIND` take the same columns. This page is written from the table in
+`engine/intake/kinds.py` by `python -m engine.intake.describe`; a test compares them.
+
+- A file is CSV (comma, semicolon, tab or |; plain or gzip; UTF-8, UTF-16 with a byte order mark, GB18030, or an
+  encoding you name) or Parquet. Headers are found by name or alias; case, blanks, `-` and `_` do not matter.
+- Everything is idempotent by key: the same record twice changes nothing. An empty cell says nothing: what is known
+  stays. The last of several records with one key counts, field by field.
+- A record that cannot be read is refused with line, field and reason; good records are kept unless you ask for the
+  whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells.
+- An order is its lines: it is taken or refused as a whole, and replaced as a whole when its content changes.
+- Amounts are decimals with a point and at most four places. A time without a zone is the shop's.
+- In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.
+  A text cell that plainly is a number, `true` or `false` is kept as one.
+- Limits: lines of `intake.max_line_kb`, files that unpack to `intake.max_upload_mb`, calls of
+  `intake.max_request_rows` records, 200 own fields, 10,000 lines of an order.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(line for kind in KINDS.values() for line in _section(kind))])
+
+
+def _section(kind: Kind) -> Iterator[str]:
+    yield f"## {kind.name}\n"
+    if kind.one_of:
+        yield f"At least one of {' and '.join(f'`{name}`' for name in kind.one_of)} is needed.\n"
+    yield "| column | type | what | example | also read |"
+    yield "|---|---|---|---|---|"
+    for column in kind.columns:
+        yield _row(column)
+    if kind.open:
+        yield f"| `{kind.open}.<name>` | text, number, true or false | The shop's own field. | 42 | |"
+    yield ""
+
+
+def _row(column: Column) -> str:
+    notes = column.doc + (" Over the API in `lines`." if column.in_line else "")
+    name = f"`{column.name}`" + (" (required)" if column.required else "")
+    cells = (name, column.type.word, notes, column.example, ", ".join(column.aliases))
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    Path("docs/intake.md").write_text(markdown(), encoding="utf-8")

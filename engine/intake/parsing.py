@@ -1,0 +1,158 @@
+"""Cells of many records become columns of values, column at a time; what cannot be read becomes rejects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import compress
+from math import isnan
+from typing import Any
+
+from engine.errors import Invalid
+from engine.intake.kinds import Column, Kind
+from engine.intake.values import Rules
+
+Faults = dict[int, list[tuple[str, str]]]  # position in the batch -> (field, message), in the order of the columns
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record that was not taken: its line in the file (or position in the call, from 0), the field, the reason."""
+
+    row: int
+    field: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Parsed records, column by column; all lists are of one length. A column that nobody gave is absent."""
+
+    rows: list[int]
+    columns: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get(self, name: str) -> list[Any]:
+        """A column; all None when absent."""
+        return self.columns.get(name) or [None] * len(self.rows)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What came of a batch of cells; `keys` of refused records, where they could be read, with the first row."""
+
+    batch: Batch
+    rejects: list[Reject]
+    keys: dict[str, int]
+
+
+def parse(
+    kind: Kind, rows: Sequence[int], cells: Mapping[str, Sequence[Any]], rules: Rules, *, repeats: bool = True
+) -> Parsed:
+    """Read columns of cells, named by our columns. `repeats`: cells are hashable and often equal (a file)."""
+    faults: Faults = {}
+    columns: dict[str, list[Any]] = {}
+    for name, given in cells.items():
+        column = kind.column(name)
+        if column is None:
+            raise kind.unknown(name)
+        columns[name] = _column(column, given, rules, faults, repeats=repeats)
+    if kind.one_of:
+        _require_one(kind.one_of, columns, len(rows), faults)
+    _gather_own_fields(kind, columns, len(rows))
+    if kind.name == "events":
+        columns["key"] = _event_keys(columns, len(rows))
+    return _split(kind, list(rows), columns, faults)
+
+
+def _column(column: Column, cells: Sequence[Any], rules: Rules, faults: Faults, *, repeats: bool) -> list[Any]:
+    """Values of one column. In a file each different cell is read once: prices, dates and items repeat."""
+    if repeats:
+        known, wrong = _read_each(set(cells), lambda cell: _value(column, cell, rules))
+        keys: Iterable[Any] = cells
+    else:
+        known, wrong = _read_each(range(len(cells)), lambda position: _value(column, cells[position], rules))
+        keys = range(len(cells))
+    if wrong:
+        for position, key in enumerate(keys):
+            if key in wrong:
+                faults.setdefault(position, []).append((column.name, wrong[key]))
+    return [known[key] for key in keys]
+
+
+def _read_each(keys: Iterable[Any], read: Callable[[Any], Any]) -> tuple[dict[Any, Any], dict[Any, str]]:
+    known: dict[Any, Any] = {}
+    wrong: dict[Any, str] = {}
+    for key in keys:
+        try:
+            known[key] = read(key)
+        except Invalid as error:
+            known[key], wrong[key] = None, error.message
+    return known, wrong
+
+
+def _value(column: Column, cell: Any, rules: Rules) -> Any:
+    missing = not cell.strip() if isinstance(cell, str) else cell is None or (isinstance(cell, float) and isnan(cell))
+    if not missing:
+        return column.type.parse(cell, rules)
+    if column.required:
+        raise Invalid("is missing.")
+    return None
+
+
+def _require_one(names: Sequence[str], columns: Mapping[str, list[Any]], count: int, faults: Faults) -> None:
+    given = [columns[name] for name in names if name in columns]
+    present = [any(value is not None for value in row) for row in zip(*given, strict=True)] or [False] * count
+    for position in compress(range(count), (not there for there in present)):
+        if position not in faults:
+            faults[position] = [(names[0], f"is missing, and so is {' and '.join(names[1:])}; give one of them.")]
+
+
+def _gather_own_fields(kind: Kind, columns: dict[str, list[Any]], count: int) -> None:
+    """attributes.a, attributes.b ... -> one column of JSON texts; None where nothing was given."""
+    if kind.open is None:
+        return
+    prefix = f"{kind.open}."
+    own = sorted(name for name in columns if name.startswith(prefix))
+    if not own:
+        return
+    names = [name.removeprefix(prefix) for name in own]
+    rows = zip(*(columns.pop(name) for name in own), strict=True)
+    columns[kind.open] = [_object(names, row) for row in rows]
+
+
+def _object(names: Sequence[str], row: Sequence[Any]) -> str | None:
+    given = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+    return json.dumps(given, ensure_ascii=False) if given else None
+
+
+def _event_keys(columns: Mapping[str, list[Any]], count: int) -> list[str]:
+    """An event without a key is named by its content: sent twice, it is one event."""
+    content = ("type", "at", "contact", "visitor", "item", "value", "origin", "properties")
+    nothing = [None] * count
+    rows = zip(*(columns.get(name, nothing) for name in content), strict=True)
+    keys = columns.get("key", nothing)
+    return [
+        key or "auto-" + blake2b(repr(row).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        for key, row in zip(keys, rows, strict=True)
+    ]
+
+
+def _split(kind: Kind, rows: list[int], columns: dict[str, list[Any]], faults: Faults) -> Parsed:
+    if not faults:
+        return Parsed(Batch(rows, columns), [], {})
+    good = [position not in faults for position in range(len(rows))]
+    batch = Batch(list(compress(rows, good)), {name: list(compress(column, good)) for name, column in columns.items()})
+    rejects = [_reject(rows[position], faults[position]) for position in sorted(faults)]
+    named = columns.get(kind.key) or [None] * len(rows)
+    keys = {named[position]: rows[position] for position in sorted(faults, reverse=True) if named[position] is not None}
+    return Parsed(batch, rejects, keys)
+
+
+def _reject(row: int, faults: Sequence[tuple[str, str]]) -> Reject:
+    (field, message), *others = faults
+    return Reject(row, field, " ".join([message, *(f"Also {name}: {words}" for name, words in others)]))

@@ -1,0 +1,45 @@
+"""The rejects file: line, field and reason beside the original cells, to be mended and imported again."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.intake.parsing import Reject
+from engine.intake.sources import Source
+
+_NUMBER = re.compile(r"[-+]?[0-9][0-9.,]*")
+
+
+def file_name(number: int | None, name: str) -> str:
+    """Name within the rejects folder: of import `number`, or of a dry run."""
+    stem = re.sub(r"[^\w.-]+", "_", name.removesuffix(".gz").removesuffix(".csv"))[:80]
+    return f"{number or 'dry-run'}-{stem}.csv"
+
+
+def write(path: Path, source: Source, rejects: Iterator[Reject]) -> None:
+    """Read the source once more and keep the rejected lines; a line that is no record has no cells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reject = next(rejects, None)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["line", "field", "message", *map(safe, source.header)])
+        for chunk, _done in source.chunks():
+            cells = dict(zip(chunk.lines, chunk.records, strict=True))
+            last = max([*chunk.lines[-1:], *(broken.row for broken in chunk.broken)], default=0)
+            while reject is not None and reject.row <= last:
+                writer.writerow(_row(reject, cells.get(reject.row, ())))
+                reject = next(rejects, None)
+
+
+def safe(cell: Any) -> str:
+    """A cell that a spreadsheet will not run as a formula (OWASP, CSV injection); plain numbers stay as they are."""
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(text) else text
+
+
+def _row(reject: Reject, cells: Sequence[Any]) -> list[str]:
+    return [str(reject.row), reject.field or "", safe(reject.message), *map(safe, cells)]

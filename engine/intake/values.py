@@ -1,0 +1,270 @@
+"""One cell becomes one value: the types a column may have, each with its parser.
+
+A parser takes what a source gives (text from CSV; numbers, times, booleans from Parquet and JSON) and returns what is
+stored: str, int, bool, microseconds since 1970 UTC for moments, an ISO date for days. It raises Invalid with a
+message that says the remedy. None and empty text never reach it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from engine import consent, money
+from engine.config import Config
+from engine.database import microseconds
+from engine.errors import Invalid, nearest
+
+INT32: Final = 2**31 - 1  # a PostgreSQL integer
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+EXACT: Final = 2**53  # integers beyond this lose digits in JSON readers
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}(?:\.0{1,6})?")  # "3.0": how spreadsheets export a column with gaps
+_MONEY = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,4})?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What parsing must know about the shop and the day."""
+
+    country: str
+    zone: tzinfo
+    currency: str
+    now: datetime
+    latest: datetime
+    time_format: str | None = None
+
+    @classmethod
+    def of(cls, config: Config, now: datetime, time_format: str | None = None) -> Rules:
+        """The shop's rules; raises Invalid when `time_format` is no strptime format of a date."""
+        if time_format is not None:
+            _check_format(time_format, now)
+        latest = now + timedelta(days=config.intake.max_future_days)
+        return cls(config.locale.country, config.locale.zone, config.locale.currency, now, latest, time_format)
+
+
+@dataclass(frozen=True)
+class Type:
+    """The type of a column: words for people, the parser, how it is staged, what JSON carries (OpenAPI 3.0)."""
+
+    word: str
+    parse: Callable[[Any, Rules], Any]
+    arrow: str = "string"  # string, int64, bool
+    json: str = "string"  # string, integer, number, boolean
+    format: str | None = None  # email, date, date-time, uri
+    limit: int | None = None  # characters
+
+
+def show(value: Any) -> str:
+    """A value in a message: quoted, short, on one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def text(limit: int) -> Type:
+    """Free text of at most `limit` characters, blanks around it removed."""
+
+    def parse(value: Any, _rules: Rules) -> str | None:
+        words = value.strip() if type(value) is str else _as_text(value)
+        if len(words) > limit:
+            raise Invalid(f"is longer than {limit} characters.")
+        return _storable(words)
+
+    return Type(f"text, at most {limit} characters", parse, limit=limit)
+
+
+def integer(low: int = -INT32, high: int = INT32) -> Type:
+    """A whole number in [low, high]."""
+
+    def parse(value: Any, _rules: Rules) -> int:
+        number = _as_integer(value)
+        if not low <= number <= high:
+            raise Invalid(f"{show(value)} is not between {low} and {high}.")
+        return number
+
+    return Type("whole number", parse, "int64", "integer")
+
+
+def category(limit: int) -> Type:
+    """A path such as "Drinks > Wine > Red", blanks around the signs made equal."""
+    plain = text(limit)
+
+    def parse(value: Any, rules: Rules) -> str:
+        levels = (part.strip() for part in _as_text(value).split(">"))
+        path: str = plain.parse(" > ".join(level for level in levels if level), rules)
+        return path
+
+    return Type(f"path, levels joined by ' > ', at most {limit} characters", parse, limit=limit)
+
+
+def url(limit: int) -> Type:
+    """An absolute http or https address."""
+    plain = text(limit)
+
+    def parse(value: Any, rules: Rules) -> str:
+        address: str = plain.parse(value, rules)
+        try:
+            parts = urlsplit(address)
+            good = parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and not set(address) & set(' "<>')
+        except ValueError:
+            good = False
+        if not good:
+            raise Invalid(f"{show(value)} is not a web address; write it like https://shop.example/wine.")
+        return address
+
+    return Type(f"web address (http or https), at most {limit} characters", parse, format="uri", limit=limit)
+
+
+def _money(value: Any, _rules: Rules) -> int:
+    words = value.strip() if type(value) is str else value
+    if type(words) is str:
+        if _MONEY.fullmatch(words):
+            whole, _, part = words.partition(".")
+            return int(whole + part.ljust(4, "0"))
+        if len(words) > 40:
+            raise Invalid(f"{show(value)} is not an amount; write it like 12.99.")
+    elif type(words) not in (int, float, Decimal):
+        raise Invalid(f"{show(value)} is not an amount; write it like 12.99.")
+    return money.parse(words)
+
+
+def _moment(value: Any, rules: Rules) -> int:
+    try:
+        moment = _as_datetime(value, rules.time_format)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=rules.zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        wanted = rules.time_format or "2026-03-31 14:05:00"
+        remedy = "" if rules.time_format else " (ISO 8601), or name the time format"
+        raise Invalid(f"{show(value)} is not a time; write it like {wanted}{remedy}.") from None
+    if moment < EARLIEST:
+        raise Invalid(f"{show(value)} is before 1900.")
+    if moment > rules.latest:
+        raise Invalid(f"{show(value)} lies in the future.")
+    return microseconds(moment)
+
+
+def _day(value: Any, rules: Rules) -> str:
+    try:
+        day = _as_datetime(value, rules.time_format).date()
+    except (ValueError, OverflowError):
+        raise Invalid(f"{show(value)} is not a date; write it like 1980-03-31.") from None
+    if not EARLIEST.date() <= day <= rules.now.date():
+        raise Invalid(f"{show(value)} is not between 1900 and today.")
+    return day.isoformat()
+
+
+def _boolean(value: Any, _rules: Rules) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise Invalid(f"{show(value)} is neither true nor false.")
+
+
+def _address(channel: str) -> Callable[[Any, Rules], str]:
+    def parse(value: Any, rules: Rules) -> str:
+        return consent.normalise(channel, value if type(value) is str else _as_text(value), rules.country)
+
+    return parse
+
+
+def _currency(value: Any, _rules: Rules) -> str:
+    code = str(value).strip().upper()
+    if not _CURRENCY.fullmatch(code):
+        raise Invalid(f"{show(value)} is not a currency; write its three letters, like GBP.")
+    return code
+
+
+def _attribute(value: Any, _rules: Rules) -> Any:
+    """A number, a truth value or text: what a text cell plainly is, so that criteria can count with it."""
+    if isinstance(value, bool):
+        return value
+    if type(value) is str:
+        words = value.strip()
+        if _NUMBER.fullmatch(words):
+            return float(words) if "." in words else int(words)
+        if words in ("true", "false"):
+            return words == "true"
+    elif isinstance(value, (int, float, Decimal)):
+        number = int(value) if value == value // 1 else float(value)
+        return number if abs(number) < EXACT else str(number)
+    else:
+        words = _as_text(value)
+    if len(words) > 1000:
+        raise Invalid("is longer than 1000 characters.")
+    return _storable(words)
+
+
+MONEY = Type("amount", _money, "int64", "number")
+MOMENT = Type("time (ISO 8601; without a zone: the shop's)", _moment, "int64", format="date-time")
+DAY = Type("date (ISO 8601)", _day, format="date")
+BOOLEAN = Type("true or false", _boolean, "bool", "boolean")
+EMAIL = Type("e-mail address", _address("email"), format="email", limit=254)
+PHONE = Type("telephone number (E.164, or as dialled in the shop's country)", _address("sms"))
+CURRENCY = Type("currency (ISO 4217)", _currency)
+ATTRIBUTE = Type("text, number, true or false", _attribute)
+
+
+def _storable(words: str) -> str:
+    """PostgreSQL cannot store NUL, nothing can store half a surrogate pair."""
+    if "\0" in words:
+        raise Invalid("holds a NUL character; remove it.")
+    if not words.isascii():
+        try:
+            words.encode()
+        except UnicodeEncodeError:
+            raise Invalid("holds a broken character (a lone surrogate); remove it.") from None
+    return words
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, float) and value == value // 1:
+        return str(int(value))  # a customer number in a Parquet column with gaps: 13085.0
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal, date)):
+        raise Invalid(f"{show(value)} is not text.")
+    return str(value).strip()
+
+
+def _as_integer(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if type(value) is str and _INTEGER.fullmatch(words := value.strip()):
+        return int(words.partition(".")[0])
+    if isinstance(value, (float, Decimal)) and value == value // 1:
+        return int(value)
+    raise Invalid(f"{show(value)} is not a whole number; write it like 12.")
+
+
+def _as_datetime(value: Any, time_format: str | None) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001  # the zone follows
+    if type(value) is not str:
+        raise ValueError(value)
+    if time_format:
+        return datetime.strptime(value.strip(), time_format)  # noqa: DTZ007
+    return datetime.fromisoformat(value.strip())
+
+
+def _check_format(time_format: str, now: datetime) -> None:
+    known = ("%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M")
+    try:
+        read = datetime.strptime(now.strftime(time_format), time_format)  # noqa: DTZ007
+    except ValueError:
+        read = None
+    if read is None or read.date() != now.date():
+        raise Invalid(f"{show(time_format)} is no time format.{nearest(time_format, known)}", field="time_format")

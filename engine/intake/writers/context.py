@@ -1,0 +1,81 @@
+"""What writers share: the moment and the way in, records of one key made one, contacts and items by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Session
+
+from engine.intake.bulk import Staged, ids
+from engine.intake.parsing import Batch, Reject
+from engine.models import Contact, Item, new_bucket
+
+CONTACTS: Table = Contact.__table__  # type: ignore[assignment]
+ITEMS: Table = Item.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Context:
+    """When, and how it came in."""
+
+    now: datetime
+    currency: str
+    origin: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One record per key; `rows` counts the records before."""
+
+    columns: dict[str, list[Any]]
+    rows: int
+
+
+def fold(batch: Batch, own: str) -> tuple[Folded, list[Reject]]:
+    """Make the records of one key one: the last word on each field counts, the shop's `own` fields are merged."""
+    keys = batch.columns["key"]
+    if len(set(keys)) == len(keys):
+        return Folded(batch.columns, len(batch)), []
+    merged: dict[str, dict[str, Any]] = {}
+    for row in zip(*batch.columns.values(), strict=True):
+        said = {name: value for name, value in zip(batch.columns, row, strict=True) if value is not None}
+        there = merged.setdefault(said["key"], {})
+        if own in there and own in said:
+            said[own] = json.dumps(json.loads(there[own]) | json.loads(said[own]), ensure_ascii=False)
+        there |= said
+    columns = {name: [record.get(name) for record in merged.values()] for name in batch.columns}
+    return Folded(columns, len(batch)), []
+
+
+def contact_ids(session: Session, keys: Iterable[str | None], context: Context) -> dict[str, int]:
+    """key -> id; contacts nobody has met yet are created."""
+    wanted = sorted({key for key in keys if key is not None})
+    found = ids(session, CONTACTS, wanted)
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        columns: dict[str, list[Any]] = {"key": missing, "bucket": [new_bucket() for _ in missing]}
+        Staged(session, CONTACTS, columns).insert({"attributes": {}, "origin": context.origin}, context.now)
+        found |= ids(session, CONTACTS, missing)
+    return {key: row.id for key, row in found.items()}
+
+
+def item_rows(session: Session, titles: Mapping[str, str | None], context: Context) -> dict[str, Any]:
+    """key -> row with `id` and `cost`; unknown items are created, and one without a title takes the one given."""
+    wanted = sorted(titles)
+    found = ids(session, ITEMS, wanted, Item.cost, Item.title)
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        columns: dict[str, list[Any]] = {"key": missing, "title": [titles[key] for key in missing]}
+        defaults = {"attributes": {}, "currency": context.currency, "active": True, "recommendable": True}
+        Staged(session, ITEMS, columns).insert(defaults, context.now)
+        found |= ids(session, ITEMS, missing, Item.cost, Item.title)
+    unnamed = [key for key in wanted if found[key].title is None and titles[key] is not None]
+    if unnamed:
+        Staged(session, ITEMS, {"key": unnamed, "title": [titles[key] for key in unnamed]}).update(context.now)
+    return found

@@ -1,0 +1,80 @@
+"""Events: append-only, one per key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, select
+from sqlalchemy.orm import Session
+
+from engine import identity
+from engine.intake.bulk import Counts, Staged, ids
+from engine.intake.parsing import Batch, Reject
+from engine.intake.writers.context import Context, Folded, contact_ids, item_rows
+from engine.models import Event, Identity
+
+EVENTS: Table = Event.__table__  # type: ignore[assignment]
+IDENTIFY = "identify"
+
+
+def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
+    """The first record of each key."""
+    first: dict[str, int] = {}
+    for position, key in enumerate(batch.columns["key"]):
+        first.setdefault(key, position)
+    columns = {name: [column[position] for position in first.values()] for name, column in batch.columns.items()}
+    return Folded(columns, len(batch)), []
+
+
+def write(session: Session, events: Folded, context: Context) -> Counts:
+    """Insert what is new. A visitor's events go to the contact the visitor is known to be."""
+    there = ids(session, EVENTS, events.columns["key"])
+    new = [position for position, key in enumerate(events.columns["key"]) if key not in there]
+    if not new:
+        return Counts(unchanged=events.rows)
+    given = {name: [column[position] for position in new] for name, column in events.columns.items()}
+    nothing: list[Any] = [None] * len(new)
+    contacts, visitors, items = (given.get(name, nothing) for name in ("contact", "visitor", "item"))
+    contact = contact_ids(session, contacts, context)
+    item = item_rows(session, {key: None for key in items if key is not None}, context)
+    known = _known(session, {visitor for visitor in visitors if visitor is not None})
+    rows: dict[str, Sequence[Any]] = {
+        "key": given["key"],
+        "contact_id": [
+            contact[key] if key is not None else known.get(visitor)
+            for key, visitor in zip(contacts, visitors, strict=True)
+        ],
+        "visitor": visitors,
+        "type": given["type"],
+        "occurred_at": given["at"],
+        "item_id": [item[key].id if key is not None else None for key in items],
+        **{name: given[name] for name in ("value", "origin", "properties") if name in given},
+    }
+    created = Staged(session, EVENTS, rows).insert({"properties": {}}, context.now)
+    _identify(session, rows, context)
+    return Counts(created, 0, events.rows - created)
+
+
+def _known(session: Session, visitors: set[str]) -> dict[str | None, int]:
+    """visitor -> contact, for the visitors that are known."""
+    names = sorted(visitors)
+    found: dict[str | None, int] = {}
+    for start in range(0, len(names), 10_000):
+        statement = select(Identity.value, Identity.contact_id).where(
+            Identity.kind == identity.VISITOR, Identity.value.in_(names[start : start + 10_000])
+        )
+        found |= {row.value: row.contact_id for row in session.execute(statement)}
+    return found
+
+
+def _identify(session: Session, rows: dict[str, Sequence[Any]], context: Context) -> None:
+    """Visitors that made themselves known; the latest word on each counts."""
+    columns = (rows["occurred_at"], rows["type"], rows["visitor"], rows["contact_id"])
+    said = sorted(
+        (at, visitor, contact)
+        for at, kind, visitor, contact in zip(*columns, strict=True)
+        if kind == IDENTIFY and visitor is not None and contact is not None
+    )
+    for visitor, contact in sorted({visitor: contact for _at, visitor, contact in said}.items()):
+        identity.identify(session, visitor, contact, context.now)

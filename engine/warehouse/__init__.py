@@ -1,0 +1,18 @@
+"""The warehouse: a columnar copy of the SQL tables in Delta Lake files, queried through Ibis on DuckDB.
+
+SQL is the truth; the copy can be deleted and rebuilt at any time (docs/why.md, "The warehouse").
+
+- `tables`   which tables are copied (`Mirror`) or computed from copies (`Derived`); upper packages `register` theirs
+- `extract`  one SQL snapshot, read as Arrow
+- `parts`    one Delta table: parts of rows in id order, changed by one atomic commit
+- `current`  the small file that names the files which belong together, and the locks
+- `reader`   DuckDB and Ibis over those files, for many threads
+- `fill`      one pass over all tables
+- `warehouse` `Warehouse`: refresh, rebuild, table, execute
+"""
+
+from engine.warehouse.fill import Progress
+from engine.warehouse.tables import Derived, Mirror, register
+from engine.warehouse.warehouse import Refreshed, Warehouse
+
+__all__ = ["Derived", "Mirror", "Progress", "Refreshed", "Warehouse", "register"]

@@ -1,0 +1,111 @@
+"""DuckDB over the files of the warehouse: one instance in the process, one cursor for each thread.
+
+Nothing is downloaded: extensions are neither installed nor loaded by themselves, and DuckDB may open files in the
+warehouse's folder only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import ibis
+import pyarrow as pa
+
+from engine.config import WarehouseConfig
+from engine.warehouse.current import locked
+
+SPILL = "temp"  # where DuckDB puts what does not fit into memory: a folder for each reader
+IN_USE = "in-use"
+DUCKDB_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.timestamp("us", "UTC"): "TIMESTAMPTZ",
+}
+
+
+class Reader:
+    """Runs Ibis expressions over named lists of Parquet files. Safe to use from many threads."""
+
+    def __init__(self, folder: Path, config: WarehouseConfig) -> None:
+        settings = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        threads = {"threads": config.threads} if config.threads else {}
+        self._duckdb = duckdb.connect(
+            ":memory:", config={**settings, **threads, "memory_limit": f"{config.memory_mb}MiB"}
+        )
+        self._own, self._files = folder / SPILL / uuid.uuid4().hex, ExitStack()
+        self._own.mkdir(parents=True)
+        self._files.enter_context(locked(self._own / IN_USE))
+        inside = {
+            "temp_directory": _quoted(self._own / "spill"),  # two instances in one folder overwrite each other's files
+            "extension_directory": _quoted(self._own),
+            "custom_extension_repository": _quoted(self._own),  # instead of an address on the Internet
+            "allowed_directories": f"[{_quoted(folder)}]",
+            "enable_external_access": "false",
+        }
+        for name, value in inside.items():
+            self._duckdb.execute(f"SET {name} = {value}")
+        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def show(self, files: Mapping[str, tuple[pa.Schema, Sequence[str]]]) -> None:
+        """From now on these tables are made of these files; all switch at once."""
+        with self._duckdb.cursor() as cursor:
+            cursor.begin()
+            for name, (schema, paths) in files.items():
+                cursor.execute(f'CREATE OR REPLACE VIEW "{name}" AS {_select(schema, paths)}')
+            cursor.commit()
+
+    def execute(self, expression: ibis.Expr) -> pa.Table:
+        """Run it; a scalar or column comes back as a table of one column."""
+        return self._backend().to_pyarrow(expression.as_table())
+
+    def query(self, sql: str) -> pa.Table:
+        """Run an expression that is compiled already."""
+        with self._duckdb.cursor() as cursor:
+            return cursor.sql(sql).to_arrow_table()
+
+    def close(self) -> None:
+        """Let go of the memory and the spilled files."""
+        self._duckdb.close()
+        self._files.close()
+        shutil.rmtree(self._own, ignore_errors=True)
+
+    def _backend(self) -> ibis.backends.duckdb.Backend:
+        if not hasattr(self._local, "backend"):
+            self._local.backend = ibis.duckdb.from_connection(self._duckdb.cursor())
+        return self._local.backend
+
+
+def clear_spill(folder: Path) -> None:
+    """Delete what readers spilled whose process was killed."""
+    for own in (folder / SPILL).iterdir():
+        with suppress(FileNotFoundError), locked(own / IN_USE, wait=False) as free:  # its reader may close meanwhile
+            if free:
+                shutil.rmtree(own, ignore_errors=True)
+
+
+def _select(schema: pa.Schema, paths: Sequence[str]) -> str:
+    if paths:
+        names = ", ".join(f'"{name}"' for name in schema.names)
+        return f"SELECT {names} FROM read_parquet([{', '.join(_quoted(path) for path in paths)}])"
+    columns = ", ".join(f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"' for field in schema)
+    return f"SELECT {columns} WHERE false"
+
+
+def _quoted(text: object) -> str:
+    return "'" + str(text).replace("'", "''") + "'"

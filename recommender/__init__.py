@@ -1,0 +1,1 @@
+"""WHAT to offer: interactions, sources, trainings and placements."""

@@ -1,0 +1,177 @@
+"""One fitted artefact: sources learned from the same interactions, and the folder it is kept in.
+
+A folder holds plain .npy arrays, memory-mapped by every process that serves, and training.json with the SHA-256 of
+each; never pickle. It is written beside its place and renamed: a folder that exists is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from engine.errors import Unreadable
+from recommender.interactions import Interactions, Ints, numbers
+from recommender.sources import SOURCES
+from recommender.sources.base import NOTHING, Query, Settings, Source
+
+FORMAT: Final = 2
+MAPPED: Final = 2**20  # bytes: smaller arrays are read at once
+
+Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
+
+
+class Chosen(NamedTuple):
+    """An item number with the score and the name of the source that found it."""
+
+    item: int
+    score: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """item_ids: item id of each number; sources by name; until: what happened later is unknown to it."""
+
+    item_ids: Ints
+    sources: dict[str, Source]
+    settings: Settings
+    until: datetime
+
+    def numbers(self, item_ids: Ints) -> Ints:
+        """Number of each item id, -1 for an unknown one."""
+        return numbers(self.item_ids, item_ids, self._order)
+
+    @cached_property
+    def _order(self) -> Ints:
+        return np.argsort(self.item_ids)
+
+    def choose(self, names: Sequence[str], query: Query, n: int) -> list[list[Chosen]]:
+        """For each question up to n items: the sources in order, each filling what those before it left open."""
+        chosen: list[list[Chosen]] = [[] for _ in range(len(query))]
+        for name in names:
+            open_rows = np.array([row for row, found in enumerate(chosen) if len(found) < n], np.int64)
+            if not len(open_rows):
+                break
+            if name in self.sources:
+                found = self.sources[name].candidates(query.only(open_rows), 2 * n)
+                for place, row in enumerate(open_rows):
+                    _fill(chosen[row], found.items[place], found.scores[place], name, n)
+        return chosen
+
+
+def fit(
+    interactions: Interactions, settings: Settings, *, seed: int, names: Iterable[str] = SOURCES, progress: Any = None
+) -> Fitted:
+    """Learn all of `names`."""
+    sources = {}
+    for name in names:
+        if progress:
+            progress(name)
+        sources[name] = SOURCES[name].fit(interactions, settings, seed=seed)
+    return Fitted(interactions.item_ids, sources, settings, interactions.until)
+
+
+def stack(rows: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], width: int) -> sparse.csr_array:
+    """A matrix of one row per (item numbers, weights); numbers below 0 are left out, equal ones added up."""
+    columns, values, starts = [np.empty(0, np.int32)], [np.empty(0, np.float32)], [0]
+    for items, weights in rows:
+        column, value = np.asarray(items, np.int32), np.asarray(weights, np.float32)
+        known = column >= 0
+        columns.append(column[known])
+        values.append(value[known])
+        starts.append(starts[-1] + int(known.sum()))
+    matrix = sparse.csr_array((np.concatenate(values), np.concatenate(columns), starts), shape=(len(rows), width))
+    matrix.sum_duplicates()
+    return matrix
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Write into `folder`, which appears whole or not at all."""
+    beside = folder.with_name(folder.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    files = {"items": fitted.item_ids}
+    for name, source in fitted.sources.items():
+        files |= {f"{name}.{part}": array for part, array in source.arrays().items()}
+    sums = {name: _write(beside / f"{name}.npy", array) for name, array in files.items()}
+    about = {
+        "format": FORMAT,
+        "until": fitted.until.isoformat(),
+        "settings": asdict(fitted.settings),
+        "sources": list(fitted.sources),
+        "files": sums,
+    }
+    _flush(beside / "training.json", json.dumps(about, indent=1).encode())
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.replace(folder)
+
+
+def load(folder: Path) -> Fitted:
+    """Open a folder, every array checked against its checksum; raises Unreadable naming the file that is not right."""
+    try:
+        about = json.loads((folder / "training.json").read_bytes())
+        until, sums = datetime.fromisoformat(about["until"]), dict(about["files"])
+        settings, names = Settings(**about["settings"]), list(about["sources"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unreadable(f"The training in {folder.name} cannot be read ({error}); train again.") from None
+    if about["format"] != FORMAT or not set(names) <= set(SOURCES):
+        raise Unreadable(f"The training in {folder.name} is of another version of Rapport; train again.")
+    arrays = {name: _read(folder / f"{name}.npy", digest) for name, digest in sums.items()}
+    sources = {name: SOURCES[name].restore(_of(arrays, name)) for name in names}
+    return Fitted(arrays["items"], sources, settings, until)
+
+
+def _of(arrays: dict[str, npt.NDArray[Any]], source: str) -> dict[str, npt.NDArray[Any]]:
+    prefix = f"{source}."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _fill(chosen: list[Chosen], items: npt.NDArray[Any], scores: npt.NDArray[Any], source: str, n: int) -> None:
+    taken = {found.item for found in chosen}
+    for item, score in zip(items.tolist(), scores.tolist(), strict=True):
+        if item == NOTHING or len(chosen) == n:
+            return
+        if item not in taken:
+            chosen.append(Chosen(item, score, source))
+
+
+def _write(path: Path, array: npt.NDArray[Any]) -> str:
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    return _digest(path)
+
+
+def _flush(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path, digest: str) -> npt.NDArray[Any]:
+    try:
+        if _digest(path) != digest:
+            raise Unreadable(f"{path.parent.name}/{path.name} is damaged (its checksum differs); train again.")
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED else None)
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path.parent.name}/{path.name} cannot be read ({error}); train again.") from None
+    return array
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

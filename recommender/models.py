@@ -1,0 +1,46 @@
+"""Tables of the recommender."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from engine.database import Base, BigKey, Json, UtcDateTime
+
+
+class Training(Base):
+    """One fitted artefact: a folder of npz and JSON files with checksums under the workspace."""
+
+    __tablename__ = "trainings"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))  # running, ready, refused (worse than what serves), failed
+    folder: Mapped[str] = mapped_column(String(128))  # relative to the workspace
+    settings: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    metrics: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    error: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Published(Base):
+    """The switch: which training serves. One row; publishing and rolling back are one UPDATE."""
+
+    __tablename__ = "published"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    training_id: Mapped[int] = mapped_column(ForeignKey("trainings.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Placement(Base):
+    """Where an offer appears: an ordered list of sources with business rules."""
+
+    __tablename__ = "placements"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # home, item, cart, email ...
+    name: Mapped[str] = mapped_column(String(128))
+    sources: Mapped[list[str]] = mapped_column(Json)
+    rules: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

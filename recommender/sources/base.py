@@ -1,0 +1,134 @@
+"""What all sources have in common: the question, the candidates, why, and how one is kept in files.
+
+Items are numbers of the training (recommender.interactions). One question or ten thousand take the same path:
+every field of a Query has one row per question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from recommender.interactions import Floats, Interactions, Ints, Mask
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+NOTHING: Final = -1  # fills the rest of a row of candidates
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the fit of a source depends on, besides the interactions; kept with the training. reasons: False where only
+    ranks are asked for.
+    """
+
+    minimum_support: float = 0.001
+    minimum_confidence: float = 0.05
+    head: int = 10_000
+    reasons: bool = True
+
+
+@dataclass(frozen=True)
+class Query:
+    """q questions about n items.
+
+    context: q x n, weights of what is looked at now (page, cart, session); history: q x n, weights of what the
+    contact bought or viewed; excluded: q x n, not zero = never offer this here; allowed: n, may be offered at all.
+    """
+
+    context: sparse.csr_array
+    history: sparse.csr_array
+    excluded: sparse.csr_array
+    allowed: Mask
+
+    def __len__(self) -> int:
+        return int(self.context.shape[0])
+
+    def only(self, rows: Ints) -> Query:
+        """The questions of `rows`."""
+        if len(rows) == len(self):
+            return self
+        return replace(self, context=self.context[rows], history=self.history[rows], excluded=self.excluded[rows])
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """items: q x n numbers, best first, NOTHING where there is no more; scores: q x n, falling."""
+
+    items: npt.NDArray[np.int32]
+    scores: Floats
+
+    @classmethod
+    def empty(cls, rows: int, n: int) -> Candidates:
+        """Nothing found."""
+        return cls(np.full((rows, n), NOTHING, np.int32), np.zeros((rows, n), np.float32))
+
+    def put(self, row: int, items: npt.NDArray[Any], scores: npt.NDArray[Any]) -> None:
+        """Fill a row with what was found, best first."""
+        self.items[row, : len(items)] = items
+        self.scores[row, : len(items)] = scores
+
+
+@dataclass(frozen=True)
+class Because:
+    """Why one item is offered.
+
+    items: the numbers that led to it; support: buyers of them and the item; n: buyers of them (popular: within
+    `days`); confidence = support / n; lift = confidence over the item's share of all buyers.
+    """
+
+    kind: str
+    items: tuple[int, ...] = ()
+    support: int | None = None
+    n: int | None = None
+    confidence: float | None = None
+    lift: float | None = None
+
+
+class Source(Protocol):
+    """A way to find candidates. Immutable after the fit, so any number of threads may ask."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
+        """Learn."""
+
+    def candidates(self, query: Query, n: int) -> Candidates:
+        """Up to n items for each question: allowed, not excluded, best first."""
+
+    def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
+        """Why each of `items` would be offered to the question in `row`."""
+
+    def arrays(self) -> Arrays:
+        """All that was learned."""
+
+    @classmethod
+    def restore(cls, arrays: Arrays) -> Self:
+        """The source of `arrays`, which may be memory-mapped."""
+
+
+def rows_of(matrix: sparse.csr_array) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """(columns, values) of each row."""
+    for start, end in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+        yield matrix.indices[start:end], matrix.data[start:end]
+
+
+def row_of(matrix: sparse.csr_array, row: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """(columns, values) of a row; a tenth of what slicing the matrix takes."""
+    start, end = matrix.indptr[row : row + 2]
+    return matrix.indices[start:end], matrix.data[start:end]
+
+
+def best(items: npt.NDArray[Any], scores: npt.NDArray[Any], n: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The n best, best first; equals by number, which is by popularity."""
+    if len(items) > n:
+        limit = np.partition(scores, len(scores) - n)[len(scores) - n]
+        kept = scores >= limit
+        items, scores = items[kept], scores[kept]
+    order = np.lexsort((items, -scores))[:n]
+    return items[order], scores[order]

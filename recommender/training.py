@@ -1,0 +1,289 @@
+"""Training: load, fit, evaluate, write, publish by one switch, unless it would serve worse than what serves now.
+
+It spans many transactions by nature and so takes the database itself. One training runs at a time in a workspace,
+held by a file's lock: a row that says `running` while the lock is free belongs to a dead process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.config import Config
+from engine.database import EPOCH, Database, upsert
+from engine.errors import Conflict, Invalid, NotFound, RapportError, Unreadable
+from engine.warehouse import Warehouse
+from engine.warehouse.current import locked
+from recommender import evaluation, placements
+from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
+from recommender.fitted import Fitted, fit, load, save
+from recommender.interactions import Interactions
+from recommender.interactions import load as load_interactions
+from recommender.models import Published, Training
+from recommender.sources import SOURCES
+from recommender.sources.base import Settings
+
+FOLDER: Final = "trainings"  # within the workspace
+KEPT: Final = 5  # newest trainings whose files stay, for rolling back
+ENOUGH: Final = 100  # cases of a task after the published training's end, to compare the artefacts themselves
+FEWEST: Final = 30  # cases of a task that can refuse a training
+SHRUNK: Final = 0.5  # a training from less than this share of the published one's purchases is refused
+TOLERANCE: Final = 2.0  # standard errors by which nDCG may fall
+
+Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
+STEPS: Final = 4 + len(ASKED) + len(SOURCES)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Figures of the evaluation, and why the training must not serve (None: it may)."""
+
+    metrics: dict[str, Any]
+    refusal: str | None
+
+
+def train(
+    database: Database, warehouse: Warehouse, config: Config, *, now: datetime, progress: Progress | None = None
+) -> Training:
+    """One training from load to publish; raises Conflict while another one runs."""
+    folder = config.folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock", wait=False) as free:
+        if not free:
+            raise Conflict("A training is running already; wait until it has ended.")
+        _bury(database, folder, now)
+        run = _Run(database, config, _begin(database, config, now), now, _Steps(progress))
+        try:
+            return run.train(warehouse)
+        except BaseException as error:
+            _fail(run, error)
+            raise
+
+
+def publish(session: Session, training_id: int, now: datetime) -> None:
+    """Move the switch; also the way back to an older training. Raises NotFound or Conflict."""
+    training = session.get(Training, training_id)
+    if training is None:
+        raise NotFound(f"There is no training {training_id}.")
+    if training.status not in ("ready", "refused"):
+        raise Conflict(f"Training {training_id} is {training.status}; only a ready or refused one can be published.")
+    upsert(session, Published.__table__, [{"id": 1, "training_id": training_id, "at": now}], ["id"])  # type: ignore[arg-type]
+
+
+def current(session: Session) -> Training | None:
+    """The training that serves."""
+    return session.scalar(select(Training).join(Published))
+
+
+def trainings(session: Session, limit: int = 50) -> list[Training]:
+    """The newest trainings, newest first."""
+    return list(session.scalars(select(Training).order_by(Training.id.desc()).limit(limit)))
+
+
+def check(config: Config, training: Training) -> None:
+    """Raise Unreadable when the training's files are not what was written."""
+    load(config.folder / training.folder)
+
+
+@dataclass
+class _Steps:
+    """Tells the caller how far it is."""
+
+    progress: Progress | None
+    done: int = 0
+
+    def __call__(self, what: str) -> None:
+        if self.progress:
+            self.progress(what, self.done, STEPS)
+        self.done += 1
+
+
+def _begin(database: Database, config: Config, now: datetime) -> int:
+    with database.begin() as session:
+        placements.seed(session, now)
+        training = Training(status="running", folder="", started_at=now, settings=_about(config), metrics={})
+        session.add(training)
+        session.flush()
+        training.folder = f"{FOLDER}/{training.id}"
+        return training.id
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training on its way."""
+
+    database: Database
+    config: Config
+    training_id: int
+    now: datetime
+    step: _Steps
+    began: float = field(default_factory=time.monotonic)
+
+    def train(self, warehouse: Warehouse) -> Training:
+        """From load to publish."""
+        self.step("warehouse")
+        warehouse.refresh()
+        self.step("interactions")
+        interactions = load_interactions(warehouse, self.now, self.config.recommender.history_days)
+        if not len(interactions.lines):
+            raise Invalid("There is nothing to learn from: no order of a recommendable item within history_days.")
+        judged = self.judge(interactions)
+        fitted = fit(interactions, self.settings, seed=self.seed, progress=self.step)
+        self.step("files")
+        save(fitted, self.folder)
+        return self.finish(judged)
+
+    def judge(self, interactions: Interactions) -> Judged:
+        """Evaluate on a time split beside best-sellers and, on the same cases, beside what serves."""
+        with self.database.read() as session:
+            serving = current(session)
+        rival = _artefact(self.config, serving)
+        moment = evaluation.cut(interactions)
+        if rival and moment < rival.until and _later(interactions, rival.until, self.seed) >= ENOUGH:
+            moment = rival.until  # the rival knows nothing of the test: it can be asked itself
+        before, after = _split(interactions, moment)
+        fitted = self.rank(before, self.settings, self.step)
+        self.step("evaluation")
+        if rival and moment < rival.until:  # it has seen the test: its settings learn again from what came before
+            rival = self.rank(before, rival.settings) if rival.settings != self.settings else fitted
+        asked = evaluation.cases(before, after, seed=self.seed)
+        metrics = {"cut": moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
+        return _verdict(metrics, fitted, rival, serving, asked)
+
+    def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
+        """Learn what the evaluation asks, without reasons: ranks do not depend on them."""
+        return fit(before, replace(settings, reasons=False), seed=self.seed, names=ASKED, progress=progress)
+
+    def finish(self, judged: Judged) -> Training:
+        """Write the verdict and, unless refused, move the switch: one transaction."""
+        with self.database.begin() as session:
+            training = session.get_one(Training, self.training_id)
+            training.metrics, training.error = judged.metrics, judged.refusal
+            training.status, training.finished_at = "refused" if judged.refusal else "ready", self.end
+            session.flush()
+            if not judged.refusal:
+                publish(session, self.training_id, self.end)
+        _prune(self.database, self.config)
+        return training
+
+    @property
+    def end(self) -> datetime:
+        """`now` and the time it took, whatever the wall clock did meanwhile."""
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of now."""
+        return Settings(self.config.recommender.minimum_support, self.config.recommender.minimum_confidence)
+
+    @property
+    def seed(self) -> int:
+        """Draws the cases."""
+        return self.config.recommender.seed
+
+    @property
+    def folder(self) -> Path:
+        """Where the files go."""
+        return self.config.folder / FOLDER / str(self.training_id)
+
+
+def _verdict(
+    metrics: dict[str, Any],
+    fitted: Fitted,
+    rival: Fitted | None,
+    serving: Training | None,
+    asked: dict[str, list[Case]],
+) -> Judged:
+    refusals = []
+    for task in TASKS:
+        new, old = evaluation.score(fitted, task, asked[task]), None
+        if rival:
+            old = new if rival is fitted else evaluation.score(rival, task, asked[task])
+        popular = evaluation.score(fitted, task, asked[task], BASELINE)
+        scores = {"training": new, "popular": popular, "published": old}
+        metrics[task] = {name: evaluation.to_json(found) for name, found in scores.items()}
+        if new and old and serving:
+            refusals += _worse(task, new, old, serving)
+    known = (serving.metrics.get("purchases") or 0) if serving else 0
+    if serving and rival and metrics["purchases"] < SHRUNK * known:
+        refusals.append(f"it learned from {metrics['purchases']} purchases, training {serving.id} from {known}")
+    return Judged(metrics, "; ".join(refusals) or None)
+
+
+def _worse(task: str, new: Score, old: Score, serving: Training) -> list[str]:
+    by, error = evaluation.compare(new, old)
+    if new.metrics.cases < FEWEST or by >= -TOLERANCE * error:
+        return []
+    return [
+        f"{task.replace('_', ' ')}: nDCG@10 {new.metrics.ndcg:.4f} against {old.metrics.ndcg:.4f} of training "
+        f"{serving.id} on the same {new.metrics.cases} cases ({by:+.4f} ± {error:.4f})"
+    ]
+
+
+def _artefact(config: Config, serving: Training | None) -> Fitted | None:
+    """What serves; a damaged one is no rival."""
+    if serving is None:
+        return None
+    try:
+        return load(config.folder / serving.folder)
+    except Unreadable:
+        return None
+
+
+def _later(interactions: Interactions, moment: datetime, seed: int) -> int:
+    """Cases of the task that has more, after `moment`."""
+    return max(map(len, evaluation.cases(*_split(interactions, moment), seed=seed).values()))
+
+
+def _split(interactions: Interactions, moment: datetime) -> tuple[Interactions, Interactions]:
+    """What happened before, and from `moment` on."""
+    return interactions.between(EPOCH, moment), interactions.between(moment, interactions.until)
+
+
+def _about(config: Config) -> dict[str, Any]:
+    return {
+        "history_days": config.recommender.history_days,
+        "minimum_support": config.recommender.minimum_support,
+        "minimum_confidence": config.recommender.minimum_confidence,
+        "seed": config.recommender.seed,
+    }
+
+
+def _bury(database: Database, folder: Path, now: datetime) -> None:
+    """The lock is ours, so whatever says it is running is dead."""
+    with database.begin() as session:
+        for dead in session.scalars(select(Training).where(Training.status == "running")):
+            dead.status, dead.finished_at, dead.error = "failed", now, "The process ended before the training did."
+            _remove(folder, dead.id)
+
+
+def _fail(run: _Run, error: BaseException) -> None:
+    with run.database.begin() as session:
+        training = session.get_one(Training, run.training_id)
+        training.status, training.finished_at = "failed", run.end
+        training.error = error.message if isinstance(error, RapportError) else f"{type(error).__name__}: {error}"
+    _remove(run.folder.parent, run.training_id)
+
+
+def _prune(database: Database, config: Config) -> None:
+    """Remove the files of all but the KEPT newest trainings and the one that serves."""
+    with database.begin() as session:
+        serving = current(session)
+        finished = select(Training).where(Training.status.in_(("ready", "refused"))).order_by(Training.id.desc())
+        for old in session.scalars(finished).all()[KEPT:]:
+            if serving is None or old.id != serving.id:
+                old.status = "removed"
+                _remove(config.folder / FOLDER, old.id)
+
+
+def _remove(folder: Path, training_id: int) -> None:
+    for name in (str(training_id), f"{training_id}.new"):
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -1,0 +1,236 @@
+"""How fast recommendations are served: `make bench NAME=recommend ARGS="--quick"`.
+
+Makes the demo shop, trains, and serves it as `rapport serve` does. A client asks over HTTP, by wrk where it is
+installed (Debian: apt-get install wrk), for the item page and the home page of random contacts and items; beside it
+the same server answers a constant of the same size behind the same API key. `ratio` is the share of that rate that
+recommendations reach, `p99_ratio` how many times its slowest hundredth, `batch_per_s` contacts a second for a mailing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+from apiflask import APIFlask
+from flask import Response
+from granian import Granian
+from granian.constants import Interfaces
+from sqlalchemy import select
+
+from engine import config as settings
+from engine import schema
+from engine.config import Config
+from engine.database import Database
+from engine.models import Contact, Item
+from recommender import training
+from web import security, wsgi
+from web.api import access
+from web.demo.load import load
+from web.demo.shop import generate
+from web.services import opened, utcnow
+
+CONNECTIONS = 8
+ASKED = 2000  # different questions
+RECOMMENDATIONS, CONSTANT = "/api/v1/recommendations", "/constant"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server did under load: answers a second, 99th percentile in milliseconds, answers that were no 200."""
+
+    rate: float
+    p99: float
+    errors: int
+
+
+def main() -> None:
+    """Measure and print one line for machines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--contacts", type=int, default=20_000)
+    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the contacts, 4 seconds")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        _serve()
+        return
+    contacts, seconds = (given.contacts // 4, 4) if given.quick else (given.contacts, given.seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        config = settings.build({"workspace": {"path": folder}, "server": {"port": _free_port()}})
+        key, bodies = _prepare(config, contacts)
+        with _serving(config):
+            connection = HTTPConnection("127.0.0.1", config.server.port)
+            (Path(folder) / "constant.json").write_bytes(_ask(connection, RECOMMENDATIONS, key, bodies[0])[1])
+            _load(config, RECOMMENDATIONS, key, bodies, 2)
+            found = _load(config, RECOMMENDATIONS, key, bodies, seconds)
+            floor = _load(config, CONSTANT, key, bodies, seconds)
+        figures = {
+            "ratio": found.rate / floor.rate,
+            "p99_ratio": found.p99 / floor.p99,
+            "p99_ms": found.p99,
+            "rps": found.rate,
+            "errors": found.errors + floor.errors,
+            "batch_per_s": _batch(config),
+        }
+    print("recommend:", *(f"{name}={value:.4g}" for name, value in figures.items()))
+
+
+def create() -> APIFlask:
+    """What granian serves: the application, and beside it a constant of a real answer's size."""
+    app = wsgi.create()
+    path = settings.load().folder / "constant.json"
+
+    @app.post(CONSTANT)
+    @security.public
+    def constant() -> Response:
+        access.authenticate()
+        return Response(path.read_bytes(), content_type="application/json")
+
+    return app
+
+
+def _prepare(config: Config, contacts: int) -> tuple[str, list[bytes]]:
+    """The shop, a training, a key and questions."""
+    now = utcnow()
+    database = Database(config.database_url)
+    schema.upgrade(database)
+    load(database, generate(1, now, contacts))
+    database.close()
+    with opened(config) as services:
+        training.train(services.database, services.warehouse, config, now=now)
+        with services.database.begin() as session:
+            key = access.add_key(session, "bench", ["recommendations:read"], now=now)
+            people = list(session.scalars(select(Contact.key)))
+            items = list(session.scalars(select(Item.key).where(Item.active)))
+    draw = random.Random(1)
+    bodies = [
+        {"placement": "home", "contact": draw.choice(people)}
+        if number % 2
+        else {"placement": "item", "contact": draw.choice(people), "context": {"items": [draw.choice(items)]}}
+        for number in range(ASKED)
+    ]
+    return key, [json.dumps(body).encode() for body in bodies]
+
+
+def _batch(config: Config) -> float:
+    """Contacts a second for whom a mailing's products are found."""
+    with opened(config) as services, services.database.read() as session:
+        ids = list(session.scalars(select(Contact.id).limit(5000)))
+        services.recommender.recommend_many(session, "email", ids[:10], 6, now=utcnow())
+        begun = time.perf_counter()
+        services.recommender.recommend_many(session, "email", ids, 6, now=utcnow())
+        return len(ids) / (time.perf_counter() - begun)
+
+
+@contextmanager
+def _serving(config: Config) -> Iterator[None]:
+    """The server in its own process, once it answers."""
+    own = {"WORKSPACE__PATH": config.workspace.path, "SERVER__PORT": str(config.server.port), "LOG__LEVEL": "error"}
+    environment = os.environ | {f"RAPPORT_{name}": value for name, value in own.items()}
+    process = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.recommend", "--serve"], env=environment)
+    try:
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", config.server.port), 1):
+                break
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _serve() -> None:
+    """As `rapport serve` does, with one more address."""
+    server = settings.load().server
+    Granian(
+        "tests.benchmarks.recommend:create",
+        address=server.host,
+        port=server.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        blocking_threads=server.threads,
+        websockets=False,
+        log_enabled=False,
+    ).serve()
+
+
+def _load(config: Config, path: str, key: str, bodies: list[bytes], seconds: int) -> Load:
+    """Keep CONNECTIONS busy with questions in turn."""
+    return (_wrk if shutil.which("wrk") else _threads)(config, path, key, bodies, seconds)
+
+
+def _wrk(config: Config, path: str, key: str, bodies: list[bytes], seconds: int) -> Load:
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(
+            f'wrk.method = "POST"\nwrk.headers["Authorization"] = "Bearer {key}"\n'
+            'wrk.headers["Content-Type"] = "application/json"\n'
+            f"local bodies = {{{','.join(f'[==[{body.decode()}]==]' for body in bodies)}}}\nlocal at = 0\n"
+            "request = function() at = at % #bodies + 1; return wrk.format(nil, nil, nil, bodies[at]) end\n"
+        )
+        script.flush()
+        command = ["wrk", "--threads", "2", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s", "--latency"]
+        address = f"http://127.0.0.1:{config.server.port}{path}"
+        told = subprocess.run([*command, "--script", script.name, address], capture_output=True, text=True, check=True)
+    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", told.stdout).groups()  # type: ignore[union-attr]
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told.stdout)[1])  # type: ignore[index]
+    wrong = [int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", told.stdout)]
+    wrong += [
+        int(number) for found in re.findall(r"Socket errors: (.*)", told.stdout) for number in re.findall(r"\d+", found)
+    ]
+    return Load(rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit], sum(wrong))
+
+
+def _threads(config: Config, path: str, key: str, bodies: list[bytes], seconds: int) -> Load:
+    end = time.monotonic() + seconds
+
+    def client(first: int) -> tuple[list[float], int]:
+        connection, times, errors = HTTPConnection("127.0.0.1", config.server.port, timeout=30), [], 0
+        for body in itertools.cycle(bodies[first::CONNECTIONS]):
+            begun = time.perf_counter()
+            status, _ = _ask(connection, path, key, body)
+            times.append(time.perf_counter() - begun)
+            errors += status != 200
+            if time.monotonic() > end:
+                return times, errors
+        raise AssertionError("there are no questions")
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        found = list(threads.map(client, range(CONNECTIONS)))
+    times = sorted(one for some, _ in found for one in some)
+    return Load(len(times) / seconds, times[int(len(times) * 0.99)] * 1000, sum(errors for _, errors in found))
+
+
+def _ask(connection: HTTPConnection, path: str, key: str, body: bytes) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connection.request("POST", path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Fixtures for all tests: a fixed moment, settings in a temporary workspace, and both real databases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import psycopg
+import pytest
+from apiflask import APIFlask
+from flask.testing import FlaskClient
+from sqlalchemy import make_url, select, text
+
+import campaigns.models
+import engine.models
+import recommender.models
+import web.models
+from engine import config as settings
+from engine import schema
+from engine.config import Config
+from engine.database import Base, Database
+from web import auth
+from web.api import access
+from web.app import create_app
+from web.models import WebSession
+from web.services import Services, open_services, utcnow
+
+TABLES = (engine.models, recommender.models, campaigns.models, web.models)  # all packages' tables, for migrations
+POSTGRESQL = os.environ.get("RAPPORT_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+
+hypothesis.settings.register_profile("rapport", deadline=None)  # speed is measured in tests/benchmarks
+hypothesis.settings.load_profile("rapport")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-skips`: a skipped test is a failure (for machines that must have everything)."""
+    parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn skips into a failing exit when they are not allowed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A Monday morning."""
+    return datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty migrated SQLite file, copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "rapport.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(worker_id: str) -> Iterator[str]:
+    """A migrated PostgreSQL database for this test process, dropped at the end."""
+    server = make_url(POSTGRESQL)
+    name = f"rapport_test_{os.getpid()}_{worker_id}"
+    try:
+        admin = psycopg.connect(
+            server.set(drivername="postgresql").render_as_string(hide_password=False),
+            autocommit=True,
+            connect_timeout=3,
+        )
+    except psycopg.OperationalError:
+        pytest.skip("no PostgreSQL answers (Debian: apt-get install postgresql; see RAPPORT_TEST_POSTGRESQL)")
+    admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    admin.execute(f'CREATE DATABASE "{name}"')
+    url = server.set(database=name).render_as_string(hide_password=False)
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    yield url
+    admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    admin.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    """Settings of an empty workspace on either database."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        (tmp_path / "rapport.db").write_bytes(template.read_bytes())
+        url = ""
+    else:
+        url = request.getfixturevalue("postgresql_url")
+        _empty(url)
+    return settings.build({"workspace": {"path": str(tmp_path)}, "database": {"url": url}})
+
+
+@pytest.fixture
+def database(config: Config) -> Iterator[Database]:
+    """An empty database with all tables; the test runs once on SQLite and once on PostgreSQL."""
+    database = Database(config.database_url)
+    yield database
+    database.close()
+
+
+def _empty(url: str) -> None:
+    """Delete all rows and start numbering anew; TRUNCATE makes new files for every table and index, 0.5 s a test."""
+    database = Database(url)
+    with database.begin() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+        session.execute(text("SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"))
+    database.close()
+
+
+@pytest.fixture
+def services(config: Config) -> Iterator[Services]:
+    """All services over an empty workspace."""
+    services = open_services(config)
+    yield services
+    services.close()
+
+
+@pytest.fixture
+def app(services: Services) -> APIFlask:
+    """The web application."""
+    app = create_app(services)
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def client(app: APIFlask) -> FlaskClient:
+    """A browser that is not logged in."""
+    return app.test_client()
+
+
+class HeaderClient(FlaskClient):
+    """A client that sends the same headers with every request."""
+
+    headers: dict[str, str]
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request."""
+        kwargs["headers"] = {**self.headers, **(kwargs.get("headers") or {})}
+        return super().open(*args, **kwargs)
+
+
+@pytest.fixture
+def marketer(app: APIFlask, services: Services) -> HeaderClient:
+    """A browser of marketer@shop.example, logged in; sends the CSRF token as the pages' script does."""
+    with services.database.begin() as session:
+        user = auth.add_user(session, "marketer@shop.example", "Mei", "correct horse battery", now=utcnow())
+        token = auth.open_session(session, user, browser="test", now=utcnow())
+        session.flush()
+        csrf = session.scalars(select(WebSession.csrf)).one()
+    client = HeaderClient(app, app.response_class)
+    client.headers = {"X-CSRF-Token": csrf}
+    client.set_cookie("rapport", token)
+    return client
+
+
+@pytest.fixture
+def key(services: Services) -> dict[str, str]:
+    """The header of an API key with all scopes."""
+    with services.database.begin() as session:
+        made = access.add_key(session, "test", list(access.SCOPES), now=utcnow())
+    return {"Authorization": f"Bearer {made}"}
+
+
+@pytest.fixture
+def api(app: APIFlask, key: dict[str, str]) -> HeaderClient:
+    """A program that uses the API with `key`."""
+    client = HeaderClient(app, app.response_class)
+    client.headers = key
+    return client

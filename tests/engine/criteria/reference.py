@@ -1,0 +1,240 @@
+"""The plain-Python answer to criteria: one contact at a time, from the JSON, sharing no table with the product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from tests.engine.criteria.world import NOW, ZONE, Row, World
+
+UNIT = 10_000
+
+
+def true(node: Any, contact: Row, world: World) -> bool:
+    """Is the node true of the contact?"""
+    if "all" in node:
+        return all(true(child, contact, world) for child in node["all"])
+    if "any" in node:
+        return any(true(child, contact, world) for child in node["any"])
+    if "none" in node:
+        return not any(true(child, contact, world) for child in node["none"])
+    if "not" in node:
+        return not true(node["not"], contact, world)
+    if "at_least" in node:
+        return sum(true(child, contact, world) for child in node["of"]) >= node["at_least"]
+    if "list" in node:
+        listed = world.lists[node["list"]]
+        return contact["id"] in listed if isinstance(listed, list) else true(listed, contact, world)
+    return answer(node, value(node, contact, world))
+
+
+def value(leaf: Any, contact: Row, world: World) -> Any:
+    """What the leaf compares; None when unknown."""
+    if "event" in leaf:
+        return measured(leaf, contact, world)
+    return FIELDS[leaf["field"]](contact, _trait(contact, world), leaf)
+
+
+def _trait(contact: Row, world: World) -> Row:
+    return next((row for row in world.traits if row["contact_id"] == contact["id"]), {})
+
+
+def _age(contact: Row, _trait: Row, _leaf: Any) -> int | None:
+    born, today = contact["birth_date"], NOW.astimezone(ZONE).date()
+    if born is None or born > today:
+        return contact["age"]
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def _own(name: str) -> Callable[[Row, Row, Any], Any]:
+    return lambda contact, _trait, leaf: _read((contact["attributes"] or {}).get(name), leaf)
+
+
+def _read(stored: Any, leaf: Any) -> Any:
+    """A stored JSON value read as the type of what it is compared with."""
+    given = leaf.get("value")
+    given = given[0] if isinstance(given, list) else given
+    if stored is None or given is None:
+        return stored
+    if isinstance(given, str):
+        return str(stored)
+    try:
+        return float(stored)
+    except ValueError:
+        return None
+
+
+def _recency(_contact: Row, trait: Row, _leaf: Any) -> int | None:
+    last = trait.get("last_order_at")
+    if last is None:
+        return None
+    return max(int((NOW - last.replace(microsecond=0)).total_seconds()), 0) // 86_400
+
+
+FIELDS: dict[str, Callable[[Row, Row, Any], Any]] = {
+    **{
+        name: lambda contact, _trait, _leaf, name=name: contact[name]  # type: ignore[misc]
+        for name in ("first_name", "country", "birth_date", "income", "email_consent", "created_at")
+    },
+    "age": _age,
+    "attributes.size": _own("size"),
+    "recency": _recency,
+    "order_count": lambda _contact, trait, _leaf: trait.get("order_count") or 0,
+    "spend": lambda _contact, trait, _leaf: trait.get("spend") or 0,
+    "margin": lambda _contact, trait, _leaf: trait.get("margin"),
+    "last_order_at": lambda _contact, trait, _leaf: trait.get("last_order_at"),
+    "favourite_category": lambda _contact, trait, _leaf: trait.get("favourite_category"),
+}
+MONEY = {"income", "spend", "margin", "value", "total", "unit_price"}
+
+
+def answer(leaf: Any, stored: Any) -> bool:
+    """The operator's verdict; a negative operator is the contrary of its positive."""
+    operator = leaf["operator"]
+    if operator == "unknown":
+        return stored is None
+    if operator in CONTRARIES:
+        return not answer({**leaf, "operator": CONTRARIES[operator]}, stored)
+    if stored is None:
+        return False
+    if operator == "known":
+        return True
+    is_money = leaf.get("field") in MONEY or (leaf.get("property") in MONEY and leaf["measure"] != "distinct")
+    given = leaf["value"] if isinstance(leaf["value"], list) else [leaf["value"]]
+    if is_money:
+        given = [round(amount * UNIT) for amount in given]
+    if isinstance(stored, date):
+        return _time(operator, stored, given)
+    return PLAIN[operator](_fold(stored), [_fold(one) for one in given])
+
+
+def _fold(given: Any) -> Any:
+    return given.lower() if isinstance(given, str) else given
+
+
+PLAIN: dict[str, Callable[[Any, list[Any]], bool]] = {
+    "is": lambda stored, given: stored == given[0],
+    "in": lambda stored, given: stored in given,
+    "contains": lambda stored, given: given[0] in stored,
+    "starts_with": lambda stored, given: stored.startswith(given[0]),
+    "ends_with": lambda stored, given: stored.endswith(given[0]),
+    "within": lambda stored, given: stored == given[0] or stored.startswith(given[0] + " > "),
+    "at_least": lambda stored, given: stored >= given[0],
+    "at_most": lambda stored, given: stored <= given[0],
+    "more_than": lambda stored, given: stored > given[0],
+    "less_than": lambda stored, given: stored < given[0],
+    "between": lambda stored, given: given[0] <= stored <= given[1],
+}
+CONTRARIES = {"unknown": "known"} | {
+    f"not_{key}": key
+    for key in (*PLAIN, "on", "before", "after", "in_last", "in_next", "days_ago")
+} | {"is_not": "is"}  # fmt: skip
+
+
+def _time(operator: str, stored: date, given: list[Any]) -> bool:
+    """Days are days on the shop's calendar; a stored moment is compared by the day it falls on there."""
+    if operator in {"in_last", "in_next", "days_ago"}:
+        return _relative(operator, stored, given[0])
+    days = [date.fromisoformat(one) for one in given]
+    day = stored.astimezone(ZONE).date() if isinstance(stored, datetime) else stored
+    return {
+        "on": day == days[0],
+        "before": day < days[0],
+        "after": day > days[0],
+        "between": days[0] <= day <= days[-1],
+    }[operator]
+
+
+def _relative(operator: str, stored: date, days: int) -> bool:
+    if isinstance(stored, datetime):
+        local = NOW.astimezone(ZONE)
+        back, ahead = local - timedelta(days=days), local + timedelta(days=days)
+        return {"in_last": back <= stored < NOW, "in_next": NOW <= stored < ahead, "days_ago": stored < back}[operator]
+    past = (NOW.astimezone(ZONE).date() - stored).days
+    return {"in_last": 0 <= past < days, "in_next": 0 > past >= -days, "days_ago": past >= days}[operator]
+
+
+def measured(leaf: Any, contact: Row, world: World) -> Any:
+    """The measure of the contact's rows."""
+    rows = [row for row in _rows(leaf["event"], world) if row["contact_id"] == contact["id"]]
+    rows = [row for row in rows if _inside(row["at"], leaf.get("within"))]
+    for condition in leaf.get("where", ()):
+        rows = [row for row in rows if answer(condition, _condition_value(row, condition))]
+    if leaf["measure"] == "count":
+        return len({row["order"] for row in rows}) if leaf["event"] == "order" else len(rows)
+    name = leaf["property"]
+    if leaf["event"] == "order":
+        if name == "total":
+            rows = [row for row in rows if row["currency"] == "GBP"]
+        if not _needs_lines(leaf):
+            rows = list({row["order"]: row for row in rows}.values())
+    lines = _needs_lines(leaf) and name == "total"
+    values = [row["line_total"] if lines else row[name] for row in rows]
+    values = [one for one in values if one is not None]
+    return AGGREGATES[leaf["measure"]](values)
+
+
+AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {
+    "sum": sum,
+    "minimum": lambda values: min(values, default=None),
+    "maximum": lambda values: max(values, default=None),
+    "average": lambda values: sum(values) / len(values) if values else None,
+    "distinct": lambda values: len(set(values)),
+}
+
+
+def _needs_lines(leaf: Any) -> bool:
+    names = {condition["field"] for condition in leaf.get("where", ())} | {leaf.get("property")}
+    return leaf["event"] == "order" and bool(names & {"item", "category", "unit_price"})
+
+
+def _condition_value(row: Row, condition: Any) -> Any:
+    name = condition["field"]
+    if name.startswith("properties."):
+        return _read((row["properties"] or {}).get(name.partition(".")[2]), condition)
+    return row[name]
+
+
+def _rows(event: str, world: World) -> list[Row]:
+    items = {item["id"]: item for item in world.items}
+
+    def with_item(row: Row, item_id: int | None) -> Row:
+        item = items.get(item_id or 0, {})
+        return {**row, "item": item.get("key"), "category": item.get("category")}
+
+    if event != "order":
+        return [
+            with_item({**row, "at": row["occurred_at"]}, row["item_id"]) for row in world.events if row["type"] == event
+        ]
+    return [
+        with_item(
+            {
+                **order,
+                "order": order["id"],
+                "at": order["ordered_at"],
+                "unit_price": line["unit_price"],
+                "line_total": line["quantity"] * line["unit_price"] - line["discount"],
+            },
+            line["item_id"],
+        )
+        for order in world.orders
+        if order["total"] > 0
+        for line in world.order_lines
+        if line["order_id"] == order["id"]
+    ]
+
+
+def _inside(at: datetime, within: Any) -> bool:
+    if within is None:
+        return True
+    if "last_days" in within:
+        end = _midnight(within["before"]) if "before" in within else NOW
+        return end.astimezone(ZONE) - timedelta(days=within["last_days"]) <= at < end
+    return ("from" not in within or _midnight(within["from"]) <= at) and (
+        "to" not in within or at < _midnight(within["to"])
+    )
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), datetime.min.time(), ZONE)

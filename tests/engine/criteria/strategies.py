@@ -1,0 +1,227 @@
+"""Random small shops and random criteria about them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.engine.criteria.world import NOW, World
+
+NAMES = ["Ann", "ann lee", "O'Neil", '"; DROP TABLE contacts; --', "100%", "a_b", "Mei 梅", "🙂", "back\\slash"]
+COUNTRIES = ["United Kingdom", "France", "China"]
+CATEGORIES = ["Food", "Food > Wine", "Food > Wine > Red", "Food > Winegums", "Toys"]
+KINDS = ["item_view", "search", "odd 'type' 🙂"]
+DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in (-9000, -365, -91, -90, -31, -30, -2, -1, 0, 1, 2, 30)]
+MOMENTS = [  # around midnight in London, the hour of the clock change, and just around now
+    *(datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (0, 9, 23)),
+    *(datetime(2025, 3, 30, hour, 30, tzinfo=UTC) for hour in (0, 1, 22, 23)),
+    datetime(2025, 3, 31, 0, tzinfo=UTC),
+    NOW - timedelta(days=1, microseconds=1),
+    NOW - timedelta(days=1),
+    NOW - timedelta(microseconds=1),
+    NOW,
+    NOW + timedelta(hours=3),
+    datetime(2026, 1, 1, tzinfo=UTC),
+]
+AMOUNTS = [-50_000, 0, 1, 9_999, 10_000, 100_000, 123_456]
+SIZES = [{}, {"size": 40}, {"size": "40"}, {"size": "XL"}, {"size": 12.5}, {"size": None}, {"a.b'\"c": 1}]
+
+some = st.sampled_from
+
+
+def maybe(values: list[Any]) -> st.SearchStrategy[Any]:
+    """One of the values, or unknown."""
+    return some([None, *values])
+
+
+contact = st.fixed_dictionaries(
+    {
+        "first_name": maybe(NAMES),
+        "country": maybe(COUNTRIES),
+        "age": maybe([17, 18, 25, 26, 40]),
+        "birth_date": maybe([*DAYS, date(2000, 2, 29), date(2008, 3, 2), date(2008, 3, 3), date(2001, 3, 2)]),
+        "income": maybe(AMOUNTS),
+        "email_consent": maybe([True, False]),
+        "attributes": some(SIZES),
+        "created_at": some(MOMENTS),
+    }
+)
+trait = st.fixed_dictionaries(
+    {
+        "last_order_at": maybe(MOMENTS),
+        "order_count": some([0, 1, 3]),
+        "spend": some(AMOUNTS),
+        "margin": maybe(AMOUNTS),
+        "favourite_category": maybe(CATEGORIES),
+    }
+)
+event = st.fixed_dictionaries(
+    {
+        "type": some(KINDS),
+        "contact_id": maybe([1, 2, 3]),
+        "occurred_at": some(MOMENTS),
+        "item_id": maybe([1, 2, 3]),
+        "value": maybe(AMOUNTS),
+        "origin": maybe(["web", "store"]),
+        "properties": some([{}, {"q": "wine"}, {"q": 7}, {"q": "O'Neil 🙂"}]),
+    }
+)
+order = st.fixed_dictionaries(
+    {
+        "contact_id": maybe([1, 2, 3]),
+        "ordered_at": some(MOMENTS),
+        "total": some([-10_000, 0, 1, 100_000]),
+        "units": some([1, 2]),
+        "channel": maybe(["web", "store"]),
+        "currency": some(["GBP", "GBP", "EUR"]),
+    }
+)
+line = st.fixed_dictionaries(
+    {
+        "item_id": some([1, 2, 3]),
+        "quantity": some([-1, 1, 3]),
+        "unit_price": some([1, 10_000]),
+        "discount": some([0, 5]),
+    }
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A shop of up to eight contacts; some have orders and events."""
+    world = World(contacts=_numbered(draw(st.lists(contact, max_size=8))))
+    for row in world.contacts[::2]:
+        world.traits.append({"contact_id": row["id"], **draw(trait)})
+    world.items = [{"id": n + 1, "key": f"sku-{n}", "category": draw(maybe(CATEGORIES))} for n in range(3)]
+    world.events = _numbered(draw(st.lists(event, max_size=10)))
+    world.orders = _numbered(draw(st.lists(order, max_size=6)))
+    lines = [{"order_id": row["id"], **one} for row in world.orders
+             for one in draw(st.lists(line, min_size=1, max_size=3))]  # fmt: skip
+    world.order_lines = _numbered(lines)
+    world.lists = {1: [1, 2, 99], 2: {"field": "age", "operator": "at_least", "value": 18}, 3: []}
+    return world
+
+
+def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": number, **row} for number, row in enumerate(rows, 1)]
+
+
+def _pair(values: list[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.tuples(some(values), some(values)).map(sorted)
+
+
+def _asked(operators: list[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"operator": some([*operators, *(_contrary(key) for key in operators)]), "value": value}
+    )
+
+
+def _contrary(key: str) -> str:
+    return "is_not" if key == "is" else f"not_{key}"
+
+
+_KNOWN = some([{"operator": "known"}, {"operator": "unknown"}])
+_TEXT_OPERATORS = ["is", "contains", "starts_with", "ends_with"]
+_NUMBER_OPERATORS = ["is", "at_least", "at_most", "more_than", "less_than"]
+
+
+def text(values: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Questions about a text."""
+    parts = [*values, *(value[:2].upper() for value in values)]
+    return st.one_of(_asked(_TEXT_OPERATORS, some(parts)), _asked(["in"], st.lists(some(values), min_size=1)), _KNOWN)
+
+
+def number(values: list[float]) -> st.SearchStrategy[dict[str, Any]]:
+    """Questions about a number or an amount."""
+    return st.one_of(
+        _asked(_NUMBER_OPERATORS, some(values)),
+        _asked(["in"], st.lists(some(values), min_size=1)),
+        _asked(["between"], _pair(values)),
+        _KNOWN,
+    )
+
+
+_DAY = [day.isoformat() for day in DAYS]
+_TIME = st.one_of(
+    _asked(["on", "before", "after"], some(_DAY)),
+    _asked(["between"], _pair(_DAY)),
+    _asked(["in_last", "in_next", "days_ago"], some([1, 2, 30, 90])),
+    _KNOWN,
+)
+_MONEY = number([amount / 10_000 for amount in AMOUNTS])
+_PATH = st.one_of(text(CATEGORIES), _asked(["within"], some(CATEGORIES)))
+
+QUESTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "first_name": text(NAMES),
+    "country": text(COUNTRIES),
+    "birth_date": _TIME,
+    "created_at": _TIME,
+    "last_order_at": _TIME,
+    "age": number([17, 18, 25, 40]),
+    "recency": number([0, 1, 30, 336]),
+    "order_count": number([0, 1, 2, 3]),
+    "income": _MONEY,
+    "spend": _MONEY,
+    "margin": _MONEY,
+    "email_consent": st.one_of(_asked(["is"], st.booleans()), _KNOWN),
+    "attributes.size": st.one_of(text(["40", "XL"]), number([12, 12.5, 40])),
+    "favourite_category": _PATH,
+}
+leaves = some(sorted(QUESTIONS)).flatmap(lambda name: QUESTIONS[name].map(lambda asked: {"field": name, **asked}))
+
+_WITHIN = st.one_of(
+    st.fixed_dictionaries({"last_days": some([1, 2, 90, 337])}, optional={"before": some(_DAY)}),
+    st.fixed_dictionaries({"from": some(_DAY[:8])}, optional={"to": some(_DAY[8:])}),
+    st.fixed_dictionaries({"to": some(_DAY)}),
+)
+_EVENT_CONDITIONS = {
+    "item": text(["sku-0", "sku-1"]),
+    "category": _PATH,
+    "origin": text(["web"]),
+    "value": _MONEY,
+    "properties.q": text(["wine", "O'Neil 🙂"]),
+}
+_ORDER_CONDITIONS = {
+    "item": text(["sku-0", "sku-1"]),
+    "category": _PATH,
+    "channel": text(["web"]),
+    "total": _MONEY,
+    "units": number([1, 2]),
+    "unit_price": _MONEY,
+}
+
+
+@st.composite
+def events(draw: st.DrawFn) -> dict[str, Any]:
+    """A measured event."""
+    kind = draw(some([*KINDS, "order", "order"]))
+    amount, conditions = ("total", _ORDER_CONDITIONS) if kind == "order" else ("value", _EVENT_CONDITIONS)
+    measure = draw(some(["count", "count", "sum", "minimum", "maximum", "distinct"]))
+    leaf = {"event": kind, "measure": measure}
+    if measure != "count":
+        leaf["property"] = draw(some(["item", "category"])) if measure == "distinct" else amount
+    leaf |= draw(number([0, 1, 2, 3]) if measure in {"count", "distinct"} else _MONEY)
+    if draw(st.booleans()):
+        leaf["within"] = draw(_WITHIN)
+    names = draw(st.lists(some(sorted(conditions)), max_size=2, unique=True))
+    if names:
+        leaf["where"] = [{"field": name, **draw(conditions[name])} for name in names]
+    return leaf
+
+
+def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    several = st.lists(children, min_size=1, max_size=3)
+    return st.one_of(
+        *(several.map(lambda nodes, kind=kind: {kind: nodes}) for kind in ("all", "any", "none")),  # type: ignore[misc]
+        children.map(lambda node: {"not": node}),
+        several.flatmap(lambda nodes: st.integers(1, len(nodes)).map(lambda k: {"at_least": k, "of": nodes})),
+    )
+
+
+lists = some([{"list": 1}, {"list": 2}, {"list": 3}])
+trees = st.recursive(st.one_of(leaves, leaves, events(), lists), _groups, max_leaves=6)
+criteria = st.one_of(
+    trees, st.lists(st.one_of(leaves, events(), trees), min_size=6, max_size=9).map(lambda n: {"any": n})
+)

@@ -1,0 +1,26 @@
+"""The page about criteria says what the tables say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from engine import criteria
+from engine.criteria.document import markdown
+from tests.engine.criteria.world import MemoryCatalogue, World
+
+PAGE = Path(__file__).parents[3] / "docs" / "criteria.md"
+
+
+def test_the_page_is_up_to_date() -> None:
+    """`python -m engine.criteria.document > docs/criteria.md` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == markdown()
+
+
+def test_the_example_of_the_page_reads_as_it_says() -> None:
+    """JSON and sentence."""
+    example = re.search(r"```json\n(.*?)```\n\n\*(.*?)\*", markdown(), re.DOTALL)
+    assert example
+    read = criteria.parse(json.loads(example[1]), MemoryCatalogue(World(), None))
+    assert criteria.sentence(read) == example[2]

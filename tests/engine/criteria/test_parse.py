@@ -1,0 +1,193 @@
+"""Criteria that cannot be understood are refused, with the path to the fault and the nearest valid word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine import criteria
+from engine.errors import Invalid
+from tests.engine.criteria.world import NOW, MemoryCatalogue, MemoryWarehouse, World
+
+AGE = {"field": "age", "operator": "at_least", "value": 18}
+VIEWED = {"event": "item_view", "measure": "count", "operator": "at_least", "value": 1}
+SPENT = {**VIEWED, "event": "order", "measure": "sum", "property": "total"}
+
+
+def leaf(field: str, operator: str, *value: Any) -> dict[str, Any]:
+    """A leaf with or without a value."""
+    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
+
+
+def nested(depth: int) -> Any:
+    """A condition under so many nots."""
+    node: Any = AGE
+    for _ in range(depth):
+        node = {"not": node}
+    return node
+
+
+FAULTS: list[tuple[Any, str, str]] = [
+    # what, path, words of the message
+    (None, "", "must be an object"),
+    ([AGE], "", "must be an object"),
+    ({}, "", "exactly one of"),
+    ({"feild": "age"}, "", "Did you mean 'field'?"),
+    ({"all": [AGE], "any": [AGE]}, "", "all and any"),
+    ({"all": [AGE], "limit": 3}, "limit", "Unknown key 'limit'"),
+    ({"all": [AGE, {"any": []}]}, "all[1].any", "at least one"),
+    ({"any": []}, "any", "at least one"),
+    ({"none": AGE}, "none", "must be a list"),
+    ({"not": [AGE]}, "not", "must be an object"),
+    ({"at_least": 3, "of": [AGE, AGE]}, "at_least", "from 1 to 2"),
+    ({"at_least": True, "of": [AGE]}, "at_least", "from 1 to 1"),
+    ({"at_least": 1}, "of", "at least one"),
+    ({"all": [AGE, AGE, leaf("age", "atleast", 3)]}, "all[2].operator", "Did you mean 'at_least'?"),
+    (leaf("agee", "is", 3), "field", "Did you mean 'age'?"),
+    (leaf("country; DROP TABLE", "is", 3), "field", "Unknown field"),
+    ({"field": 3, "operator": "is"}, "field", "must be a name"),
+    ({"field": "age"}, "operator", "The operator is missing"),
+    (leaf("age", "contains", "1"), "operator", "cannot be asked of number"),
+    (leaf("age", "at_least"), "value", "needs a value"),
+    (leaf("age", "known", 1), "value", "takes no value"),
+    ({**AGE, "unit": "years"}, "unit", "Unknown key 'unit'"),
+    (leaf("age", "at_least", "18"), "value", "must be a number, not a text"),
+    (leaf("age", "at_least", True), "value", "not true or false"),
+    (leaf("age", "at_least", float("nan")), "value", "out of range"),
+    (leaf("age", "at_least", 10**16), "value", "out of range"),
+    (leaf("age", "between", [45, 25]), "value", "must not be greater"),
+    (leaf("age", "between", [45]), "value", "needs 2 values, not 1"),
+    (leaf("age", "between", 45), "value", "needs a list"),
+    (leaf("country", "in", []), "value", "list of 1 to 1,000"),
+    (leaf("country", "in", ["x"] * 1001), "value", "list of 1 to 1,000"),
+    (leaf("country", "in", ["x", 3]), "value[1]", "must be a text"),
+    (leaf("country", "is", "x" * 1001), "value", "1,001 characters"),
+    (leaf("country", "is", " "), "value", "use the operator 'unknown'"),
+    (leaf("country", "is", "a\0b"), "value", "NUL"),
+    (leaf("country", "is", "\ud800"), "value", "surrogate"),
+    (leaf("country", "is", None), "value", "not nothing"),
+    (leaf("income", "at_least", 0.00001), "value", "four decimals"),
+    (leaf("income", "at_least", {}), "value", "an amount like 12.99, not an object"),
+    (leaf("birth_date", "on", "2023-02-29"), "value", "no date"),
+    (leaf("birth_date", "on", "0001-01-01"), "value", "outside the years"),
+    (leaf("birth_date", "on", "2023-02-28T10:00"), "value", "no date"),
+    (leaf("created_at", "before", "2023-02-28T25:00"), "value", "no time"),
+    (leaf("created_at", "between", ["2024-01-02", "2024-01-01T09:00"]), "value", "must not be greater"),
+    (leaf("created_at", "in_last", 0), "value", "whole number of days"),
+    (leaf("created_at", "in_last", 1.5), "value", "whole number of days"),
+    (leaf("email_consent", "is", "yes"), "value", "true or false"),
+    ({**VIEWED, "event": "item_veiw"}, "event", "Did you mean 'item_view'?"),
+    ({**VIEWED, "measure": "cuont"}, "measure", "Did you mean 'count'?"),
+    ({"event": "order"}, "measure", "The measure is missing"),
+    ({**VIEWED, "property": "value"}, "property", "takes no property"),
+    ({**SPENT, "property": "totl"}, "property", "Did you mean 'total'?"),
+    ({**SPENT, "property": "channel"}, "property", "needs number or money"),
+    ({**VIEWED, "within": {}}, "within", "last_days"),
+    ({**VIEWED, "within": {"last_days": 0}}, "within.last_days", "1 to 36,500"),
+    ({**VIEWED, "within": {"last_days": 3, "from": "2024-01-01"}}, "within.from", "Unknown key 'from'"),
+    ({**VIEWED, "within": {"before": "2024-01-01"}}, "within", "goes with"),
+    ({**VIEWED, "within": {"from": "2024-01-02", "to": "2024-01-02"}}, "within.to", "empty"),
+    ({**VIEWED, "within": {"from": "2024-13-02"}}, "within.from", "no date"),
+    ({**VIEWED, "where": []}, "where", "at least one"),
+    ({**VIEWED, "where": [leaf("origin", "is", "web"), {"any": []}]}, "where[1]", "object with a field"),
+    ({**VIEWED, "where": [leaf("chanel", "is", "web")]}, "where[0].field", "Unknown field 'chanel'"),
+    ({**VIEWED, "where": [leaf("value", "at_least", "x")]}, "where[0].value", "not an amount"),
+    ({"list": "12"}, "list", "the number of a list"),
+    ({"list": 4}, "list", "refers to itself"),
+    ({"list": 7}, "list", "cannot be used: Unknown field 'gone'"),
+    (nested(32), ".".join(["not"] * 32), "deeper than 32"),
+    ({"all": [AGE] * 1000}, "all[999]", "more than 1,000 conditions"),
+    ({"any": [{"list": 8}] * 30}, "any[8].list", "more than 1,000 conditions"),
+]
+
+
+@pytest.fixture
+def catalogue() -> MemoryCatalogue:
+    """Names as they are, with a few lists: 4 and 5 refer to each other, 7 to a field that is gone, 8 is long."""
+    lists = {1: [1], 4: {"list": 5}, 5: {"all": [{"list": 4}]}, 7: leaf("gone", "known"), 8: {"all": [AGE] * 110}}
+    return MemoryCatalogue(World(lists=lists), MemoryWarehouse(World()))
+
+
+@pytest.mark.parametrize(("data", "path", "words"), FAULTS, ids=lambda part: str(part)[:40])
+def test_a_fault_is_named_with_its_path(catalogue: MemoryCatalogue, data: Any, path: str, words: str) -> None:
+    """`field` is the JSON path, the message says what would be right."""
+    with pytest.raises(Invalid) as caught:
+        criteria.parse(data, catalogue, list_id=4)
+    assert (caught.value.field, words in caught.value.message) == (path, True), caught.value.message
+
+
+def test_the_limits_themselves_are_allowed(catalogue: MemoryCatalogue) -> None:
+    """31 nots around a leaf, 1,000 nodes, text of 1,000 characters, 1,000 values."""
+    for data in (
+        nested(31),
+        {"all": [AGE] * 999},
+        leaf("country", "is", "é" * 1000),
+        leaf("country", "in", [str(number) for number in range(1000)]),
+    ):
+        assert criteria.to_json(criteria.parse(data, catalogue)) == data
+
+
+def test_ten_thousand_nodes_are_refused_quickly(catalogue: MemoryCatalogue) -> None:
+    """The reading stops at the limit."""
+    with pytest.raises(Invalid, match="1,000"):
+        criteria.parse({"all": [{"any": [AGE] * 100}] * 100}, catalogue)
+
+
+def test_times_without_a_zone_are_the_shops(catalogue: MemoryCatalogue) -> None:
+    """10:00 in June is 09:00 UTC in London."""
+    read = criteria.parse(leaf("created_at", "before", "2024-06-01T10:00"), catalogue)
+    assert criteria.to_json(read)["value"] == "2024-06-01T09:00:00+00:00"
+
+
+def test_the_shops_own_names_are_those_that_came_in() -> None:
+    """An attribute, a property and an event type are known once the warehouse has them, else the nearest is named."""
+    world = World(
+        contacts=[{"id": 1, "attributes": {"shoe size": 41, "joined": "2024-02-29", "tier": "gold", "vip": True}}],
+        events=[{"id": 1, "type": "quiz", "contact_id": 1, "occurred_at": NOW, "properties": {"score/10": "7"}}],
+    )
+    warehouse = MemoryWarehouse(world)
+    catalogue = MemoryCatalogue(world, warehouse)
+    types = {field.key: field.type for field in catalogue.fields() if field.group == "attributes"}
+    assert types == {
+        "attributes.shoe size": "number",
+        "attributes.joined": "date",
+        "attributes.tier": "text",
+        "attributes.vip": "yes_no",
+    }
+    quiz = {**VIEWED, "event": "quiz", "where": [leaf("properties.score/10", "at_least", 7)]}
+    for data in (
+        leaf("attributes.shoe size", "between", [40, 42]),
+        leaf("attributes.joined", "before", "2025-01-01"),
+        quiz,
+    ):
+        found = warehouse.execute(criteria.select(criteria.parse(data, catalogue), warehouse, NOW))
+        assert found["contact_id"].to_pylist() == [1], data
+    for data, path, words in (
+        (leaf("attributes.shoesize", "is", 41), "field", "Did you mean 'attributes.shoe size'?"),
+        ({**VIEWED, "event": "quizz"}, "event", "Did you mean 'quiz'?"),
+        ({**quiz, "where": [leaf("properties.score", "is", 7)]}, "where[0].field", "properties.score/10"),
+    ):
+        with pytest.raises(Invalid) as caught:
+            criteria.parse(data, catalogue)
+        assert (caught.value.field, words in caught.value.message) == (path, True), caught.value.message
+
+
+def test_a_name_that_came_in_since_the_last_look_is_found() -> None:
+    """The catalogue looks again before it refuses."""
+    world = World(contacts=[{"id": 1, "attributes": {"size": 1}}])
+    warehouse = MemoryWarehouse(world)
+    catalogue = MemoryCatalogue(world, warehouse)
+    assert catalogue.field("attributes.size").type == "number"
+    world.contacts.append({"id": 2, "attributes": {"tier": "gold"}})
+    warehouse.load(world)
+    assert catalogue.field("attributes.tier").type == "text"
+
+
+def test_a_thousand_conditions_in_a_row_are_answered() -> None:
+    """They are joined by halves: one after the other they would be nested deeper than Python's stack."""
+    world = World(contacts=[{"id": 1, "age": 998}, {"id": 2, "age": 5}])
+    warehouse = MemoryWarehouse(world)
+    ages = [leaf("age", "is", number) for number in range(6, 1005)]
+    asked = criteria.parse({"none": ages}, MemoryCatalogue(world, None))
+    assert warehouse.execute(criteria.select(asked, warehouse, NOW))["contact_id"].to_pylist() == [2]

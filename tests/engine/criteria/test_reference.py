@@ -1,0 +1,60 @@
+"""DuckDB's answer to random criteria about random people is that of plain Python, unknown values included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from engine import criteria
+from engine.criteria.nodes import EventLeaf, Leaf
+from tests.engine.criteria import reference, strategies
+from tests.engine.criteria.world import NOW, MemoryCatalogue, MemoryWarehouse, World
+
+
+@given(strategies.worlds(), strategies.criteria)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_every_node_says_the_same_of_every_contact_as_plain_python(world: World, data: Any) -> None:
+    """Truth of each node, and whether the value it compares is unknown."""
+    warehouse = MemoryWarehouse(world)
+    parsed = criteria.parse(data, MemoryCatalogue(world, None))
+    people = criteria.people(parsed, warehouse, NOW)
+    nodes = list(criteria.walk(parsed.root))
+    truths = {f"t{index}": people.truth(node) for index, (_, node) in enumerate(nodes)}
+    leaves = {index: node for index, (_, node) in enumerate(nodes) if isinstance(node, Leaf | EventLeaf)}
+    unknowns = {f"u{index}": people.unknown(leaf) for index, leaf in leaves.items()}
+    found = warehouse.execute(
+        people.table.select("contact_id", **truths, **unknowns).order_by("contact_id")
+    ).to_pylist()
+    assert [row["contact_id"] for row in found] == [contact["id"] for contact in world.contacts]
+    for row, contact in zip(found, world.contacts, strict=True):
+        for index, (path, node) in enumerate(nodes):
+            written = node.to_json()
+            assert row[f"t{index}"] is reference.true(written, contact, world), (path, written)
+            if index in leaves:
+                assert row[f"u{index}"] is (reference.value(written, contact, world) is None), (path, written)
+
+
+@given(strategies.worlds(), strategies.criteria)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_select_gives_the_ids_for_which_the_root_is_true(world: World, data: Any) -> None:
+    """One column contact_id, each once."""
+    warehouse = MemoryWarehouse(world)
+    parsed = criteria.parse(data, MemoryCatalogue(world, None))
+    found = warehouse.execute(criteria.select(parsed, warehouse, NOW))
+    assert found.column_names == ["contact_id"]
+    expected = [contact["id"] for contact in world.contacts if reference.true(data, contact, world)]
+    assert sorted(found["contact_id"].to_pylist()) == expected
+
+
+@given(strategies.criteria)
+@settings(max_examples=100)
+def test_criteria_survive_json_and_always_have_words(data: Any) -> None:
+    """parse(to_json(x)) == x, to_json gives what was given, and both languages say something of every node."""
+    catalogue = MemoryCatalogue(World(lists={1: [], 2: {"all": []}, 3: []}), None)
+    parsed = criteria.parse(data, catalogue)
+    assert criteria.to_json(parsed) == data
+    assert criteria.parse(criteria.to_json(parsed), catalogue) == parsed
+    for language in ("en", "zh_Hans_CN"):
+        assert len(criteria.sentence(parsed, language)) > len("的联系人")
+        assert all(criteria.phrase(parsed, node, language).strip() for _, node in criteria.walk(parsed.root))

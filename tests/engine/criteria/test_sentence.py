@@ -1,0 +1,103 @@
+"""Criteria in words: short, true to the tree, brackets only where "and" meets "or"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine import criteria
+from tests.engine.criteria.world import MemoryCatalogue, World
+
+UK = {"field": "country", "operator": "is", "value": "United Kingdom"}
+RICH = {"field": "income", "operator": "at_least", "value": 30_000.5}
+ADULT = {"field": "age", "operator": "between", "value": [18, 25]}
+
+
+def did(operator: str, value: Any, event: str = "order", **more: Any) -> dict[str, Any]:
+    """A count of events."""
+    return {"event": event, "measure": "count", "operator": operator, "value": value, **more}
+
+
+BEFORE = {"last_days": 90, "before": "2011-12-01"}
+SENTENCES: list[tuple[Any, str, str]] = [
+    ({"all": []}, "All contacts", "所有联系人"),
+    (
+        {"all": [UK, did("at_least", 3, within=BEFORE)]},
+        "People in United Kingdom who ordered at least 3 times between 2 Sep 2011 and 30 Nov 2011",
+        "国家为United Kingdom，且在2011年9月2日至2011年11月30日期间下单至少3次的联系人",
+    ),
+    (
+        {"all": [{"any": [UK, RICH]}, ADULT]},
+        "People (in United Kingdom or whose yearly income is at least £30,000.50) and aged between 18 and 25",
+        "（国家为United Kingdom或年收入不低于£30,000.50），且年龄18至25岁的联系人",
+    ),
+    (
+        {"any": [UK, {"any": [RICH, {"all": [ADULT]}]}]},
+        "People in United Kingdom or whose yearly income is at least £30,000.50 or aged between 18 and 25",
+        "国家为United Kingdom或年收入不低于£30,000.50或年龄18至25岁的联系人",
+    ),
+    (
+        {"none": [UK, did("at_least", 1, within={"last_days": 30})]},
+        "People not in United Kingdom who did not order in the last 30 days",
+        "国家不为United Kingdom，且在最近30天内没有下单的联系人",
+    ),
+    (
+        {"not": {"all": [UK, {"not": ADULT}]}},
+        "People not in United Kingdom or aged between 18 and 25",
+        "国家不为United Kingdom或年龄18至25岁的联系人",
+    ),
+    (
+        {"not": ADULT},
+        "People whose age is not between 18 and 25",
+        "年龄不在18至25之间的联系人",
+    ),
+    (
+        {"at_least": 2, "of": [UK, ADULT, did("is", 1, "call")]},
+        "People who meet at least 2 of these (in United Kingdom; aged between 18 and 25; who called exactly 1 time)",
+        "至少满足以下2项（国家为United Kingdom；年龄18至25岁；来电恰好1次）的联系人",
+    ),
+    (
+        {"not": did("at_least", 3, "item_view", within={"from": "2024-02-29", "to": "2024-03-01"})},
+        "People who viewed an item less than 3 times on 29 Feb 2024",
+        "在2024年2月29日当天浏览商品少于3次的联系人",
+    ),
+    (
+        did("at_most", 0, "search", within={"from": "2024-05-01T10:30"}),
+        "People who did not search since 1 May 2024 10:30",
+        "自2024年5月1日 10:30以来没有搜索的联系人",
+    ),
+    (
+        {**did("at_least", 100, within={"to": "2024-05-01"}), "measure": "sum", "property": "total",
+         "where": [{"field": "category", "operator": "within", "value": "Food > Wine"},
+                   {"field": "channel", "operator": "is", "value": "web"}]},
+        "People whose total amount of orders before 1 May 2024 where the category is in “Food > Wine”"
+        " and the channel is “web” is at least £100",
+        "在2024年5月1日之前订单总金额（类别属于“Food > Wine”，且渠道为“web”）不低于£100的联系人",
+    ),
+    (
+        {"all": [{"list": 1}, {"not": {"list": 1}}, {"field": "recency", "operator": "more_than", "value": 1000}]},
+        "People on the list “VIP” and not on the list “VIP” who last ordered more than 1,000 days ago",
+        "在名单“VIP”中，且不在名单“VIP”中，且上次下单在超过1,000天前的联系人",
+    ),
+    (
+        {"field": "postcode", "operator": "in", "value": [f"N{number}" for number in range(12)]},
+        "People whose postcode is N0, N1, N2, N3, N4, N5, N6, N7, N8, N9 or 2 more",
+        "邮政编码为N0、N1、N2、N3、N4、N5、N6、N7、N8、N9或其他2个值的联系人",
+    ),
+    (
+        {"field": "last_name", "operator": "is_not", "value": "<b>O'Neil & 梅🙂"},
+        "People whose last name is not “<b>O'Neil & 梅🙂”",
+        "姓氏不为“<b>O'Neil & 梅🙂”的联系人",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "english", "chinese"), SENTENCES, ids=lambda part: str(part)[:50])
+def test_the_sentence(data: Any, english: str, chinese: str) -> None:
+    """In both languages."""
+    catalogue = MemoryCatalogue(World(lists={1: [1]}), None)
+    catalogue.names = {1: "VIP"}
+    read = criteria.parse(data, catalogue)
+    assert criteria.sentence(read) == english
+    assert criteria.sentence(read, "zh_Hans_CN") == chinese

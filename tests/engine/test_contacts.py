@@ -1,0 +1,171 @@
+"""Find, read and erase a contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from engine import consent, contacts, identity, intake
+from engine.config import Config
+from engine.contacts import Moment
+from engine.database import Database
+from engine.errors import NotFound
+from engine.models import (
+    Consent,
+    Contact,
+    ContactList,
+    Deletion,
+    Event,
+    Identity,
+    Item,
+    ListMember,
+    Order,
+    Suppression,
+)
+from tests.engine.test_consent import add
+
+
+@pytest.fixture
+def ann(database: Database, now: datetime) -> int:
+    """A contact with a past: anonymous and known events, an order, consent, a list."""
+    with database.begin() as session:
+        contact = add(session, "C1", now, email="ann@shop.example", phone="+442071838750", first_name="Ann")
+        other = add(session, "C2", now, email="bob@shop.example")
+        item = Item(key="wine", title="Wine", currency="GBP", created_at=now, updated_at=now)
+        session.add(item)
+        session.flush()
+        day = timedelta(days=1)
+        session.add_all(
+            [
+                Event(key="1", visitor="v1", type="search", occurred_at=now - 5 * day),
+                Event(key="2", contact_id=contact.id, type="item_view", item_id=item.id, occurred_at=now - 3 * day),
+                Event(key="3", contact_id=other.id, type="item_view", occurred_at=now - 3 * day),
+                Order(
+                    key="O1",
+                    contact_id=contact.id,
+                    ordered_at=now - 2 * day,
+                    channel="store",
+                    currency="GBP",
+                    total=99_900,
+                    units=1,
+                    digest="",
+                ),
+            ]
+        )
+        session.flush()
+        identity.identify(session, "v1", contact.id, now)
+        session.add(Event(key="4", visitor="v1", type="late", occurred_at=now))  # came in before it could be joined
+        consent.record(session, contact.id, "email", granted=True, origin="web", now=now - day)
+        people = ContactList(name="All", criteria={}, frozen_at=now, created_at=now, updated_at=now)
+        session.add(people)
+        session.flush()
+        session.add(ListMember(list_id=people.id, contact_id=contact.id))
+    return contact.id
+
+
+def test_get(database: Database, ann: int) -> None:
+    """By id, or NotFound."""
+    with database.read() as session:
+        assert contacts.get(session, ann).key == "C1"
+        with pytest.raises(NotFound):
+            contacts.get(session, ann + 99)
+
+
+def test_search(database: Database, now: datetime) -> None:
+    """Every word must be found, in any of key, e-mail, telephone and name; % and _ are plain letters."""
+    with database.begin() as session:
+        for key, first, last in (("1", "Ann", "Lee"), ("2", "Annabel", "Ray"), ("3", "Zoë", "Lee"), ("4%", "x_y", "Q")):
+            add(session, key, now, first_name=first, last_name=last, email=f"{last.lower()}{key[0]}@shop.example")
+
+        def found(words: str, **options: int) -> list[str]:
+            return [contact.key for contact in contacts.search(session, words, **options)]
+
+        assert found("ann") == ["1", "2"]
+        assert found("  LEE  ann ") == ["1"]
+        assert found("ray2@") == ["2"]
+        assert found("%") == found("x_") == ["4%"]
+        assert found("_z") == []
+        assert found("") == ["1", "2", "3", "4%"]
+        first = contacts.search(session, "", limit=2)
+        assert found("", after=first[-1].id, limit=2) == ["3", "4%"]
+
+
+def test_timeline(database: Database, now: datetime, ann: int) -> None:
+    """Events, orders and consent in one row, newest first, in pages."""
+    day = timedelta(days=1)
+    expected = [
+        Moment(now - day, "consent", "email granted", "web"),
+        Moment(now - 2 * day, "order", "O1", "store", 99_900, "GBP"),
+        Moment(now - 3 * day, "event", "item_view", "Wine"),
+        Moment(now - 5 * day, "event", "search", ""),
+    ]
+    with database.read() as session:
+        assert contacts.timeline(session, ann) == expected
+        page = contacts.timeline(session, ann, limit=2)
+        assert page == expected[:2]
+        assert contacts.timeline(session, ann, before=page[-1].at) == expected[2:]
+
+
+def test_erase(database: Database, now: datetime, ann: int) -> None:
+    """The person is gone from every table, the shop's orders and other people stay."""
+    with database.begin() as session:
+        events = set(session.scalars(select(Event.id).where(Event.key != "3")))
+        before = session.scalars(select(Order.revision)).one()
+    with database.begin() as session:
+        contacts.erase(session, ann, now)
+    with database.read() as session:
+        assert session.scalars(select(Contact.key)).all() == ["C2"]
+        assert session.scalars(select(Event.key)).all() == ["3"]
+        for table in (Identity, Consent, ListMember):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
+        order = session.scalars(select(Order)).one()
+        assert (order.contact_id, order.total) == (None, 99_900)
+        assert order.revision > before
+        gone = session.execute(select(Deletion.table_name, Deletion.row_id, Deletion.revision)).all()
+        assert {row[:2] for row in gone} == {("contacts", ann)} | {("events", number) for number in events}
+        assert {row.revision for row in gone} == {order.revision}
+
+
+def test_the_address_of_an_erased_person_stays_silent(
+    database: Database, config: Config, now: datetime, ann: int
+) -> None:
+    """Kept unreadable, and still found when the person is imported again with consent."""
+    with database.begin() as session:
+        consent.suppress(session, "email", "ann@shop.example", "unsubscribe", now)
+        contacts.erase(session, ann, now)
+        stored = session.execute(select(Suppression.channel, Suppression.address, Suppression.reason)).all()
+        assert {(row.channel, row.reason) for row in stored} == {("email", "erased"), ("sms", "erased")}
+        assert all(row.address.startswith("sha256:") and "ann" not in row.address for row in stored)
+        record = {"key": "C1", "email": "ANN@shop.example", "email_consent": True}
+        assert intake.accept(session, "contacts", [record], now=now, config=config).created == 1
+        assert consent.is_suppressed(session, "email", "ann@shop.example")
+        assert consent.is_suppressed(session, "sms", "+442071838750")
+        condition = consent.suppressed("email", Contact.email)
+        assert session.scalars(select(Contact.key).where(condition)).all() == ["C1"]
+
+
+@pytest.fixture
+def forgotten() -> Iterator[list[int]]:
+    """Contacts that an upper package was asked to forget."""
+    asked: list[int] = []
+
+    def forget(session: Session, contact_id: int, _now: datetime) -> None:
+        contacts.get(session, contact_id)  # still there
+        asked.append(contact_id)
+
+    contacts.on_erase(forget)
+    yield asked
+    contacts._forgetting.remove(forget)
+
+
+def test_upper_packages_forget_first(database: Database, now: datetime, ann: int, forgotten: list[int]) -> None:
+    """Each registered function is called once, before the contact goes."""
+    with database.begin() as session:
+        contacts.erase(session, ann, now)
+    assert forgotten == [ann]
+    with database.begin() as session, pytest.raises(NotFound):
+        contacts.erase(session, ann, now)

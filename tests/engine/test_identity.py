@@ -1,0 +1,56 @@
+"""Visitors become contacts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from sqlalchemy import select
+
+from engine import identity
+from engine.database import Database
+from engine.errors import Invalid, NotFound
+from engine.models import Event, Identity
+from tests.engine.test_consent import add
+
+
+def test_anonymous_history_joins_the_contact(database: Database, now: datetime) -> None:
+    """What the visitor did moves once, with a new revision; other visitors keep theirs."""
+    with database.begin() as session:
+        for number, visitor in enumerate(["v1", "v1", "v2"]):
+            session.add(Event(key=str(number), visitor=visitor, type="view", occurred_at=now))
+        contact = add(session, "a", now)
+        old = session.scalars(select(Event.revision).order_by(Event.key)).all()
+    with database.begin() as session:
+        assert identity.contact_of_visitor(session, "v1") is None
+        assert identity.identify(session, "v1", contact.id, now) == 2
+        assert identity.identify(session, "v1", contact.id, now) == 0
+        assert identity.contact_of_visitor(session, "v1") == contact.id
+        events = session.execute(select(Event.contact_id, Event.revision).order_by(Event.key)).all()
+    assert [row.contact_id for row in events] == [contact.id, contact.id, None]
+    assert [row.revision > before for row, before in zip(events, old, strict=True)] == [True, True, False]
+
+
+def test_a_shared_device_belongs_to_the_last_who_logged_in(database: Database, now: datetime) -> None:
+    """Events that had an owner stay with them."""
+    with database.begin() as session:
+        first, second = add(session, "a", now), add(session, "b", now)
+        for number, contact in enumerate((first, second)):
+            session.add(Event(key=str(number), visitor="v", type="view", occurred_at=now))
+            session.flush()
+            assert identity.identify(session, "v", contact.id, now) == 1
+        assert session.scalars(select(Event.contact_id).order_by(Event.key)).all() == [first.id, second.id]
+        assert session.scalars(select(Identity.contact_id)).all() == [second.id]
+
+
+@pytest.mark.parametrize("visitor", ["", "v" * 65])
+def test_a_visitor_has_a_name_that_can_be_stored(database: Database, now: datetime, visitor: str) -> None:
+    """Neither none nor one longer than the column."""
+    with database.begin() as session, pytest.raises(Invalid):
+        identity.identify(session, visitor, add(session, "a", now).id, now)
+
+
+def test_the_contact_must_exist(database: Database, now: datetime) -> None:
+    """An unknown one is an error, not a dangling row."""
+    with database.begin() as session, pytest.raises(NotFound):
+        identity.identify(session, "v", 99, now)

@@ -1,0 +1,265 @@
+"""What a storefront is answered, through the Recommender and both real databases."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, select, update
+
+from engine import identity
+from engine.database import Database, next_revision
+from engine.errors import Invalid
+from engine.models import Contact, Deletion, Item
+from recommender import placements
+from recommender.answers import Request
+from recommender.serving import Recommender
+from recommender.shelf import Filter
+from tests.recommender.shop import NOW, add_contacts, add_event, add_items, add_order
+
+
+def ask(recommender: Recommender, request: Request) -> list[str]:
+    with recommender.database.read() as session:
+        return [item.key for item in recommender.recommend(session, request, now=NOW).items]
+
+
+def contact_id(database: Database, key: str) -> int:
+    with database.read() as session:
+        return session.scalars(select(Contact.id).where(Contact.key == key)).one()
+
+
+@pytest.mark.usefixtures("shop")
+def test_home_offers_what_is_withheld(recommender: Recommender, database: Database) -> None:
+    """Contact 4 has every even item but item 4: it comes first, because of two others they bought."""
+    with database.read() as session:
+        request = Request("home", contact_id=contact_id(database, "C4"), n=3)
+        answer = recommender.recommend(session, request, now=NOW)
+    first = answer.items[0]
+    assert (first.key, first.source, first.rank) == ("A4", "collaborative", 1)
+    assert first.reason is not None
+    assert re.fullmatch(r"because you bought Item \d+, Item \d+", first.reason.text)
+    assert not answer.degraded
+    assert answer.training_id == 1
+
+
+@pytest.mark.usefixtures("shop")
+def test_item_page_says_how_many(recommender: Recommender, database: Database) -> None:
+    """18 people bought item 0, 16 of them item 2 too (two lack one of the two)."""
+    with database.read() as session:
+        answer = recommender.recommend(session, Request("item", items=["A0"], n=9), now=NOW)
+    by_key = {item.key: item.reason for item in answer.items}
+    why = by_key["A2"]
+    assert why is not None
+    assert why.text == "16 of 18 buyers of Item 0 also bought it"
+    assert (why.support, why.n, why.because) == (16, 18, ("Item 0",))
+    assert why.confidence == pytest.approx(16 / 18)
+    assert why.lift == pytest.approx((16 / 18) / (18 / 40))
+    assert set(by_key) == {f"A{number}" for number in range(2, 20, 2)}
+
+
+@pytest.mark.usefixtures("shop")
+def test_new_purchase_counts_at_once(recommender: Recommender, database: Database) -> None:
+    """A stranger buys three odd items after the training: the next answer is odd items, and none of those three."""
+    with database.begin() as session:
+        stranger = add_contacts(session, 0) or Contact(key="new", attributes={}, created_at=NOW, updated_at=NOW)
+        session.add(stranger)
+        session.flush()
+        bought = session.scalars(select(Item).where(Item.key.in_(["A1", "A3", "A5"]))).all()
+        add_order(session, stranger, bought, NOW - timedelta(minutes=1))
+    found = ask(recommender, Request("home", contact_id=contact_id(database, "new"), n=7))
+    assert sorted(found) == ["A11", "A13", "A15", "A17", "A19", "A7", "A9"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_views_count_before_and_after_they_have_a_name(recommender: Recommender, database: Database) -> None:
+    """A visitor who looked at odd items is offered odd items, and so is the contact they turn out to be."""
+    with database.begin() as session:
+        odd = session.scalars(select(Item).where(Item.key == "A7")).one()
+        add_event(session, None, odd, NOW - timedelta(minutes=5), visitor="v1")
+    found = ask(recommender, Request("home", visitor="v1", n=5))
+    assert all(int(key[1:]) % 2 for key in found)
+    with database.begin() as session:
+        session.add(Contact(key="new", attributes={}, created_at=NOW, updated_at=NOW))
+        session.flush()
+        identity.identify(session, "v1", session.scalars(select(Contact.id).where(Contact.key == "new")).one(), NOW)
+    assert ask(recommender, Request("home", visitor="v1", n=5)) == found
+    assert ask(recommender, Request("home", contact_id=contact_id(database, "new"), n=5)) == found
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_went_back_was_not_bought(recommender: Recommender, database: Database) -> None:
+    """Contact 4 returns item 2: it may be offered to them again."""
+    home = Request("home", contact_id=contact_id(database, "C4"), n=20)
+    assert "A2" not in ask(recommender, home)
+    with database.begin() as session:
+        contact = session.get_one(Contact, home.contact_id)
+        item = session.scalars(select(Item).where(Item.key == "A2")).one()
+        add_order(session, contact, [item], NOW - timedelta(hours=1), quantity=-1)
+    assert "A2" in ask(recommender, home)
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    "change", [{"stock": 0}, {"active": False}, {"recommendable": False}], ids=["sold out", "inactive", "a fee"]
+)
+def test_what_may_not_be_offered_any_more(
+    recommender: Recommender, database: Database, change: dict[str, object]
+) -> None:
+    """An item that sells out or leaves the shop is gone from the very next answer, and the row is still full."""
+    item_page = Request("item", items=["A0"], n=5)
+    gone = ask(recommender, item_page)[0]
+    with database.begin() as session:
+        values = {**change, "revision": next_revision(session)}
+        session.execute(update(Item).where(Item.key == gone).values(values))
+    found = ask(recommender, item_page)
+    assert gone not in found
+    assert len(found) == 5
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_open_transaction_holds_nothing_back(recommender: Recommender, database: Database) -> None:
+    """While somebody's import is open, items of others are on the shelf at once; its own when it commits, however low
+    the number of its transaction (PostgreSQL; SQLite has one writer at a time)."""
+    late = Request("home", n=100, filter=Filter(category="Late"))
+    with database.begin() as session:
+        session.execute(update(Item).where(Item.key == "A1").values(category="Late", revision=next_revision(session)))
+    assert ask(recommender, late) == ["A1"]
+    if database.is_sqlite:
+        return
+    with database.begin() as slow:
+        slow.execute(update(Item).where(Item.key == "A2").values(category="Late", revision=next_revision(slow)))
+        with database.begin() as fast:
+            fast.execute(update(Item).where(Item.key == "A3").values(category="Late", revision=next_revision(fast)))
+        recommender.reload()
+        assert set(ask(recommender, late)) == {"A1", "A3"}
+        shelf = recommender._state.shelf  # type: ignore[union-attr]
+        with database.read() as session:
+            assert shelf.refreshed(session) is shelf, "nothing is read twice"
+    recommender.reload()
+    assert set(ask(recommender, late)) == {"A1", "A2", "A3"}
+
+
+@pytest.mark.usefixtures("shop")
+def test_deleted_item(recommender: Recommender, database: Database) -> None:
+    """An item deleted since the training is neither offered nor an error to ask about."""
+    with database.begin() as session:
+        item = add_items(session, 1, key="late")[0]
+        late = item.id
+    recommender.reload()
+    assert len(ask(recommender, Request("item", items=["late"], n=5))) == 5
+    with database.begin() as session:
+        session.delete(session.get_one(Item, late))
+        session.add(Deletion(table_name="items", row_id=late, revision=next_revision(session)))
+    recommender.reload()
+    with database.read() as session:
+        answer = recommender.recommend(session, Request("item", items=["late"], n=5), now=NOW)
+    assert len(answer.items) == 5
+    assert "late" not in [item.key for item in answer.items]
+
+
+@pytest.mark.usefixtures("shop")
+def test_unknown_keys_are_listed(recommender: Recommender, database: Database) -> None:
+    """What nobody knows is named, whatever letters it is written in, and the rest is answered."""
+    with database.read() as session:
+        request = Request("cart", cart=["A0", "nö", "货号"], session=["gone"], exclude=["also unknown"], n=3)
+        answer = recommender.recommend(session, request, now=NOW)
+    assert answer.missing_ids == ("nö", "货号", "gone")
+    assert len(answer.items) == 3
+
+
+@pytest.mark.usefixtures("shop")
+def test_excluded_and_context_are_not_offered(recommender: Recommender) -> None:
+    """Neither the page's item, the cart, the session nor what was excluded comes back."""
+    found = ask(recommender, Request("cart", items=["A0"], cart=["A2"], session=["A4"], exclude=["A6"], n=100))
+    assert len(found) == 16
+    assert not {"A0", "A2", "A4", "A6"} & set(found)
+
+
+@pytest.mark.usefixtures("shop")
+def test_filters(recommender: Recommender, database: Database) -> None:
+    """Category (and what is below it) and price narrow; an item without a price meets no price."""
+    with database.begin() as session:
+        for number, values in enumerate(({"category": "All > Cups"}, {"category": "Allotment"}, {"price": None})):
+            values["revision"] = next_revision(session)
+            session.execute(update(Item).where(Item.key == f"A{number}").values(values))
+    recommender.reload()
+    everything = ask(recommender, Request("home", n=100))
+    assert len(everything) == 20
+    assert ask(recommender, Request("home", n=100, filter=Filter(category="All > Cups"))) == ["A0"]
+    assert set(everything) - set(ask(recommender, Request("home", n=100, filter=Filter(category="All")))) == {"A1"}
+    cheap = Filter(price_min=0, price_max=100_000)
+    assert set(everything) - set(ask(recommender, Request("home", n=100, filter=cheap))) == {"A2"}
+    assert ask(recommender, Request("home", n=100, filter=Filter(price_min=100_000))) == []
+
+
+def test_without_a_training_best_sellers_answer(recommender: Recommender, database: Database) -> None:
+    """Before the first training: what most people bought lately, then the newest; and it says so."""
+    with database.begin() as session:
+        things, people = add_items(session, 4), add_contacts(session, 3)
+        for number, contact in enumerate(people):
+            add_order(session, contact, things[: number + 1], NOW - timedelta(days=2))
+    with database.read() as session:
+        answer = recommender.recommend(session, Request("item", items=["A2"], n=3), now=NOW)
+    assert answer.degraded
+    assert [item.key for item in answer.items] == ["A0", "A1", "A3"]
+    texts = [item.reason.text for item in answer.items if item.reason]
+    assert texts == [
+        "bought by 3 people in the last 30 days",
+        "bought by 2 people in the last 30 days",
+        "new in the shop",
+    ]
+
+
+def test_empty_shop(recommender: Recommender, database: Database) -> None:
+    """No items: an answer with nothing in it."""
+    with database.read() as session:
+        answer = recommender.recommend(session, Request("home", contact_id=99, visitor="x", items=["?"]), now=NOW)
+    assert answer.items == ()
+    assert answer.missing_ids == ("?",)
+
+
+def test_unknown_placement(recommender: Recommender, database: Database) -> None:
+    """A misspelt placement is refused with the one that was meant."""
+    with database.read() as session, pytest.raises(Invalid, match="Did you mean 'home'") as caught:
+        recommender.recommend(session, Request("hoem"), now=NOW)
+    assert caught.value.field == "placement"
+
+
+@pytest.mark.parametrize(("given", "field"), [({"n": 0}, "n"), ({"n": 101}, "n"), ({"cart": ["x"] * 101}, "cart")])
+def test_sizes_are_bounded(given: dict[str, object], field: str) -> None:
+    """Too much of anything is refused."""
+    with pytest.raises(Invalid) as caught:
+        Request("home", **given)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+@pytest.mark.usefixtures("shop")
+def test_placement_can_be_changed(recommender: Recommender, database: Database) -> None:
+    """Sources in order and rules are the marketer's; an unknown one is refused."""
+    with database.begin() as session:
+        placements.edit(session, "home", name="Home", sources=["newest"], given={"in_stock": False}, now=NOW)
+        with pytest.raises(Invalid, match="popular"):
+            placements.edit(session, "home", name="Home", sources=["populr"], given={}, now=NOW)
+        with pytest.raises(Invalid, match="in_stock"):
+            placements.edit(session, "home", name="Home", sources=[], given={"instock": True}, now=NOW)
+    recommender.reload()
+    assert ask(recommender, Request("home", n=3)) == ["A19", "A18", "A17"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_many_agree_with_one(recommender: Recommender, database: Database) -> None:
+    """A mailing's answers are those each contact gets alone, by the same two statements for all of them."""
+    with database.read() as session:
+        ids = list(session.scalars(select(Contact.id).order_by(Contact.id)))
+        recommender.recommend_many(session, "email", ids[:1], 5, now=NOW)
+        statements: list[str] = []
+        event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        many = recommender.recommend_many(session, "email", [*ids, 10**9], 5, now=NOW)
+        assert len(statements) == 2
+        for contact in ids[:6]:
+            alone = recommender.recommend(session, Request("email", contact_id=contact, n=5), now=NOW)
+            assert alone.items == many[contact].items
+    assert len(many) == len(ids) + 1
+    assert len({answer.recommendation_id for answer in many.values()}) == len(many)
+    assert many[10**9].items

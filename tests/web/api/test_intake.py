@@ -1,0 +1,175 @@
+"""POST /api/v1/contacts, items, orders and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from engine import intake
+from engine.intake import KINDS
+from engine.models import Contact, Event, Item, Order, OrderLine
+from web.api import access
+from web.services import Services, utcnow
+
+GOOD: dict[str, dict[str, Any]] = {
+    "contacts": {"key": "C1", "email": "ANN@shop.example", "age": 46, "attributes": {"size": 42, "vip": True}},
+    "items": {"key": "wine", "title": "Wine", "price": 9.99, "cost": "4", "category": "Drinks>Wine"},
+    "orders": {
+        "order": "O1",
+        "at": "2026-02-01T10:00:00Z",
+        "contact": "C1",
+        "lines": [
+            {"item": "wine", "quantity": 2, "unit_price": 9.99, "discount": 0.98},
+            {"item": "glass", "quantity": -1, "unit_price": "3", "unit_cost": 1},
+        ],
+    },
+    "events": {"type": "item_view", "at": "2026-02-01T10:00:00Z", "contact": "C1", "properties": {"page": "a"}},
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_sent_twice_is_there_once(api: FlaskClient, kind: str) -> None:
+    """The first call creates, the second says that nothing changed."""
+    for expected in ((1, 0), (0, 1)):
+        answer = api.post(f"/api/v1/{kind}", json={kind: [GOOD[kind]]})
+        assert answer.status_code == 200, answer.json
+        assert answer.json == {"created": expected[0], "updated": 0, "unchanged": expected[1], "rejected": []}
+
+
+def test_what_is_stored(api: FlaskClient, services: Services) -> None:
+    """Values are normalised and exact; items and contacts that orders name exist."""
+    for kind, record in GOOD.items():
+        api.post(f"/api/v1/{kind}", json={kind: [record]})
+    with services.database.read() as session:
+        contact, order = session.scalars(select(Contact)).one(), session.scalars(select(Order)).one()
+        assert (contact.email, contact.attributes) == ("ann@shop.example", {"size": 42, "vip": True})
+        assert (order.contact_id, order.total, order.units) == (contact.id, 160_000, 1)
+        assert order.margin == 160_000 - 2 * 40_000 + 10_000
+        assert session.scalars(select(OrderLine.quantity).order_by(OrderLine.id)).all() == [2, -1]
+        items = session.scalars(select(Item).order_by(Item.key)).all()
+        assert [(item.key, item.category, item.price) for item in items] == [
+            ("glass", None, None),
+            ("wine", "Drinks > Wine", 99_900),
+        ]
+        assert session.scalars(select(Event)).one().properties == {"page": "a"}
+
+
+def test_a_bad_record_is_named_and_the_others_are_taken(api: FlaskClient, services: Services) -> None:
+    """Each with its position, field and reason; with on_error=refuse none is taken."""
+    bad: list[Any] = [
+        {"key": "C2", "email": "nobody"},
+        {"email": "ann@shop.example"},
+        {"key": "C3", "emial": "x"},
+        7,
+        {"key": "C4", "attributes": [1]},
+        {"key": "C5", "attributes": {"a b": 1}},
+        {"key": ["x"]},
+        {"key": "C\ud800"},
+        {"key": "x" * 129},
+        {"key": "C6", "age": 1e300},
+        {"key": "C7", "attributes": {"deep": {"a": 1}}},
+        {"key": True},
+    ]
+    call = {"contacts": [GOOD["contacts"], *bad]}
+    refused = api.post("/api/v1/contacts?on_error=refuse", json=call)
+    assert (refused.status_code, refused.json["created"]) == (422, 0)
+    answer = api.post("/api/v1/contacts", json=call)
+    assert (answer.status_code, answer.json["created"]) == (200, 1)
+    assert [reject["row"] for reject in answer.json["rejected"]] == list(range(1, 13))
+    fields = ["email", "key", "emial", None, "attributes", "attributes.a b", "key", "key", "key", "age"]
+    assert [reject["field"] for reject in answer.json["rejected"]] == [*fields, "attributes.deep", "key"]
+    assert "Did you mean 'email'" in answer.json["rejected"][2]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lines": []}, "lines"),
+        ({"lines": "x"}, "lines"),
+        ({"lines": [{"item": "wine", "quantity": 1, "unit_price": 1}, {"item": "wine"}]}, "lines[1].quantity"),
+        ({"lines": [{"item": "wine", "quantity": 1, "unit_price": 1, "at": "2026-01-01"}]}, "at"),
+        ({"lines": [3]}, None),
+        ({"at": "soon"}, "at"),
+        ({"item": "wine"}, "item"),
+        ({"currency": "pounds"}, "currency"),
+    ],
+)
+def test_an_order_is_taken_whole_or_not_at_all(api: FlaskClient, change: dict[str, Any], field: str | None) -> None:
+    """One bad line refuses its order, and only that; the path names the line."""
+    good = GOOD["orders"] | {"order": "O2"}
+    answer = api.post("/api/v1/orders", json={"orders": [GOOD["orders"] | change, good]})
+    assert (answer.status_code, answer.json["created"]) == (200, 1)
+    (reject,) = answer.json["rejected"]
+    assert (reject["row"], reject["field"]) == (0, field)
+
+
+def test_the_last_of_two_orders_of_one_key_counts(api: FlaskClient, services: Services) -> None:
+    """Their lines are not thrown together."""
+    first, second = GOOD["orders"], GOOD["orders"] | {"lines": GOOD["orders"]["lines"][:1]}
+    answer = api.post("/api/v1/orders", json={"orders": [first, second]})
+    assert (answer.json["created"], answer.json["unchanged"]) == (1, 1)
+    with services.database.read() as session:
+        assert session.scalars(select(Order.units)).one() == 2
+
+
+def test_nothing_taken_is_an_error(api: FlaskClient) -> None:
+    """422 in the one shape of errors, with the list of what was refused beside it."""
+    answer = api.post("/api/v1/events", json={"events": [{"type": "view", "at": "2026-01-01"}]})
+    assert answer.status_code == 422
+    assert (answer.json["error"]["code"], answer.json["error"]["field"]) == ("invalid", "contact")
+    assert answer.json["rejected"][0]["message"].startswith("is missing, and so is visitor")
+
+
+@pytest.mark.parametrize("body", [{}, {"contacts": None}, {"contacts": {}}, {"people": []}, [], "x", None])
+def test_a_call_of_another_shape_is_refused(api: FlaskClient, body: Any) -> None:
+    """Before anything is read."""
+    answer = api.post("/api/v1/contacts", json=body)
+    assert answer.status_code in (400, 422)
+    assert answer.json["error"]["code"]
+
+
+def test_too_many_records_are_refused(api: FlaskClient, services: Services) -> None:
+    """5,000 in one call; an empty call is fine."""
+    most = services.config.intake.max_request_rows
+    assert api.post("/api/v1/contacts", json={"contacts": [{"key": "C1"}] * (most + 1)}).status_code == 413
+    assert api.post("/api/v1/contacts", json={"contacts": []}).status_code == 200
+    wide = [{"key": f"C{number}", "attributes": {f"a{number}": 1}} for number in range(300)]
+    assert api.post("/api/v1/contacts", json={"contacts": wide}).status_code == 422
+
+
+def test_each_kind_needs_its_scope(app: Any, services: Services) -> None:
+    """A key for events cannot write contacts."""
+    with services.database.begin() as session:
+        secret = access.add_key(session, "shop", ["events:write"], now=utcnow())
+    client, headers = app.test_client(), {"Authorization": f"Bearer {secret}"}
+    assert client.post("/api/v1/contacts", json={"contacts": []}, headers=headers).status_code == 403
+    assert client.post("/api/v1/events", json={"events": []}, headers=headers).status_code == 200
+    assert client.post("/api/v1/events", json={"events": []}).status_code == 401
+
+
+def test_the_description_names_every_column(api: FlaskClient) -> None:
+    """The schemas are made from the table of columns; lines of an order are one level down."""
+    schemas = api.get("/api/v1/openapi.json").json["components"]["schemas"]
+    for kind in KINDS.values():
+        record = schemas[f"{kind.name.title()}Record"]["properties"]
+        line = schemas.get(f"{kind.name.title()}Line", {}).get("properties", {})
+        for column in kind.columns:
+            assert column.doc in (line if column.in_line else record)[column.name]["description"]
+        assert kind.open is None or record[kind.open]["type"] == "object"
+
+
+def test_accept_leaves_the_commit_to_the_caller(services: Services) -> None:
+    """Rolled back with the caller's transaction, and good for several calls within one."""
+    call = {"now": utcnow(), "config": services.config}
+    with services.database.begin() as session:
+        assert intake.accept(session, "contacts", [GOOD["contacts"] | {"key": "C0"}], **call).created == 1
+        session.rollback()
+    with services.database.begin() as session:
+        for expected in (1, 0):
+            assert intake.accept(session, "orders", [GOOD["orders"]], **call).created == expected
+    with services.database.read() as session:
+        assert session.scalars(select(Contact.key)).all() == ["C1"]
+        assert len(session.scalars(select(OrderLine)).all()) == 2

@@ -1,0 +1,58 @@
+"""`rapport list`: what a marketer does without a browser."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from engine import lists
+from engine.config import Config
+from engine.database import Database
+from engine.models import Contact
+from tests.engine.copies import add
+from web.cli import main
+
+
+@pytest.fixture
+def rapport(
+    config: Config, database: Database, now: datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """The command, in a workspace with three contacts and the list "Adults"."""
+    with database.begin() as session:
+        for number, age in enumerate((17, 18, None)):
+            add(session, Contact, now, key=f"c{number}", age=age)
+        lists.save(session, None, "Adults", {"all": [{"field": "age", "operator": "at_least", "value": 18}]}, now=now)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAPPORT_WORKSPACE__PATH", str(config.folder))
+    monkeypatch.setenv("RAPPORT_DATABASE__URL", config.database.url)
+    return lambda *words: CliRunner().invoke(main, ["list", *map(str, words)])
+
+
+def test_a_list_from_words_to_file(rapport: Callable[..., Result], tmp_path: Path) -> None:
+    """Shown, counted, frozen, exported."""
+    shown = rapport("show", 1).output
+    assert "People aged at least 18" in shown
+    assert "1  aged at least 18  (1 unknown)" in shown
+    assert "1  of 3 contacts" in shown
+    assert rapport("count", 1).output == "1\n"
+    assert rapport("freeze", 1).output == "Members: 1.\n"
+    assert rapport("all").output.split() == ["1", "1", "frozen", "Adults"]
+    assert rapport("all", "nothing").output == ""
+    assert rapport("export", 1, tmp_path / "adults.csv").exit_code == 0
+    with (tmp_path / "adults.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["key"] for row in csv.DictReader(file)] == ["c1"]
+    assert rapport("export", 1, "-").output.count("\n") == 2
+
+
+def test_a_list_that_is_not_there_is_a_message(rapport: Callable[..., Result], tmp_path: Path) -> None:
+    """No traceback, and no file left behind."""
+    for word in ("show", "count", "freeze"):
+        answer = rapport(word, 7)
+        assert (answer.exit_code, answer.output) == (1, "Error: There is no list 7.\n")
+    assert rapport("export", 7, tmp_path / "none.csv").exit_code == 1
+    assert not (tmp_path / "none.csv").exists()

@@ -1,0 +1,392 @@
+"""Pages of campaigns: written and saved as one types, sent, watched, reported on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+
+from campaigns import planning, scheduler
+from campaigns.models import Campaign, OutboxMessage, Send, Variant
+from engine import consent
+from tests.campaigns import shop
+from tests.campaigns.shop import DAY
+from tests.web.pages.conftest import send_all
+from web.pages.campaigns.run import pace
+from web.services import Services, utcnow
+
+HTMX = {"HX-Request": "true"}
+
+
+def form(services: Services, campaign_id: int, **typed: Any) -> dict[str, Any]:
+    """The whole form as the page would post it."""
+    with services.database.read() as session:
+        campaign, variant = planning.get(session, campaign_id), planning.variant_of(session, campaign_id)
+        said: dict[str, Any] = {
+            "version": campaign.version,
+            "name": campaign.name,
+            "channel": campaign.channel,
+            "list_id": campaign.list_id or "",
+            "holdout": round(campaign.holdout * 100),
+            "window_days": campaign.window_days,
+            "fixed_cost": campaign.fixed_cost / 10_000,
+            "message_cost": campaign.message_cost / 10_000,
+            "when": "now",
+            "subject": variant.subject,
+            "preheader": variant.preheader,
+            "block": [f"b{number}" for number in range(len(variant.blocks))],
+        }
+        for number, block in enumerate(variant.blocks):
+            said |= {f"b{number}-{name}": value for name, value in block.items()}
+    return said | typed
+
+
+def save(client: FlaskClient, services: Services, campaign_id: int, **typed: Any) -> Any:
+    """One autosave."""
+    return client.post(f"/campaigns/{campaign_id}", data=form(services, campaign_id, **typed), headers=HTMX)
+
+
+def kept(services: Services, campaign_id: int) -> tuple[Campaign, Variant]:
+    """What is in the database."""
+    with services.database.read() as session:
+        return planning.get(session, campaign_id), planning.variant_of(session, campaign_id)
+
+
+def test_first_campaign_is_taught(marketer: FlaskClient) -> None:
+    """Without campaigns the page says what one is and leads to the first."""
+    page = marketer.get("/campaigns").text
+    assert "Your first campaign" in page
+    assert 'href="/campaigns/new"' in page
+
+
+def test_new_from_a_list(marketer: FlaskClient, services: Services, people: int) -> None:
+    """The list of the address is chosen; sending the form makes the draft and opens it; looking makes nothing."""
+    assert f'value="{people}" selected' in marketer.get(f"/campaigns/new?list={people}").text
+    with services.database.read() as session:
+        assert session.scalars(select(Campaign)).all() == []
+    asked = {"name": "May", "channel": "email", "list_id": people, "start": "picks"}
+    made = marketer.post("/campaigns", data=asked)
+    assert made.status_code == 303
+    campaign, variant = kept(services, int(made.location.rstrip("#goal").rpartition("/")[2]))
+    assert (campaign.name, campaign.list_id, campaign.status) == ("May", people, "draft")
+    assert [block["type"] for block in variant.blocks] == ["heading", "text", "products", "button"]
+
+
+def test_saved_as_typed(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Every field is kept, the answer tells the next version; saying the same again changes nothing."""
+    said = {"subject": "Hi", "holdout": 10, "fixed_cost": "12.50", "when": "at", "at": "2031-03-01T09:00"}
+    answer = save(marketer, services, draft, **said)
+    assert answer.status_code == 200
+    assert 'name="version" value="2"' in answer.text
+    campaign, variant = kept(services, draft)
+    assert (variant.subject, campaign.holdout, campaign.fixed_cost, campaign.version) == ("Hi", 0.1, 125_000, 2)
+    assert campaign.due_at is not None
+    assert campaign.due_at.astimezone(services.config.locale.zone).isoformat().startswith("2031-03-01T09:00")
+    save(marketer, services, draft, **said)
+    assert kept(services, draft)[0].version == 2
+
+
+def test_somebody_else_is_never_overwritten(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """A form of an old version is refused with a notice; the other's words stay. The same once it is scheduled."""
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"subject": "Theirs"}, version=1, now=utcnow())
+    answer = save(marketer, services, draft, subject="Mine", version=1)
+    assert answer.status_code == 409
+    assert "not written over theirs" in answer.text
+    assert kept(services, draft)[1].subject == "Theirs"
+    with services.database.begin() as session:
+        planning.schedule(session, draft, now=utcnow(), config=services.config)
+    assert save(marketer, services, draft, subject="Mine").status_code == 409
+
+
+def test_what_cannot_be_kept_is_said_at_its_field(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """A cost that is none is refused where it stands; everything else is saved."""
+    answer = save(marketer, services, draft, fixed_cost="a lot", subject="Kept", window_days="0", at="x", when="at")
+    for field in ("fixed_cost", "window_days", "at"):
+        assert re.search(rf'hx-target="#{field}-fault" hx-swap="innerHTML">[^<]+<', answer.text), field
+    campaign, variant = kept(services, draft)
+    assert (variant.subject, campaign.fixed_cost, campaign.window_days) == ("Kept", 0, 14)
+
+
+@pytest.mark.parametrize(
+    ("act", "types"),
+    [
+        ("add:button", ["heading", "text", "divider", "button"]),
+        ("up:b2", ["heading", "divider", "text"]),
+        ("down:b0", ["text", "heading", "divider"]),
+        ("up:b0", ["heading", "text", "divider"]),
+        ("copy:b0", ["heading", "heading", "text", "divider"]),
+        ("remove:b1", ["heading", "divider"]),
+        ("add:script", ["heading", "text", "divider"]),
+        ("up:zzz", ["heading", "text", "divider"]),
+    ],
+)
+def test_blocks(marketer: FlaskClient, services: Services, draft: int, act: str, types: list[str]) -> None:
+    """Blocks are added, moved, doubled and removed; what makes no sense changes nothing."""
+    blocks = [{"type": "heading", "text": "One"}, {"type": "text", "text": "Two"}, {"type": "divider"}]
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"blocks": blocks}, version=1, now=utcnow())
+    assert save(marketer, services, draft, act=act).status_code == 200
+    assert [block["type"] for block in kept(services, draft)[1].blocks] == types
+
+
+def test_order_of_the_page_is_kept(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Blocks that were dragged come in the order of their hidden fields."""
+    blocks = [{"type": "heading", "text": "One"}, {"type": "text", "text": "Two"}]
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"blocks": blocks}, version=1, now=utcnow())
+    save(marketer, services, draft, block=["b1", "b0"])
+    assert kept(services, draft)[1].blocks == blocks[::-1]
+
+
+def test_fault_of_a_template_stands_at_its_block(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Liquid that does not compile names field and line; the draft keeps it, and the rest is still to be seen."""
+    answer = save(marketer, services, draft, **{"b0-text": "Hello\n{{ contact.first_nam }}"})
+    fault = re.search(r'hx-target="#b0-text-fault" hx-swap="innerHTML">([^<]*)<', answer.text)
+    assert fault is not None
+    assert fault[1].startswith("Line 2: contact has no &#39;first_nam&#39;.")
+    assert "thing has to be put right" in answer.text
+    assert "first_nam" in kept(services, draft)[1].blocks[0]["text"]
+
+
+def test_waterfall(marketer: FlaskClient, draft: int) -> None:
+    """Everybody on the list is accounted for, and the review names the number that would be sent."""
+    text = re.sub(r"\s+", " ", marketer.get(f"/campaigns/{draft}/reach").text)
+    counts = {words: int(count) for words, count in re.findall(r"<dt>([^<]+)</dt><dd>−?(\d+)</dd>", text)}
+    assert counts["On the list"] == 60
+    assert counts["No consent"] == 2
+    assert counts["Will be sent"] == 60 - 2 - counts["Held out"]
+    assert f"Send to {counts['Will be sent']} people now" in text
+
+
+def test_preview_is_the_mail(marketer: FlaskClient, draft: int) -> None:
+    """The frame gets the mail itself, for the person asked for, locked into a sandbox; one can go from person to
+    person.
+    """
+    answer = marketer.get(f"/campaigns/{draft}/message?contact=7")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert "https://shop.example/sale?a=1&amp;b=2" in answer.text
+    assert "1/50" in marketer.get(f"/campaigns/{draft}/reader").text
+    assert "50/50" in marketer.get(f"/campaigns/{draft}/reader?contact=1&step=-1").text
+
+
+def test_text_message(marketer: FlaskClient, services: Services, people: int) -> None:
+    """A text is shown as it arrives, with what it is billed as."""
+    with services.database.begin() as session:
+        number = shop.campaign(session, utcnow(), list_id=people, channel="sms", text="Sale – today").id
+    page = marketer.get(f"/campaigns/{number}").text
+    assert "UCS-2" in page
+    assert "1 segment" in page
+    assert "STOP" in page
+
+
+def test_test_message(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """It goes to the address typed, marked, belongs to no send and can unsubscribe nobody; no address, no test."""
+    assert marketer.post(f"/campaigns/{draft}/test", data={"to": "nobody"}, headers=HTMX).status_code == 422
+    assert marketer.post(f"/campaigns/{draft}/test", data={"to": "me@shop.example", "contact": 3}).status_code == 200
+    with services.database.begin() as session:
+        message = session.scalars(select(OutboxMessage)).one()
+        assert (message.recipient, message.subject) == ("me@shop.example", "[Test] Hello Ann")
+        assert message.send_id is None
+        assert "/u/" not in (message.html or "")
+        assert "List-Unsubscribe" not in message.headers
+        assert session.scalars(select(Send)).all() == []
+        consent.suppress(session, "email", "me@shop.example", "complaint", utcnow())
+    refused = marketer.post(f"/campaigns/{draft}/test", data={"to": "me@shop.example"}, headers=HTMX)
+    assert refused.status_code == 422
+
+
+def test_from_now_to_the_report(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Send now, watch it, read the report; the draft's page becomes each of them in turn."""
+    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 303
+    assert "Unschedule" in marketer.get(f"/campaigns/{draft}").text
+    scheduler.tick(services.database, services.warehouse, services.config, now=utcnow())
+    live = marketer.get(f"/campaigns/{draft}/progress").text
+    assert "Pause" in live
+    assert 'hx-trigger="every 1s"' in live
+    send_all(services)
+    done = marketer.get(f"/campaigns/{draft}/progress").text
+    assert "hx-trigger" not in done
+    assert "See the report" in done
+    report = marketer.get(f"/campaigns/{draft}").text
+    assert "Too few buyers to tell" in report
+    assert "Spring &lt;sale&gt;" in report
+
+
+def test_old_version_is_not_scheduled(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """What is sent is what was reviewed: an edit in between stops it."""
+    save(marketer, services, draft, subject="Changed meanwhile")
+    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 409
+    assert kept(services, draft)[0].status == "draft"
+
+
+def test_large_audience_is_typed(
+    marketer: FlaskClient, services: Services, draft: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the limit the number itself must be typed."""
+    monkeypatch.setattr("web.pages.campaigns.compose.TYPED", 5)
+    page = marketer.get(f"/campaigns/{draft}/reach").text
+    found = re.search(r"Type (\d+) to send", page)
+    assert found is not None
+    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 422
+    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1, "typed": found[1]}).status_code == 303
+
+
+def test_steps_on_the_way(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Pause, resume, cancel; each only where it makes sense."""
+    marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    assert marketer.post(f"/campaigns/{draft}/pause").status_code == 409
+    scheduler.tick(services.database, services.warehouse, services.config, now=utcnow())
+    for word, status in (("pause", "paused"), ("resume", "sending"), ("cancel", "cancelled")):
+        assert marketer.post(f"/campaigns/{draft}/{word}").status_code == 303
+        assert kept(services, draft)[0].status == status
+    assert "campaign cancelled" in marketer.get(f"/campaigns/{draft}/sends.csv").text
+
+
+def test_late_asks(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """A campaign that missed its time waits for a decision on its page."""
+    now = utcnow()
+    with services.database.begin() as session:
+        planning.schedule(session, draft, now=now - 2 * DAY, config=services.config)
+    scheduler.tick(services.database, services.warehouse, services.config, now=now)
+    assert "Skip it" in marketer.get(f"/campaigns/{draft}").text
+    marketer.post(f"/campaigns/{draft}/send_late")
+    assert kept(services, draft)[0].status == "scheduled"
+
+
+def test_silent_messages_are_repeated_on_demand(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Of whom nobody knows, the page offers to send again, and only then does it."""
+    now = utcnow()
+    with services.database.begin() as session:
+        firing = shop.fire(session, session.get_one(Campaign, draft), range(1, 11), now)
+        shop.accept(session, firing, now)
+        for send in session.scalars(select(Send).where(Send.state == "accepted").limit(3)):
+            send.state = "unknown"
+    assert "Send again to these 3" in marketer.get(f"/campaigns/{draft}").text
+    marketer.post(f"/campaigns/{draft}/again")
+    with services.database.read() as session:
+        assert planning.progress(session, draft)["queued"] == 3
+
+
+def test_pace() -> None:
+    """Measured over the last 10 to 20 seconds from marks that the page carries; nonsense in them is nothing."""
+    start = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
+    first = pace(0, 1000, "", start)
+    assert first.per_second is None
+    later = pace(50, 950, first.marks, start + timedelta(seconds=5))
+    assert later.per_second == pytest.approx(10, rel=0.03)
+    assert later.left is not None
+    assert later.left.total_seconds() == pytest.approx(95, rel=0.03)
+    assert later.marks == first.marks
+    moved = pace(100, 900, later.marks, start + timedelta(seconds=10))
+    assert moved.marks.endswith(":100")
+    assert pace(5, 5, "x:y,1e9:-3", start).per_second is None
+
+
+def test_report(marketer: FlaskClient, finished: int) -> None:
+    """The verdict comes first; what was caused stands with its interval beside what is attributed."""
+    page = marketer.get(f"/campaigns/{finished}").text
+    assert page.index("It earned money") < page.index("Attributed revenue") < page.index("Caused revenue")
+    for said in ("Between £", "Caused £", "https://shop.example/sale?a=1", "Held out", "No consent", "As of"):
+        assert said in page, said
+    assert 'class="plot-line"' in page
+
+
+def test_costs_come_later(marketer: FlaskClient, services: Services, finished: int) -> None:
+    """A bill that comes after the sending changes the report; an amount that is none is refused at its field."""
+    version = kept(services, finished)[0].version
+    bad = marketer.post(f"/campaigns/{finished}/costs", data={"fixed_cost": "much", "version": version})
+    assert bad.status_code == 422
+    assert "is not an amount" in bad.text
+    bill = {"fixed_cost": "50000", "message_cost": "0.01", "version": version}
+    assert marketer.post(f"/campaigns/{finished}/costs", data=bill).status_code == 303
+    assert "It lost money" in marketer.get(f"/campaigns/{finished}").text
+    assert marketer.post(f"/campaigns/{finished}/costs", data=bill).status_code == 409
+
+
+def test_file_of_the_sends(marketer: FlaskClient, services: Services, finished: int) -> None:
+    """Everybody is in it, with the reason; no cell runs as a formula."""
+    with services.database.begin() as session:
+        send = session.scalars(select(Send).where(Send.state == "suppressed")).first()
+        assert send is not None
+        send.reason = "=cmd()"
+    lines = marketer.get(f"/campaigns/{finished}/sends.csv").text.strip().splitlines()
+    assert len(lines) == 1 + 1000
+    assert lines[0].startswith("\ufeffkey,")
+    assert any(",'=cmd()," in line for line in lines)
+    assert marketer.get("/campaigns/999/sends.csv").status_code == 404
+
+
+def test_results_fill_the_table(marketer: FlaskClient, finished: int) -> None:
+    """The table is there at once; what a campaign caused comes after it, and is remembered for a while."""
+    first = marketer.get("/campaigns").text
+    assert f"ids={finished}" in first
+    cells = marketer.get(f"/campaigns/results?ids={finished},x,999").text
+    assert f'hx-target="#caused-{finished}"' in cells
+    assert " to £" in cells
+    again = marketer.get("/campaigns").text
+    assert "/results" not in again
+    assert " to £" in again
+
+
+def test_chips_and_words(marketer: FlaskClient, draft: int, finished: int) -> None:
+    """States and words narrow the table."""
+    assert "Spring &lt;sale&gt;" in marketer.get("/campaigns?state=draft").text
+    assert "Spring &lt;sale&gt;" not in marketer.get("/campaigns?state=finished").text
+    assert "None of these" in marketer.get("/campaigns?q=winter").text
+
+
+def test_delete_and_back(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """A draft is deleted with a way back; one that waits is not."""
+    assert marketer.post(f"/campaigns/{draft}/delete").status_code == 303
+    assert marketer.get(f"/campaigns/{draft}").status_code == 404
+    assert marketer.post(f"/campaigns/{draft}/restore").status_code == 204
+    marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    assert marketer.post(f"/campaigns/{draft}/delete").status_code == 409
+
+
+def test_copy(marketer: FlaskClient, services: Services, finished: int) -> None:
+    """The same content, list and costs as a new draft, with a draw of its own."""
+    made = marketer.post(f"/campaigns/{finished}/copy")
+    copy, variant = kept(services, int(made.location.rpartition("/")[2]))
+    source, content = kept(services, finished)
+    assert (copy.name, copy.status, copy.due_at) == ("Copy of Spring", "draft", None)
+    assert (variant.blocks, copy.message_cost, copy.holdout) == (content.blocks, 100, 0.5)
+    assert copy.split_a != source.split_a
+
+
+@pytest.fixture
+def statements(services: Services) -> Iterator[list[str]]:
+    """Every statement that reaches the database."""
+    seen: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        seen.append(statement)
+
+    event.listen(services.database.engine, "before_cursor_execute", count)
+    yield seen
+    event.remove(services.database.engine, "before_cursor_execute", count)
+
+
+def test_statements_do_not_grow(
+    marketer: FlaskClient, services: Services, finished: int, statements: list[str]
+) -> None:
+    """Fifty campaigns cost the table as many statements as five; a hundred sends the live page as many as ten."""
+    counts = []
+    now = utcnow()
+    for number in (5, 45):
+        with services.database.begin() as session:
+            for turn in range(number):
+                shop.campaign(session, now, status=("draft", "sending", "finished")[turn % 3])
+        statements.clear()
+        marketer.get("/campaigns")
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+    statements.clear()
+    marketer.get(f"/campaigns/{finished}/progress")
+    assert len(statements) < 12

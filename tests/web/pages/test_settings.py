@@ -1,0 +1,84 @@
+"""Settings: what may be changed and what is only shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from engine.config import Mail, SendGridConfig, Sms
+from tests.conftest import HeaderClient
+from web import auth
+from web.app import create_app
+from web.models import User
+from web.services import Services, utcnow
+
+
+def test_profile(marketer: FlaskClient, services: Services) -> None:
+    """Name and language are kept; an unknown language is none."""
+    marketer.post("/settings/profile", data={"name": " Mei Lin ", "language": "zh_Hans_CN"})
+    with services.database.read() as session:
+        user = session.scalars(select(User)).one()
+    assert (user.name, user.language) == ("Mei Lin", "zh_Hans_CN")
+    assert 'lang="zh-Hans-CN"' in marketer.get("/settings").text
+    marketer.post("/settings/profile", data={"name": "", "language": "tlh"})
+    with services.database.read() as session:
+        user = session.scalars(select(User)).one()
+    assert (user.name, user.language) == (user.email, None)
+
+
+def test_password_asks_for_the_old_one(marketer: FlaskClient) -> None:
+    """A wrong old one and a weak new one are said at their fields; the right ones log other browsers out."""
+    form = {"current": "wrong wrong wrong", "password": "another good password"}
+    answer = marketer.post("/settings/password", data=form)
+    assert (answer.status_code, "current-fault" in answer.text) == (422, True)
+    answer = marketer.post("/settings/password", data={"current": "correct horse battery", "password": "short"})
+    assert (answer.status_code, "password-fault" in answer.text) == (422, True)
+    form["current"] = "correct horse battery"
+    assert marketer.post("/settings/password", data=form).status_code == 303
+    assert marketer.get("/settings").status_code == 200
+
+
+def test_other_browsers_can_be_logged_out(marketer: FlaskClient, services: Services) -> None:
+    """This one stays."""
+    with services.database.begin() as session:
+        user = session.scalars(select(User)).one()
+        other = auth.open_session(session, user, browser="Chrome/1 Windows", now=utcnow())
+    assert "Chrome on Windows" in marketer.get("/settings").text
+    marketer.post("/settings/sessions/end")
+    assert auth.recognise(services.database, services.config.security, other, utcnow()) is None
+    assert "Chrome on Windows" not in marketer.get("/settings").text
+
+
+def test_key_faults_are_said_at_the_field(marketer: FlaskClient) -> None:
+    """No scope, no key."""
+    answer = marketer.post("/settings/keys", data={"name": "Till"})
+    assert (answer.status_code, "at least one scope" in answer.text) == (422, True)
+
+
+def test_secrets_are_never_shown(marketer: FlaskClient, services: Services) -> None:
+    """The page says that they are set."""
+    config = replace(
+        services.config,
+        mail=Mail(transport="smtp", smtp_host="mx.shop.example", smtp_password="p4ssw0rd"),
+        sms=Sms(transport="http", token="t0ken", account="AC1"),
+        sendgrid=SendGridConfig(api_key="SG.k3y"),
+    )
+    app = create_app(replace(services, config=config))
+    browser = HeaderClient(app, app.response_class)
+    cookie = marketer.get_cookie("rapport")
+    assert cookie
+    browser.headers = {}
+    browser.set_cookie("rapport", cookie.value)
+    text = browser.get("/settings/sending").text
+    assert "mx.shop.example:25" in text
+    assert not any(secret in text for secret in ("p4ssw0rd", "t0ken", "SG.k3y"))
+
+
+def test_data_is_refreshed(marketer: FlaskClient, services: Services) -> None:
+    """The page shows rows and age, the button brings them up to now."""
+    assert "Not filled yet" in marketer.get("/settings/data").text
+    assert marketer.post("/settings/data/refresh").status_code == 303
+    assert services.warehouse.as_of is not None
+    assert "Shows everything up to" in marketer.get("/settings/data").text

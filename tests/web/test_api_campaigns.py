@@ -1,0 +1,109 @@
+"""Campaigns over the API, end to end: a draft is written, checked, scheduled, fired and reported on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.campaigns import shop
+from web.api import access
+from web.services import Services, utcnow
+
+PLAN = {
+    "name": "Spring",
+    "list_id": 1,
+    "holdout": 0.2,
+    "fixed_cost": "200.50",
+    "message_cost": 0.001,
+    "subject": "Hello {{ contact.first_name }}",
+    "blocks": [{"type": "button", "label": "Go", "url": "https://shop.example/sale"}],
+}
+
+
+@pytest.fixture
+def people(services: Services, now: datetime) -> None:
+    """Fifty people and a list of all of them."""
+    with services.database.begin() as session:
+        shop.contact_list(session, now, criteria={"field": "email", "operator": "known"})
+        shop.crowd(session, 50, now)
+    services.warehouse.refresh()
+
+
+def error(answer: Any) -> dict[str, Any]:
+    """The error of an answer."""
+    found: dict[str, Any] = answer.json["error"]
+    return found
+
+
+@pytest.mark.usefixtures("people")
+def test_from_draft_to_report(api: FlaskClient) -> None:
+    """Write, change, estimate, schedule, tick, look, pause, resume, cancel, report."""
+    made = api.post("/api/v1/campaigns", json=PLAN)
+    assert made.status_code == 201
+    assert (made.json["status"], made.json["fixed_cost"], made.json["message_cost"]) == ("draft", "200.5", "0.001")
+    path = f"/api/v1/campaigns/{made.json['id']}"
+    edited = api.put(path, json={"name": "Summer", "version": 1})
+    assert (edited.json["name"], edited.json["version"], edited.json["subject"]) == ("Summer", 2, PLAN["subject"])
+    expected = api.get(f"{path}/estimate").json
+    assert expected["matched"] == 50 == expected["held"] + expected["sent"]
+    assert api.post(f"{path}/schedule", json={"version": 2}).json["status"] == "scheduled"
+    assert api.post(f"{path}/unschedule").json["status"] == "draft"
+    assert api.post(f"{path}/schedule", json={}).json["status"] == "scheduled"
+    assert api.post("/api/v1/tick").json["fired"] == [made.json["id"]]
+    assert api.post("/api/v1/tick").json["fired"] == []
+    shown = api.get(path).json
+    assert (shown["status"], shown["progress"]) == (
+        "sending",
+        {"queued": expected["sent"], "held": expected["held"]},
+    )
+    assert [api.post(f"{path}/{word}").json["status"] for word in ("pause", "resume")] == ["paused", "sending"]
+    assert api.post(f"{path}/cancel").json["progress"] == {"cancelled": expected["sent"], "held": expected["held"]}
+    found = api.get(f"{path}/report").json
+    assert found["funnel"]["matched"] == 50
+    assert found["costs"] == {"fixed": 200.5, "messages": 0.0, "total": 200.5}
+    assert found["verdict"]["code"] == "few buyers"
+    assert found["increment"] is None
+    assert [campaign["name"] for campaign in api.get("/api/v1/campaigns").json["campaigns"]] == ["Summer"]
+    assert api.get("/api/v1/campaigns?before=1").json["campaigns"] == []
+
+
+@pytest.mark.usefixtures("people")
+def test_faults_name_their_field(api: FlaskClient) -> None:
+    """422 with the path for what is wrong, 409 for what came too late, 404 for what is not there."""
+    answer = api.post("/api/v1/campaigns", json={"nmae": "x"})
+    assert (answer.status_code, error(answer)["field"]) == (422, "nmae")
+    assert "Did you mean 'name'?" in error(answer)["message"]
+    assert error(api.post("/api/v1/campaigns", json={"holdout": 0.9}))["field"] == "holdout"
+    assert error(api.post("/api/v1/campaigns", json={"blocks": [{"type": "x"}]}))["field"] == "blocks[0].type"
+    made = api.post("/api/v1/campaigns", json={**PLAN, "subject": "{{ contact.nope }}"}).json
+    path = f"/api/v1/campaigns/{made['id']}"
+    refused = api.post(f"{path}/schedule", json={})
+    assert (refused.status_code, error(refused)["field"]) == (422, "subject")
+    assert error(api.post(f"{path}/schedule", json={"at": "soon"}))["field"] == "at"
+    assert api.put(path, json={"name": "x", "version": 9}).status_code == 409
+    assert api.put(path, json={"name": "x"}).status_code == 422
+    assert api.post(f"{path}/pause").status_code == 409
+    for missing in ("", "/report", "/estimate"):
+        assert api.get(f"/api/v1/campaigns/99{missing}").status_code == 404
+
+
+def test_each_door_has_its_scope(client: FlaskClient, services: Services) -> None:
+    """A key that may only read cannot write, schedule or tick; without a key nothing."""
+    with services.database.begin() as session:
+        made = access.add_key(session, "reader", ["campaigns:read"], now=utcnow())
+    headers = {"Authorization": f"Bearer {made}"}
+    assert client.get("/api/v1/campaigns", headers=headers).status_code == 200
+    for path in ("/api/v1/campaigns", "/api/v1/campaigns/1/schedule", "/api/v1/campaigns/1/cancel", "/api/v1/tick"):
+        assert client.post(path, headers=headers, json={}).status_code == 403
+        assert client.post(path, json={}).status_code == 401
+
+
+def test_the_description_of_the_api_holds_campaigns(api: FlaskClient) -> None:
+    """Every address is in the OpenAPI document with its scope."""
+    paths = api.get("/api/v1/openapi.json").json["paths"]
+    assert paths["/api/v1/campaigns/{campaign_id}/pause"]["post"]["security"] == [{"key": ["campaigns:write"]}]
+    assert paths["/api/v1/campaigns/{campaign_id}/report"]["get"]["security"] == [{"key": ["campaigns:read"]}]
+    assert paths["/api/v1/tick"]["post"]["security"] == [{"key": ["tick:run"]}]

@@ -1,0 +1,78 @@
+"""Numbers, money and moments as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from web import format as formats
+from web.app import create_app
+from web.services import Services
+
+
+@pytest.fixture(params=["en"])
+def language(request: pytest.FixtureRequest) -> str:
+    """The page's language."""
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _page(services: Services, language: str) -> Iterator[None]:
+    locale = replace(services.config.locale, language=language, timezone="Europe/London")  # type: ignore[arg-type]
+    app = create_app(replace(services, config=replace(services.config, locale=locale)))
+    with app.test_request_context():
+        yield
+
+
+def test_numbers() -> None:
+    """Grouped; a dash for nothing."""
+    assert formats.number(1234567) == "1,234,567"
+    assert formats.number(2.345, 1) == "2.3"
+    assert formats.number(None) == "–"
+    assert formats.compact(12408) == "12.4K"
+
+
+def test_money_is_exact() -> None:
+    """Ten-thousandths become units and pennies of their own currency."""
+    assert formats.money(12_045_000) == "£1,204.50"
+    assert formats.money(12_045_000, whole=True) == "£1,204"
+    assert formats.money(10_000, "JPY") == "JP¥1"
+    assert formats.money(-5_000) == "-£0.50"
+    assert formats.money(None) == "–"
+    assert formats.money_compact(12_345_678_0000) == "£12.3M"
+    assert formats.money_compact(56_180_0000) == "£56,180"
+
+
+def test_shares() -> None:
+    """Of a whole, and as a change."""
+    assert formats.share(0.1234) == "12.3%"
+    assert formats.share(0.5, 0) == "50%"
+    assert (formats.change(150, 100), formats.change(50, 100), formats.change(5, 0)) == ("+50%", "−50%", "–")
+
+
+def test_moments_name_their_zone() -> None:
+    """Shown in the shop's zone with its name; hovering shows UTC."""
+    winter, summer = datetime(2026, 3, 2, 9, 5, tzinfo=UTC), datetime(2026, 7, 2, 9, 5, tzinfo=UTC)
+    assert "2 Mar 2026, 09:05 GMT" in formats.moment(winter)
+    assert "2 Jul 2026, 10:05 BST" in formats.moment(summer)
+    assert 'title="2026-07-02 09:05 UTC"' in formats.moment(summer)
+    assert formats.day(date(2026, 3, 2)) == "2 Mar 2026"
+    assert formats.day_month(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == "2 Jul"
+    assert formats.moment(None) == formats.day(None) == "–"
+
+
+@pytest.mark.parametrize("language", ["zh_Hans_CN"], indirect=True)
+def test_chinese() -> None:
+    """The same in the other language."""
+    assert formats.money(12_045_000, "CNY") == "¥1,204.50"
+    assert formats.day(date(2026, 3, 2)) == "2026年3月2日"
+
+
+def test_browsers_have_names() -> None:
+    """What people call them."""
+    edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 Edg/142.0"
+    assert formats.browser_name(edge) == "Edge on Windows"
+    assert formats.browser_name("curl/8.0") is None

@@ -1,0 +1,233 @@
+"""Public addresses: what a stranger, a scanner, a mail program and a provider may and may not do."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+
+from campaigns import content, feedback, tokens
+from campaigns.models import Send
+from campaigns.tokens import Signer
+from engine import config as settings
+from engine import consent
+from engine.models import Contact, Event
+from tests.campaigns import shop
+from web.app import create_app
+from web.services import Services, open_services
+
+PERSON = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0) Thunderbird/140"}
+URL = "https://shop.example/sale?a=1&b=2"
+
+
+@pytest.fixture
+def signer(services: Services) -> Signer:
+    """The workspace's signer."""
+    return tokens.signer(services.config)
+
+
+@pytest.fixture
+def send_id(services: Services, now: datetime) -> int:
+    """A mail that contact 1 has had for five minutes; link 1 leads to the sale."""
+    with services.database.begin() as session:
+        shop.contact(session, 1, now)
+        shop.item(session, 5, now)
+        found = shop.campaign(session, now)
+        content.register_links(session, found.id, [URL])
+        firing = shop.fire(session, found, [1], now)
+        shop.accept(session, firing, now - timedelta(minutes=5))
+        return session.scalars(select(Send.id)).one()
+
+
+def events(services: Services) -> list[str]:
+    """Types of all events, in order."""
+    with services.database.read() as session:
+        return list(session.scalars(select(Event.type).order_by(Event.id)))
+
+
+def marks(services: Services) -> tuple[bool, bool, str | None]:
+    """Opened, clicked, outcome of the send."""
+    with services.database.read() as session:
+        send = session.scalars(select(Send)).one()
+        return send.opened_at is not None, send.clicked_at is not None, send.outcome
+
+
+def test_the_pixel(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
+    """A GET gives a picture that is never cached and notes an open; HEAD notes nothing."""
+    address = f"/o/{signer.sign('open', send_id)}.gif"
+    assert client.head(address, headers=PERSON).status_code == 200
+    assert events(services) == []
+    answer = client.get(address, headers=PERSON)
+    assert answer.content_type == "image/gif"
+    assert answer.data.startswith(b"GIF89a")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+    assert events(services) == ["open"]
+    assert marks(services) == (True, False, None)
+
+
+def test_a_click_goes_on_to_the_stored_destination(
+    client: FlaskClient, services: Services, signer: Signer, send_id: int
+) -> None:
+    """302 to exactly the address of the link; the click is noted."""
+    answer = client.get(f"/c/{signer.sign('click', send_id, 1)}", headers=PERSON)
+    assert (answer.status_code, answer.headers["Location"]) == (302, URL)
+    assert events(services) == ["click"]
+    assert marks(services) == (True, True, None)
+
+
+def test_a_click_on_a_recommended_item(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
+    """On to the item's page; the recommender hears of it."""
+    answer = client.get(f"/c/{signer.sign('click', send_id, 5, 'r1', 'basket')}", headers=PERSON)
+    assert answer.headers["Location"] == "https://shop.example/items/5?from=mail&n=5"
+    assert events(services) == ["click", "recommendation_click"]
+
+
+def test_nobody_can_make_us_redirect_elsewhere(client: FlaskClient, signer: Signer, send_id: int) -> None:
+    """An address in the query is ignored; another campaign's link, a link that is gone and other tokens are 404."""
+    token = signer.sign("click", send_id, 1)
+    assert client.get(f"/c/{token}?url=https://evil.example/").headers["Location"] == URL
+    for wrong in (signer.sign("click", send_id, 99), signer.sign("open", send_id, 1), "https://evil.example/"):
+        assert client.get(f"/c/{wrong}").status_code == 404
+
+
+def test_a_redirect_even_when_nothing_can_be_noted(
+    client: FlaskClient, services: Services, signer: Signer, send_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk keeps nobody from the shop."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(feedback, "click", fail)
+    monkeypatch.setattr(feedback, "open", fail)
+    assert client.get(f"/c/{signer.sign('click', send_id, 1)}", headers=PERSON).headers["Location"] == URL
+    assert client.get(f"/o/{signer.sign('open', send_id)}.gif", headers=PERSON).status_code == 200
+    assert events(services) == []
+
+
+def test_a_scanner_that_follows_every_link_unsubscribes_nobody(
+    client: FlaskClient, services: Services, signer: Signer, send_id: int
+) -> None:
+    """GET and HEAD of every public address leave consent and marks as they are; its click is flagged as a machine's."""
+    scanner = {"User-Agent": "Mozilla/5.0 Proofpoint URL Defense"}
+    for purpose, path in (("unsubscribe", "/u/{}"), ("view", "/v/{}"), ("open", "/o/{}.gif")):
+        address = path.format(signer.sign(purpose, send_id))  # type: ignore[arg-type]
+        for call in (client.head, client.get):
+            assert call(address, headers=scanner).status_code == 200
+    client.get(f"/c/{signer.sign('click', send_id, 1)}", headers=scanner)
+    assert marks(services) == (False, False, None)
+    with services.database.read() as session:
+        assert session.get_one(Contact, 1).email_consent is True
+        assert all(told["machine"] for told in session.scalars(select(Event.properties)))
+
+
+def test_one_click(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
+    """RFC 8058: a POST without cookies and CSRF token answers 200, no redirect, and silences at once, twice too."""
+    address = f"/u/{signer.sign('unsubscribe', send_id)}"
+    for _ in range(2):
+        answer = client.post(address, data={"List-Unsubscribe": "One-Click"})
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+    with services.database.read() as session:
+        assert consent.is_suppressed(session, "email", "c1@x.example")
+        assert session.get_one(Contact, 1).email_consent is False
+        assert session.scalars(select(Event.properties)).one()["how"] == "one-click"
+    assert events(services) == ["unsubscribe"]
+    assert marks(services)[2] == "unsubscribed"
+
+
+def test_the_page_asks_with_a_button(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
+    """A person sees the address and a button that posts; after it, that it is done. No script, strict policy."""
+    address = f"/u/{signer.sign('unsubscribe', send_id)}"
+    page = client.get(address)
+    assert "c1@x.example" in page.text
+    assert re.search(r'<form method="post">\s*<button type="submit"', page.text)
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    done = client.post(address)
+    assert "You are unsubscribed" in done.text
+    with services.database.read() as session:
+        assert session.scalars(select(Event.properties)).one()["how"] == "page"
+
+
+def test_view_in_browser(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
+    """The mail as sent, in a sandbox, without the pixel, its way out included."""
+    page = client.get(f"/v/{signer.sign('view', send_id)}")
+    assert page.status_code == 200
+    assert "sandbox" in page.headers["Content-Security-Policy"]
+    assert "/o/" not in page.text
+    assert f"/u/{signer.sign('unsubscribe', send_id)}" in page.text
+
+
+def test_altered_tokens_are_not_found(client: FlaskClient) -> None:
+    """Guessed or mangled tokens are 404 on every address and method, never an error of ours."""
+    for token in ("1.1", "1", "x.y.z", "1.1.AAAAAAAAAAAAAAAAAAAAAA", "%00", "1.1.é"):
+        for path in ("/o/{}.gif", "/c/{}", "/u/{}", "/v/{}"):
+            assert client.get(path.format(token)).status_code == 404
+        assert client.post(f"/u/{token}").status_code == 404
+
+
+def test_a_send_that_is_gone(client: FlaskClient, signer: Signer, services: Services) -> None:
+    """A genuine token of an erased person: the page says so, the picture stays a picture."""
+    assert client.get(f"/u/{signer.sign('unsubscribe', 77)}").status_code == 404
+    assert client.get(f"/v/{signer.sign('view', 77)}").status_code == 404
+    assert client.get(f"/c/{signer.sign('click', 77, 1)}").status_code == 404
+    assert client.get(f"/o/{signer.sign('open', 77)}.gif", headers=PERSON).status_code == 200
+
+
+class Telephone:
+    """The provider's side of the webhook: signs as Twilio documents it."""
+
+    def __init__(self, services: Services, token: str = "secret") -> None:
+        sms = settings.Sms(token="secret")
+        self.services = open_services(
+            type(services.config)(workspace=services.config.workspace, database=services.config.database, sms=sms)
+        )
+        self.client = create_app(self.services).test_client()
+        self.token = token
+
+    def says(self, body: str, *, phone: str = "+447946000001", sid: str = "SM1", **changed: str) -> int:
+        """Deliver a text; the status of the answer."""
+        form = {"From": phone, "Body": body, "MessageSid": sid, "AccountSid": "AC1"}
+        url = f"{self.services.config.server.public_url}/sms/inbound"
+        signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
+        mac = base64.b64encode(hmac.digest(self.token.encode(), signed.encode(), "sha1")).decode()
+        answer = self.client.post("/sms/inbound", data={**form, **changed}, headers={"X-Twilio-Signature": mac})
+        return answer.status_code
+
+
+def test_stop_by_text_message(services: Services, now: datetime) -> None:
+    """A signed STOP silences the number; a second delivery of the same text changes nothing."""
+    with services.database.begin() as session:
+        shop.contact(session, 1, now, phone="+447946000001")
+    telephone = Telephone(services)
+    assert [telephone.says("Stop."), telephone.says("Stop.")] == [200, 200]
+    assert telephone.says("When do you open?", sid="SM2") == 200
+    telephone.services.close()
+    assert events(services) == ["unsubscribe", "sms_reply"]
+    with services.database.read() as session:
+        assert consent.is_suppressed(session, "sms", "+447946000001")
+
+
+def test_forged_text_messages_are_refused(services: Services, client: FlaskClient, now: datetime) -> None:
+    """No signature, a wrong token, a changed word, no token set: 403 and no row; a number that is none: 422."""
+    forged = Telephone(services, token="guess")
+    assert forged.says("STOP") == 403
+    forged.services.close()
+    telephone = Telephone(services)
+    assert telephone.says("hello", Body="STOP") == 403
+    assert telephone.says("STOP", phone="nobody") == 422
+    assert telephone.client.post("/sms/inbound", data={"From": "+447946000001", "Body": "STOP"}).status_code == 403
+    telephone.services.close()
+    assert client.post("/sms/inbound", data={"From": "+447946000001", "Body": "STOP"}).status_code == 403
+    with services.database.read() as session:
+        assert not consent.is_suppressed(session, "sms", "+447946000001")
+        assert session.scalar(select(func.count()).select_from(Event)) == 0

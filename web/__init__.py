@@ -1,0 +1,1 @@
+"""The doors: web pages, REST API, public links and the command line."""

@@ -1,0 +1,113 @@
+"""API keys: `prefix.secret`, shown once, kept as SHA-256, each with the scopes it may use."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import g, request
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from engine.database import Database
+from engine.errors import Invalid, NotAllowed, NotAuthenticated, NotFound, nearest
+from web.auth import digest
+from web.models import ApiKey
+from web.services import services, utcnow
+
+SCOPES = {
+    "contacts:read": "read contacts and their history",
+    "contacts:write": "write contacts and their consent, erase a contact",
+    "items:write": "write items",
+    "orders:write": "write orders",
+    "events:write": "send events",
+    "lists:read": "read, count and export lists",
+    "lists:write": "write and freeze lists",
+    "campaigns:read": "read campaigns and their reports",
+    "campaigns:write": "write, schedule, pause and cancel campaigns",
+    "recommendations:read": "ask for recommendations",
+    "tick:run": "run due work",
+    "metrics:read": "read the server's figures",
+}
+
+_TOUCH = timedelta(minutes=1)  # `last_used_at` is written no more often than this
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def add_key(session: Session, name: str, scopes: Sequence[str], *, now: datetime) -> str:
+    """A new key as `prefix.secret`; it cannot be shown again."""
+    if not name.strip():
+        raise Invalid("A key needs a name, to know later what it was for.", field="name")
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise Invalid(f"Unknown scope '{scope}'.{nearest(scope, SCOPES)}", field="scopes")
+    if not scopes:
+        raise Invalid("A key needs at least one scope.", field="scopes")
+    prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    session.add(
+        ApiKey(
+            prefix=prefix, digest=digest(secret), name=name.strip()[:128], scopes=sorted(set(scopes)), created_at=now
+        )
+    )
+    session.flush()
+    return f"{prefix}.{secret}"
+
+
+def revoke_key(session: Session, prefix: str, *, now: datetime) -> None:
+    """End a key; raises NotFound when no living key has this prefix."""
+    key = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix, ApiKey.revoked_at.is_(None)))
+    if key is None:
+        raise NotFound(f"There is no key {prefix} in use.")
+    key.revoked_at = now
+
+
+def find_key(database: Database, given: str, now: datetime) -> ApiKey | None:
+    """The living key that `given` (`prefix.secret`) opens, or None."""
+    prefix, _, secret = given.partition(".")
+    with database.read() as session:
+        key = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix[:16], ApiKey.revoked_at.is_(None)))
+    if not hmac.compare_digest(digest(secret), key.digest if key else digest("")) or key is None:
+        return None
+    if key.last_used_at is None or now - key.last_used_at > _TOUCH:
+        with database.begin() as session:
+            session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+    return key
+
+
+def key_of_request() -> ApiKey | None:
+    """The key in `Authorization: Bearer prefix.secret`; never in the address, which ends up in logs."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return find_key(services().database, given.strip(), utcnow()) if scheme.lower() == "bearer" else None
+
+
+def authenticate() -> None:
+    """Before every API view: no cookie counts here, only a key."""
+    key = key_of_request()
+    if key is None:
+        raise NotAuthenticated("Send a valid API key as 'Authorization: Bearer ...'; Settings, API keys makes one.")
+    g.api_key = key
+
+
+def needs(scope: str, *refusals: int) -> Callable[[View], View]:
+    """Let only keys with `scope` in. Stands right under the route; the API's description reads `view.scope`, and
+    `view.refusals`: statuses that do not follow from the route and its input, such as 409.
+    """
+    if scope not in SCOPES:
+        raise KeyError(scope)
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def allowed(*args: Any, **kwargs: Any) -> Any:
+            if scope not in g.api_key.scopes:
+                raise NotAllowed(f"This key lacks the scope {scope}.")
+            return view(*args, **kwargs)
+
+        allowed.scope, allowed.refusals = scope, refusals  # type: ignore[attr-defined]
+        return allowed  # type: ignore[return-value]
+
+    return decorate

@@ -1,0 +1,303 @@
+"""Campaigns over the API: write, schedule, stop, read what they earned; and the tick for other schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import Boolean, DateTime, Decimal, Dict, Float, Integer, List, Raw, String
+from apiflask.validators import Range
+from flask import jsonify, make_response
+from flask.typing import ResponseReturnValue
+from marshmallow import INCLUDE
+from sqlalchemy.orm import Session
+
+from campaigns import planning, plans, roi, scheduler
+from campaigns.estimates import estimate
+from campaigns.experiment import Interval
+from campaigns.models import Campaign
+from campaigns.outcomes import Outcome
+from engine import money
+from engine.models import CHANNELS
+from web.api.access import needs
+from web.api.body import Whole
+from web.limits import LARGEST, VERSIONS
+from web.services import services, utcnow
+
+blueprint = APIBlueprint("campaigns", __name__, tag="Campaigns")
+
+PAGE = 50
+
+
+class CampaignIn(Schema):
+    """What a campaign says. Anything may be left out of a draft."""
+
+    name = String(metadata={"example": "Spring sale", "maxLength": 128})
+    channel = String(metadata={"enum": list(CHANNELS), "example": "email"})
+    list_id = Integer(allow_none=True, strict=True, validate=Range(1, LARGEST))
+    due_at = String(allow_none=True, metadata={"description": "When it is meant to go out; scheduling decides."})
+    holdout = Float(metadata={"description": "Share kept silent.", "minimum": 0, "maximum": plans.HOLDOUT_LIMIT})
+    window_days = Integer(
+        strict=True, metadata={"description": "Orders so long after count.", "minimum": 1, "maximum": 90}
+    )
+    fixed_cost = Decimal(metadata={"description": "In units of the currency, like 12.50.", "minimum": 0})
+    message_cost = Decimal(metadata={"description": "Per message.", "minimum": 0})
+    currency = String(metadata={"example": "GBP", "pattern": "^[A-Z]{3}$"})
+    subject = String(metadata={"description": "E-mail; Liquid.", "example": "Hello {{ contact.first_name }}"})
+    preheader = String()
+    blocks = List(Raw(), metadata={"description": "E-mail: heading, text, button, image, divider, products."})
+    text = String(metadata={"description": "SMS; Liquid."})
+
+
+class CampaignEditIn(CampaignIn):
+    """Changes to a draft, and the version they were made from."""
+
+    version = Integer(required=True, strict=True, validate=Range(1, VERSIONS))
+
+
+class ScheduleIn(Schema):
+    """When to send: `at`, or now."""
+
+    at = String(
+        metadata={"description": "ISO 8601; without an offset in the shop's time zone.", "example": "2026-03-29T09:00"}
+    )
+    version = Integer(
+        strict=True,
+        validate=Range(1, VERSIONS),
+        metadata={"description": "Refuse when somebody changed the draft since."},
+    )
+
+
+class CampaignOut(Schema):
+    """A campaign."""
+
+    id = Integer()
+    name = String()
+    channel = String()
+    status = String(metadata={"description": "draft, scheduled, late, sending, paused, finished or cancelled."})
+    list_id = Integer(allow_none=True)
+    due_at = DateTime(allow_none=True)
+    holdout = Float()
+    window_days = Integer()
+    fixed_cost = String()
+    message_cost = String()
+    currency = String()
+    subject = String()
+    preheader = String()
+    blocks = List(Dict())
+    text = String()
+    version = Integer()
+    paused_reason = String(allow_none=True)
+    progress = Dict(metadata={"description": "Sends by state."})
+
+
+class CampaignEstimateOut(Schema):
+    """The waterfall: matched = excluded + held + sent."""
+
+    matched = Integer()
+    excluded = Dict(keys=String(), values=Integer(), metadata={"description": "People left out, by reason."})
+    held = Integer()
+    sent = Integer()
+    cost = String()
+    currency = String()
+    buyers = Integer()
+    detectable = Float(allow_none=True, metadata={"description": "Smallest increment per contact the holdout shows."})
+    detectable_share = Float(allow_none=True)
+    as_of = DateTime(allow_none=True)
+
+
+class CampaignReportOut(Schema):
+    """What a campaign earned; amounts in units of the currency, intervals as value, low and high (95 %)."""
+
+    campaign_id = Integer()
+    currency = String()
+    as_of = DateTime()
+    window_days = Integer()
+    window_start = DateTime(allow_none=True)
+    window_end = DateTime(allow_none=True)
+    interim = Boolean()
+    funnel = Dict()
+    costs = Dict()
+    attributed = Dict(metadata={"description": "By last touch: an upper bound."})
+    treated = Dict()
+    control = Dict()
+    increment = Dict(allow_none=True, metadata={"description": "Caused, by the holdout; null: no honest figure."})
+    overstated = Float(allow_none=True, metadata={"description": "Attributed / incremental revenue."})
+    detectable = Float(allow_none=True)
+    mismatch = Float(allow_none=True)
+    verdict = Dict()
+    warnings = List(String())
+    definition = String()
+
+
+class TickedOut(Schema):
+    """What a tick did."""
+
+    fired = List(Integer())
+    late = List(Integer())
+    refused = Dict(keys=String(), values=String())
+    sent = Dict(keys=String(), values=Integer())
+    finished = List(Integer())
+    credited = Integer()
+    refreshed = Dict(keys=String(), values=Integer())
+
+
+class CampaignsIn(Schema):
+    """Which campaigns."""
+
+    before = Whole(validate=Range(1, LARGEST), metadata={"description": "The last id of the page before."})
+    limit = Whole(load_default=PAGE, validate=Range(1, 200))
+
+
+@blueprint.get("/campaigns")
+@needs("campaigns:read")
+@blueprint.input(CampaignsIn, location="query")
+def browse(query_data: dict[str, Any]) -> ResponseReturnValue:
+    """List campaigns, newest first"""
+    with services().database.read() as session:
+        found = planning.all_campaigns(session, **query_data)
+        return jsonify(campaigns=[_shown(session, campaign) for campaign in found])
+
+
+@blueprint.post("/campaigns")
+@needs("campaigns:write")
+@blueprint.input(CampaignIn(unknown=INCLUDE))  # campaigns.plans names the nearest valid field
+@blueprint.output(CampaignOut, status_code=201)
+def create(json_data: dict[str, Any]) -> ResponseReturnValue:
+    """Write a draft"""
+    with services().database.begin() as session:
+        campaign = planning.create(session, json_data, now=utcnow(), config=services().config)
+        return make_response(jsonify(_shown(session, campaign)), 201)
+
+
+@blueprint.get("/campaigns/<int:campaign_id>")
+@needs("campaigns:read")
+@blueprint.output(CampaignOut)
+def show(campaign_id: int) -> ResponseReturnValue:
+    """Read a campaign and its progress"""
+    with services().database.read() as session:
+        return jsonify(_shown(session, planning.get(session, campaign_id)))
+
+
+@blueprint.put("/campaigns/<int:campaign_id>")
+@needs("campaigns:write", 409)
+@blueprint.input(CampaignEditIn(unknown=INCLUDE))
+@blueprint.output(CampaignOut)
+def edit(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
+    """Change a draft"""
+    version = json_data.pop("version")
+    with services().database.begin() as session:
+        return jsonify(_shown(session, planning.edit(session, campaign_id, json_data, version=version, now=utcnow())))
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/schedule")
+@needs("campaigns:write", 409)
+@blueprint.input(ScheduleIn)
+@blueprint.output(CampaignOut)
+def schedule(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
+    """Send now or at a time, after checking that it can be sent"""
+    config = services().config
+    at = planning.wall_time(json_data["at"], config.locale.zone) if json_data.get("at") else None
+    with services().database.begin() as session:
+        found = planning.schedule(
+            session, campaign_id, at=at, version=json_data.get("version"), now=utcnow(), config=config
+        )
+        return jsonify(_shown(session, found))
+
+
+def _step(word: str, act: Callable[..., Campaign], summary: str) -> None:
+    """POST /campaigns/<id>/<word>: one change of status."""
+
+    @blueprint.post(f"/campaigns/<int:campaign_id>/{word}", endpoint=word)
+    @needs("campaigns:write", 409)
+    @blueprint.output(CampaignOut)
+    @blueprint.doc(summary=summary)
+    def view(campaign_id: int) -> ResponseReturnValue:
+        with services().database.begin() as session:
+            return jsonify(_shown(session, act(session, campaign_id, now=utcnow())))
+
+
+_step("unschedule", planning.unschedule, "Back to draft, while nothing has been sent")
+_step("pause", planning.pause, "Send nothing more for the time being")
+_step("resume", planning.resume, "Go on sending")
+_step("cancel", planning.cancel, "Never send what has not been sent")
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/estimate")
+@needs("campaigns:read")
+@blueprint.output(CampaignEstimateOut)
+def forecast(campaign_id: int) -> ResponseReturnValue:
+    """How many it will reach, what it will cost, what its holdout could show"""
+    ours = services()
+    with ours.database.read() as session:
+        found = estimate(session, ours.warehouse, campaign_id, now=utcnow())
+    return jsonify({**vars(found), "cost": _amount(found.cost), "as_of": _time(found.as_of)})
+
+
+@blueprint.get("/campaigns/<int:campaign_id>/report")
+@needs("campaigns:read")
+@blueprint.output(CampaignReportOut)
+def report(campaign_id: int) -> ResponseReturnValue:
+    """What it earned: funnel, costs, attributed revenue beside the holdout's increment with its interval"""
+    with services().database.read() as session:
+        return jsonify(_report(roi.report(session, campaign_id, now=utcnow())))
+
+
+@blueprint.post("/tick")
+@needs("tick:run")
+@blueprint.output(TickedOut)
+def tick() -> ResponseReturnValue:
+    """Fire what is due; a worker sends it"""
+    ours = services()
+    ticked = scheduler.tick(ours.database, ours.warehouse, ours.config, now=utcnow())
+    refused = {str(campaign_id): reason for campaign_id, reason in ticked.refused.items()}
+    return jsonify({**vars(ticked), "refused": refused})
+
+
+def _shown(session: Session, campaign: Campaign) -> dict[str, Any]:
+    variant = planning.variant_of(session, campaign.id)
+    plain = ("id", "name", "channel", "status", "list_id", "holdout", "window_days", "currency", "version")
+    return {
+        **{name: getattr(campaign, name) for name in plain},
+        **{name: getattr(variant, name) for name in ("subject", "preheader", "blocks", "text")},
+        "due_at": _time(campaign.due_at),
+        "fixed_cost": _amount(campaign.fixed_cost),
+        "message_cost": _amount(campaign.message_cost),
+        "paused_reason": campaign.paused_reason,
+        "progress": planning.progress(session, campaign.id),
+    }
+
+
+def _report(found: roi.Report) -> dict[str, Any]:
+    plain = ("campaign_id", "currency", "window_days", "interim", "overstated", "detectable", "mismatch", "warnings")
+    caused = found.increment
+    return {
+        **{name: getattr(found, name) for name in (*plain, "definition")},
+        **{name: _time(getattr(found, name)) for name in ("as_of", "window_start", "window_end")},
+        "funnel": vars(found.funnel),
+        "costs": {"fixed": found.costs.fixed, "messages": found.costs.messages, "total": found.costs.total},
+        "attributed": vars(found.attributed),
+        "treated": _arm(found.treated),
+        "control": _arm(found.control),
+        "increment": caused and {name: _interval(value) for name, value in vars(caused).items()},
+        "verdict": vars(found.verdict),
+    }
+
+
+def _arm(outcome: Outcome) -> dict[str, float]:
+    revenue = outcome.revenue
+    return {"contacts": revenue.n, "buyers": revenue.buyers, "orders": outcome.orders, "revenue": revenue.total}
+
+
+def _interval(value: Any) -> Any:
+    return {"value": value.value, "low": value.low, "high": value.high} if isinstance(value, Interval) else value
+
+
+def _amount(amount: int) -> str:
+    return str(money.to_decimal(amount))
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,116 @@
+"""`rapport import`: files in."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine import intake, schema
+from engine.config import Config
+from engine.database import Database
+from engine.intake import KINDS, Import
+from engine.intake.sources import ENCODINGS
+from web.services import utcnow
+
+SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
+
+
+@click.command("import")
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--map", "maps", multiple=True, metavar="HEADER=COLUMN", help="Read a column; HEADER= leaves it out.")
+@click.option("--dry-run", is_flag=True, help="Count, and write nothing.")
+@click.option("--refuse-all", is_flag=True, help="Write nothing if one record is bad.")
+@click.option("--ignore-unknown", is_flag=True, help="Leave columns out that nobody knows.")
+@click.option("--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, like '%d/%m/%Y %H:%M'.")
+@click.option("--encoding", type=click.Choice(ENCODINGS), help="Of a text that is neither UTF-8 nor GB18030.")
+@click.pass_obj
+def import_(
+    config: Config,
+    kind: str,
+    file: Path | None,
+    maps: Sequence[str],
+    *,
+    dry_run: bool,
+    refuse_all: bool,
+    ignore_unknown: bool,
+    time_format: str | None,
+    encoding: str | None,
+) -> None:
+    """Import a CSV, gzip CSV or Parquet FILE. Without a FILE, list the columns of KIND.
+
+    The same file twice changes nothing. Ends with status 1 when records were refused.
+    """
+    if file is None:
+        Console().print(_columns(kind))
+        return
+    database = Database(config.database_url)
+    bar = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    try:
+        schema.check(database)
+        with Progress(*bar, console=Console(stderr=True)) as progress:
+            task = progress.add_task(kind, total=None)
+            run = intake.import_file(
+                database,
+                config,
+                kind,
+                file,
+                now=utcnow(),
+                mapping=_mapping(maps),
+                dry_run=dry_run,
+                refuse_all=refuse_all,
+                ignore_unknown=ignore_unknown,
+                time_format=time_format,
+                encoding=encoding,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    finally:
+        database.close()
+    _tell(config, run, dry_run=dry_run)
+    if run.rejected:
+        raise click.exceptions.Exit(1)
+
+
+def _mapping(maps: Sequence[str]) -> dict[str, str]:
+    """HEADER=COLUMN; the last = divides, a header may hold one."""
+    for given in maps:
+        if "=" not in given:
+            raise click.BadParameter(f"{given!r} is not HEADER=COLUMN.", param_hint="--map")
+    return {given.rpartition("=")[0]: given.rpartition("=")[2] for given in maps}
+
+
+def _tell(config: Config, run: Import, *, dry_run: bool) -> None:
+    if run.encoding == "gb18030":
+        click.echo("The file is not UTF-8; it was read as GB18030.")
+    if run.error:
+        click.echo(run.error)
+    would = "would be " if dry_run else ""
+    click.echo(
+        f"{run.rows:,} records: {run.created:,} {run.kind} {would}created, {run.updated:,} updated,"
+        f" {run.unchanged:,} unchanged; {run.rejected:,} records refused."
+    )
+    if run.rejects_file:
+        path = config.folder / "rejects" / run.rejects_file
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in islice(csv.DictReader(file), SHOWN):
+                click.echo(f"  line {line['line']}{line['field'] and ', '}{line['field']}: {line['message']}")
+        click.echo(f"All refused records: {path}")
+
+
+def _columns(kind: str) -> Table:
+    table = Table("column", "type", "what", "example", box=None)
+    for column in KINDS[kind].columns:
+        name = f"{column.name} *" if column.required else column.name
+        table.add_row(name, column.type.word, column.doc, column.example)
+    own = KINDS[kind].open
+    if own:
+        table.add_row(f"{own}.<name>", "text, number, true or false", "The shop's own field.", "42")
+    table.caption = "* required"
+    return table

@@ -1,0 +1,134 @@
+"""The running program: web server and worker, together or apart."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import click
+from granian import Granian
+from granian.constants import Interfaces
+
+from campaigns import scheduler
+from campaigns.delivery import Sender
+from engine.config import Config, Server
+from engine.errors import ConfigError
+from web import log
+from web.services import Services, opened, opened_database, utcnow
+
+PATIENCE = 25.0  # seconds a process has to finish what it is doing before it is killed
+
+
+@click.command()
+@click.pass_obj
+def serve(config: Config) -> None:
+    """Serve pages, API and public links (no campaign is sent without `rapport work`)."""
+    _check(config)
+    server = config.server
+    Granian(
+        "web.wsgi:create",
+        address=server.host,
+        port=server.port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=server.workers,
+        blocking_threads=server.threads,
+        websockets=False,
+        workers_kill_timeout=int(PATIENCE) - 5,
+        log_enabled=False,
+    ).serve()
+
+
+@click.command()
+@click.pass_obj
+def work(config: Config) -> None:
+    """Fire what is due and send it, until stopped."""
+    log.configure(config.log)
+    stop = _stop_by_signal()
+    with opened(config) as services, _sender(services) as sender, ThreadPoolExecutor(1, "sender") as threads:
+        sending = threads.submit(sender.run, stop)
+        sending.add_done_callback(lambda _done: stop.set())  # a sender that falls takes the worker with it
+        try:
+            scheduler.run_ticker(services.database, services.warehouse, config, stop, clock=utcnow)
+        finally:
+            stop.set()
+        sending.result()
+
+
+@click.command()
+@click.pass_obj
+def tick(config: Config) -> None:
+    """Do what is due now and end; for cron, instead of `rapport work`."""
+    log.configure(config.log)
+    with opened(config) as services, _sender(services) as sender:
+        done = scheduler.tick(services.database, services.warehouse, config, now=utcnow(), sender=sender)
+    sent = ", ".join(f"{count} {state}" for state, count in sorted(done.sent.items())) or "nothing to send"
+    click.echo(f"Fired {len(done.fired)}, finished {len(done.finished)}, late {len(done.late)}; {sent}.")
+
+
+@click.command()
+@click.pass_context
+def run(ctx: click.Context) -> None:
+    """Serve and work: two processes; when one ends, so does the other."""
+    config: Config = ctx.obj
+    _check(config)
+    stop = _stop_by_signal()
+    click.echo(f"Rapport is at http://{config.server.host}:{config.server.port} (Ctrl-C stops it)")
+    fallen = supervise({word: [sys.executable, "-m", "web.cli", word] for word in ("serve", "work")}, stop)
+    if fallen:
+        raise click.ClickException(f"`rapport {fallen}` ended by itself; see the log above.")
+
+
+def supervise(commands: dict[str, list[str]], stop: threading.Event, *, patience: float = PATIENCE) -> str | None:
+    """Run `commands` until `stop` is set or one ends; then end the others, in the end by force. Returns the word of
+    the command that ended by itself: whoever started us decides whether to start again.
+    """
+    processes = {word: subprocess.Popen(command) for word, command in commands.items()}  # noqa: S603  # ours
+    fallen: str | None = None
+    while not stop.wait(0.1) and fallen is None:
+        fallen = next((word for word, process in processes.items() if process.poll() is not None), None)
+    end = time.monotonic() + patience
+    for process in processes.values():
+        process.terminate()
+    for process in processes.values():
+        try:
+            process.wait(max(end - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return None if stop.is_set() else fallen
+
+
+def _stop_by_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def _sender(services: Services) -> Sender:
+    return Sender(services.database, services.config, scheduler.renderer(services.config, services.recommender))
+
+
+def _check(config: Config) -> None:
+    """Say at once, in words, what would otherwise fail in another process."""
+    with opened_database(config):
+        _check_port(config.server)
+
+
+def _check_port(server: Server) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in server.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+        except OSError as error:
+            raise ConfigError(
+                f"{server.host}:{server.port} cannot be listened on ({error.strerror}): "
+                "stop what uses it or set server.port to another.",
+                field="server.port",
+            ) from error

@@ -1,0 +1,159 @@
+"""The demo's workspace: made once, kept afterwards, made anew when the making was interrupted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns import attribution, planning
+from engine import lists, schema
+from engine.config import PREFIX, Config
+from engine.database import Database
+from engine.errors import Conflict
+from engine.models import ContactList
+from recommender import training
+from web import auth
+from web.api import access
+from web.demo.load import load
+from web.demo.rows import CURRENCY
+from web.demo.shop import generate
+from web.demo.stories import ADDRESS, AHEAD, LISTS, SHOP, blocks
+from web.services import Services, open_services
+
+VERSION: Final = 1  # of the shop's making; raise it when an old workspace would lack something
+MARKER: Final = "demo.json"
+EMAIL: Final = "marketer@demo.example"
+
+# A workspace, a database and a sender of its own, whatever the settings say; nothing leaves the machine.
+OWN: Final = {
+    "workspace": {"path": "var/demo"},
+    "database": {"url": ""},
+    "locale": {"currency": CURRENCY, "country": "GB"},
+    "mail": {
+        "transport": "outbox",
+        "from_address": "hello@fennelandoak.example",
+        "from_name": SHOP,
+        "postal_address": ADDRESS,
+    },
+    "sms": {"transport": "outbox", "from_number": "+447700900000"},
+}
+
+Progress = Callable[[str, int, int], None]  # what is done now, done, in all
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What stands in the workspace's demo.json, readable by its owner only. `finished`: everything is there."""
+
+    version: int = VERSION
+    seed: int = 1
+    contacts: int = 20_000
+    password: str = ""
+    key: str = ""
+    finished: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Keep it, in one move."""
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f"{MARKER}.new"
+        new.touch(mode=0o600)
+        new.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        new.replace(folder / MARKER)
+
+
+def settings(config: Config) -> Config:
+    """The given settings with the demo's own in their place."""
+    return replace(config, **{name: replace(getattr(config, name), **own) for name, own in OWN.items()})
+
+
+def environment() -> dict[str, str]:
+    """The demo's own settings for the processes that it starts."""
+    return {f"{PREFIX}{section}__{key}".upper(): value for section, own in OWN.items() for key, value in own.items()}
+
+
+def read(folder: Path) -> Marker | None:
+    """The marker of a finished workspace, None where one must be made. Raises Conflict for a folder that is no demo."""
+    try:
+        marker = Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        if folder.exists() and any(folder.iterdir()):
+            raise Conflict(f"{folder} holds something that is no demo shop; move it away first.") from None
+        return None
+    except (ValueError, TypeError):
+        raise Conflict(f"{folder / MARKER} cannot be read; delete {folder} to make the demo shop anew.") from None
+    return marker if marker.finished else None
+
+
+def make(config: Config, marker: Marker, *, now: datetime, progress: Progress) -> Marker:
+    """Make the shop in the workspace of `config` from nothing; what an interrupted making left is removed."""
+    folder = config.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    marker.write(folder)
+    progress("making up the shop", 0, 1)
+    shop = generate(marker.seed, now, marker.contacts)
+    progress("making up the shop", 1, 1)
+    database = Database(config.database_url)
+    schema.upgrade(database)
+    load(database, shop, progress)
+    database.close()
+    services = open_services(config)
+    try:
+        finished = _finish(services, marker, now, progress)
+    finally:
+        services.close()
+    finished.write(folder)
+    return finished
+
+
+def plan_ahead(session: Session, config: Config, now: datetime) -> None:
+    """The campaigns that are still to come: drafts, and one that is scheduled."""
+    for name, list_name, days, subject, preheader, body in AHEAD:
+        plan = {
+            "name": name,
+            "list_id": session.scalar(select(ContactList.id).where(ContactList.name == list_name)),
+            "subject": subject,
+            "preheader": preheader,
+            "blocks": blocks(body, heading=name),
+            "fixed_cost": "150",
+            "message_cost": "0.004",
+        }
+        campaign = planning.create(session, plan, now=now, config=config)
+        if days:
+            at = (now + timedelta(days=days)).replace(hour=9, minute=0, second=0, microsecond=0)
+            planning.schedule(session, campaign.id, at=at, now=now, config=config)
+
+
+def _finish(services: Services, marker: Marker, now: datetime, progress: Progress) -> Marker:
+    """Everything that is computed from what was loaded, and the way in."""
+    password = secrets.token_urlsafe(12)
+    with services.database.begin() as session:
+        plan_ahead(session, services.config, now)
+        auth.add_user(session, EMAIL, "Robin Marsh", password, now=now)
+        key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
+    progress("orders credited to messages", 0, 1)
+    with services.database.begin() as session:
+        credited = attribution.attribute(session, now=now)
+    progress("orders credited to messages", credited, credited)
+    services.warehouse.rebuild(lambda table, done, rows: progress(f"warehouse: {table}", done, rows))
+    with services.database.begin() as session:
+        for number, list_id in enumerate(session.scalars(select(ContactList.id)).all(), 1):
+            lists.count(session, services.warehouse, list_id, now)
+            progress("lists counted", number, len(LISTS))
+    training.train(
+        services.database,
+        services.warehouse,
+        services.config,
+        now=now,
+        progress=lambda _step, done, steps: progress("recommendations", done, steps),
+    )
+    progress("recommendations", training.STEPS, training.STEPS)
+    return replace(marker, password=password, key=key, finished=True)

@@ -1,0 +1,162 @@
+"""What a campaign earned: what it caused beside what attribution says, from the costs to the last link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from flask import Response, redirect, render_template, request, stream_with_context, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy.orm import Session
+
+from campaigns import planning, roi, sends
+from campaigns.experiment import Interval
+from campaigns.models import Campaign
+from campaigns.outcomes import Outcome
+from engine.errors import Invalid
+from engine.models import ContactList
+from engine.money import UNIT, to_decimal
+from web.format import money
+from web.pages.campaigns.door import blueprint
+from web.pages.campaigns.draft import REASONS
+from web.pages.campaigns.plot import Mark, plot
+from web.services import services, utcnow
+from web.shell import toast
+
+KINDS: Final = {"gain": "good", "loss": "bad", "broken": "bad", "waiting": ""}  # the rest: look closer
+COSTS: Final = ("fixed_cost", "message_cost")
+HEADLINES: Final = {
+    "waiting": lazy_gettext("Nothing was sent"),
+    "gain": lazy_gettext("It earned money"),
+    "loss": lazy_gettext("It lost money"),
+    "unclear": lazy_gettext("Gain or loss: cannot tell"),
+    "few buyers": lazy_gettext("Too few buyers to tell"),
+    "no holdout": lazy_gettext("What it caused is unknown"),
+    "broken": lazy_gettext("The draw is broken"),
+}
+
+
+def screen(session: Session, campaign: Campaign, fault: Invalid | None = None) -> str:
+    """The report as of now."""
+    return render_template("campaigns/report.html", fault=fault, **_context(session, campaign))
+
+
+@blueprint.post("/<int:campaign_id>/costs")
+def save_costs(campaign_id: int) -> ResponseReturnValue:
+    """What it cost in the end."""
+    costs = {name: request.form.get(name, "").strip() or "0" for name in COSTS}
+    version = request.form.get("version", 0, type=int)
+    try:
+        with services().database.begin() as session:
+            planning.record_costs(session, campaign_id, costs, version=version, now=utcnow())
+    except Invalid as error:
+        with services().database.read() as session:
+            return screen(session, planning.get(session, campaign_id), error), 422
+    toast(gettext("Costs saved; profit and ROI follow them"))
+    return redirect(url_for(".show", campaign_id=campaign_id), 303)
+
+
+@blueprint.get("/<int:campaign_id>/sends.csv")
+def export(campaign_id: int) -> Response:
+    """Everybody of the campaign with what became of the message, as a streamed file."""
+    with services().database.read() as session:
+        planning.get(session, campaign_id)
+
+    def pieces() -> Iterator[str]:
+        with services().database.read() as session:
+            yield from sends.export_csv(session, campaign_id)
+
+    headers = {"Content-Disposition": f"attachment; filename=campaign-{campaign_id}.csv", "X-Accel-Buffering": "no"}
+    return Response(stream_with_context(pieces()), mimetype="text/csv", headers=headers)
+
+
+def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
+    services().warehouse.refresh()
+    found = roi.report(session, campaign.id, now=utcnow())
+    start = found.window_start
+    return {
+        "campaign": campaign,
+        "variant": planning.variant_of(session, campaign.id),
+        "list": session.get(ContactList, campaign.list_id) if campaign.list_id else None,
+        "report": found,
+        "headline": HEADLINES[found.verdict.code],
+        "kind": KINDS.get(found.verdict.code, "warn"),
+        "amount": lambda value: _amount(value, found.currency),
+        "plot": _plot(found),
+        "funnel": _funnel(found),
+        "arms": _arms(found),
+        "left_out": [(REASONS.get(reason, reason), count) for reason, count in found.funnel.excluded.items()],
+        "others": _others(found),
+        "links": sends.clicks(services().warehouse, campaign.id, start) if start else [],
+        "seen": found.increment.per_contact if found.increment else None,
+        "typed": {name: f"{to_decimal(getattr(campaign, name)).normalize():f}" for name in COSTS},
+    }
+
+
+def _amount(value: float, currency: str) -> str:
+    """Units of the currency; small amounts to the penny."""
+    return money(round(value * UNIT), currency, whole=abs(value) >= 100)
+
+
+def _plot(found: roi.Report) -> Any:
+    """Attributed and caused revenue on one scale; nothing while there is neither."""
+    caused = found.increment.revenue if found.increment else None
+    if caused is None and not found.attributed.revenue:
+        return ""
+    marks = [Mark(gettext("Attributed"), Interval(found.attributed.revenue, 0), "attributed")]
+    marks += [Mark(gettext("Caused"), caused, "caused")] if caused else []
+
+    def words(value: float) -> str:
+        return money(round(value * UNIT), found.currency, whole=True)
+
+    return plot(marks, words)
+
+
+def _funnel(found: roi.Report) -> list[tuple[str, int, float, str]]:
+    """(words, people, share of the step that bears it, note): each step is part of the ones before."""
+    f = found.funnel
+    could = f.held + f.assigned
+    steps = (
+        (gettext("On the list"), f.matched, f.matched, ""),
+        (gettext("Could be written to"), could, f.matched, gettext("of the list")),
+        (gettext("Sent"), f.sent, could, gettext("the rest is the holdout")),
+        (gettext("Opened"), f.opened, f.sent, gettext("of sent; Apple Mail opens by itself")),
+        (gettext("Clicked"), f.clicked, f.sent, gettext("of sent")),
+        (gettext("Ordered"), found.attributed.orders, f.sent, gettext("orders after the message, of sent")),
+    )
+    return [(words, count, count / base if base else 0.0, note) for words, count, base, note in steps]
+
+
+def _arms(found: roi.Report) -> list[dict[str, Any]]:
+    """Those who were to get it beside those held out."""
+    return [
+        {"name": gettext("To get it"), **_arm(found.treated)},
+        {"name": gettext("Held out"), **_arm(found.control)},
+    ]
+
+
+def _arm(outcome: Outcome) -> dict[str, Any]:
+    revenue = outcome.revenue
+    return {
+        "n": revenue.n,
+        "buyers": revenue.buyers,
+        "rate": revenue.buyers / revenue.n if revenue.n else None,
+        "orders": outcome.orders,
+        "revenue": revenue.total,
+        "mean": revenue.mean,
+    }
+
+
+def _others(found: roi.Report) -> list[tuple[str, int]]:
+    """What else became of messages, without what never happened."""
+    f = found.funnel
+    lines = (
+        (gettext("Unsubscribed"), f.unsubscribed),
+        (gettext("Reported as spam"), f.complained),
+        (gettext("Bounced"), f.bounced),
+        (gettext("Failed"), f.failed),
+        (gettext("Unknown"), f.unknown),
+        (gettext("Withdrawn before sending"), f.withdrawn),
+    )
+    return [(words, count) for words, count in lines if count]

@@ -1,0 +1,134 @@
+"""Recommendations: what each placement would offer whom and why, and which training serves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from engine.errors import NotFound, RapportError
+from engine.models import Contact, Item
+from recommender import placements, training
+from recommender.answers import Answer, Request
+from recommender.models import Training
+from web.services import Services, services, utcnow
+from web.shell import toast
+
+blueprint = Blueprint("recommendations", __name__, url_prefix="/recommendations")
+
+SHOWN: Final = 8
+TASKS: Final = (("for_you", lazy_gettext("For a person")), ("cross_sell", lazy_gettext("Beside an item")))
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A question as typed, whom it is about, and the answer with the time it took (ms)."""
+
+    placement: str
+    who: str
+    items: tuple[str, ...]
+    contact: Contact | None
+    answer: Answer
+    took_ms: float
+
+    @property
+    def stranger(self) -> bool:
+        """Somebody was named, but nobody is known by that."""
+        return bool(self.who) and self.contact is None
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """Try a placement, beside what strangers would see; the trainings below."""
+    with services().database.read() as session:
+        plans = placements.read(session)
+        trial = _trial(session, plans)
+        return render_template(
+            "recommendations/index.html",
+            plans=plans,
+            choices=[(plan.key, plan.name) for plan in plans.values()],
+            trial=trial,
+            popular=_ask(session, Request(trial.placement, n=SHOWN)),
+            tasks=TASKS,
+            serving=training.current(session),
+            trainings=training.trainings(session, limit=10),
+            known=session.scalars(select(Item).where(Item.active).order_by(Item.id).limit(200)).all(),
+            problem=services().recommender.problem,
+        )
+
+
+@blueprint.post("/train")
+def train() -> ResponseReturnValue:
+    """Learn anew, beside the page; the trainings' table shows how it goes."""
+    threading.Thread(target=_train, args=(services(),), daemon=True, name="training").start()
+    toast(gettext("The training has begun. The old one serves until the new one is better."))
+    return redirect(url_for(".index") + "#trainings", 303)
+
+
+@blueprint.get("/trainings")
+def trainings() -> ResponseReturnValue:
+    """The table of trainings, for the page that waits for one."""
+    with services().database.read() as session:
+        return render_template(
+            "recommendations/trainings.html",
+            trainings=training.trainings(session, limit=10),
+            serving=training.current(session),
+            tasks=TASKS,
+        )
+
+
+@blueprint.post("/trainings/<int:training_id>/publish")
+def publish(training_id: int) -> ResponseReturnValue:
+    """Let another training serve: the way back, or past a refusal."""
+    with services().database.read() as session:
+        found = session.get(Training, training_id)
+        if found is None:
+            raise NotFound(gettext("There is no training %(number)s.", number=training_id))
+        training.check(services().config, found)
+    with services().database.begin() as session:
+        training.publish(session, training_id, utcnow())
+    services().recommender.reload()
+    toast(gettext("Training %(number)s serves now.", number=training_id))
+    return redirect(url_for(".index") + "#trainings", 303)
+
+
+def _trial(session: Session, plans: dict[str, Any]) -> Trial:
+    """The question in the address; without one, the first contact who ever gave an e-mail address."""
+    placement = request.args.get("placement", "home")
+    placement = placement if placement in plans else "home"
+    who = request.args.get("who", "").strip()[:254]
+    items = tuple(part.strip()[:128] for part in request.args.get("items", "").split(",") if part.strip())[:20]
+    contact = _find(session, who)
+    start = time.perf_counter()
+    answer = _ask(session, Request(placement, contact.id if contact else None, items=items, n=SHOWN))
+    return Trial(placement, who, items, contact, answer, (time.perf_counter() - start) * 1000)
+
+
+def _find(session: Session, who: str) -> Contact | None:
+    """By customer number or e-mail address; nobody asked for: one of those who can be written to."""
+    query = select(Contact).order_by(Contact.id).limit(1)
+    if who:
+        return session.scalar(query.where(or_(Contact.key == who, Contact.email == who.lower())))
+    return session.scalar(query.where(Contact.email_consent.is_(True))) if "who" not in request.args else None
+
+
+def _ask(session: Session, asked: Request) -> Answer:
+    return services().recommender.recommend(session, asked, now=utcnow())
+
+
+def _train(opened: Services) -> None:
+    """Runs in a thread of its own; what goes wrong stands in the training's row."""
+    try:
+        training.train(opened.database, opened.warehouse, opened.config, now=utcnow())
+        opened.recommender.reload()
+    except RapportError as error:
+        log.warning("training ended", reason=error.message)

@@ -1,0 +1,152 @@
+"""The first page: how things stand and what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from campaigns.models import FINAL, LIVE, Campaign, Send
+from engine import insight
+from engine.models import Contact, ContactList, Item, Order
+from engine.money import to_decimal
+from recommender.models import Published
+from web.alerts import alerts
+from web.charts import Chart, Series
+from web.format import day_month
+from web.models import ApiKey
+from web.services import services, utcnow
+
+blueprint = Blueprint("today", __name__)
+
+DAYS = 30
+GREETINGS = ((5, "night"), (12, "morning"), (18, "afternoon"), (24, "evening"))
+
+
+@blueprint.get("/")
+def page() -> ResponseReturnValue:
+    """How things stand."""
+    now, warehouse, config = utcnow(), services().warehouse, services().config
+    warehouse.refresh()
+    with services().database.read() as session:
+        trade = insight.trade(warehouse, config.locale.currency, now=now, days=DAYS)
+        return render_template(
+            "today.html",
+            greeting=_greeting(now),
+            steps=_steps(session),
+            trade=trade,
+            reach=insight.reach(session, warehouse, now=now, days=DAYS),
+            chart=_chart(trade, now),
+            live=_live(session),
+            alerts=alerts(session, now),
+            ideas=[_idea(*found) for found in insight.ideas(session, warehouse, now=now)],
+            as_of=warehouse.as_of,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the first steps; ticks itself."""
+
+    title: str
+    text: str
+    endpoint: str
+    done: bool
+
+
+def _steps(session: Session) -> list[Step]:
+    """What a new shop does first."""
+
+    def there(table: type) -> bool:
+        return bool(session.scalar(select(exists(select(table)))))
+
+    return [
+        Step(gettext("Bring your contacts"), gettext("A CSV file from the shop, with consent if you have it"),
+             "imports.index", there(Contact)),
+        Step(gettext("Bring items and orders"), gettext("Lists then know who bought what, offers what goes together"),
+             "imports.index", there(Item) and there(Order)),
+        Step(gettext("Connect the shop"), gettext("A key lets it send orders and events as they happen"),
+             "settings.keys", there(ApiKey)),
+        Step(gettext("Train the recommendations"), gettext("Then every page and mail can show what fits"),
+             "recommendations.index", there(Published)),
+        Step(gettext("Make a list"), gettext("Choose people by what they are and did"),
+             "lists.index", there(ContactList)),
+        Step(gettext("Send a campaign"), gettext("With a quiet control group, to know what it earned"),
+             "campaigns.index", there(Campaign)),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Running:
+    """A campaign that sends or will, with how far it is."""
+
+    campaign: Campaign
+    done: int
+    total: int
+
+
+def _live(session: Session) -> list[Running]:
+    """Campaigns on their way, the next first."""
+    found = session.scalars(
+        select(Campaign)
+        .where(Campaign.status.in_(("sending", "paused", "late", "scheduled")), Campaign.deleted_at.is_(None))
+        .order_by(Campaign.due_at.is_(None), Campaign.due_at)
+        .limit(8)
+    ).all()
+    counts: dict[int, Counter[str]] = {campaign.id: Counter() for campaign in found}
+    states = (
+        select(Send.campaign_id, Send.state, func.count())
+        .where(Send.campaign_id.in_(counts))
+        .group_by(Send.campaign_id, Send.state)
+    )
+    for campaign_id, state, count in session.execute(states):
+        counts[campaign_id][state] += count
+    return [
+        Running(campaign, sum(states[state] for state in FINAL), sum(states[state] for state in (*FINAL, *LIVE)))
+        for campaign, states in ((campaign, counts[campaign.id]) for campaign in found)
+    ]
+
+
+def _chart(trade: insight.Trade, now: datetime) -> Chart:
+    days = [day_month(now - timedelta(days=back)) for back in range(DAYS - 1, -1, -1)]
+    return Chart(
+        title=gettext("Revenue by day"),
+        axis=gettext("Day"),
+        categories=days,
+        series=[
+            Series(gettext("Last %(days)s days", days=DAYS), [float(to_decimal(one)) for one in trade.revenue.last]),
+            Series(
+                gettext("The %(days)s days before", days=DAYS), [float(to_decimal(one)) for one in trade.revenue.before]
+            ),
+        ],
+        unit="money",
+        currency=services().config.locale.currency,
+    )
+
+
+def _idea(idea: insight.Idea, count: int) -> dict[str, object]:
+    return {
+        "key": idea.key,
+        "words": idea.words,
+        "why": idea.why,
+        "count": count,
+        "criteria": json.dumps(idea.criteria),
+    }
+
+
+def _greeting(now: datetime) -> str:
+    hour = now.astimezone(services().config.locale.zone).hour
+    words = {
+        "night": gettext("Hello"),
+        "morning": gettext("Good morning"),
+        "afternoon": gettext("Good afternoon"),
+        "evening": gettext("Good evening"),
+    }
+    return str(words[next(name for until, name in GREETINGS if hour < until)])

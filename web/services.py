@@ -1,0 +1,82 @@
+"""What a process works with: settings, database, warehouse and recommender, opened once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import current_app
+
+from engine import schema
+from engine.config import Config
+from engine.database import Database
+from engine.errors import Unavailable
+from engine.warehouse import Warehouse
+from recommender.serving import Recommender
+
+EXTENSION = "rapport"
+
+
+@dataclass(frozen=True)
+class Services:
+    """One per process, thread-safe."""
+
+    config: Config
+    database: Database
+    warehouse: Warehouse
+    recommender: Recommender
+
+    def close(self) -> None:
+        """Give connections and files back."""
+        self.warehouse.close()
+        self.database.close()
+
+
+def open_services(config: Config) -> Services:
+    """Open everything in the workspace; raises Unavailable when the tables are not of this version."""
+    database = Database(config.database_url)
+    try:
+        schema.check(database)
+    except Unavailable:
+        database.close()
+        raise
+    return Services(
+        config,
+        database,
+        Warehouse(database, config.folder / "warehouse", config),
+        Recommender(database, config.folder / "trainings", config),
+    )
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Services]:
+    """`open_services` for a command: closed at the end."""
+    services = open_services(config)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+@contextmanager
+def opened_database(config: Config) -> Iterator[Database]:
+    """The database alone, for a command that needs no more; raises Unavailable as `open_services` does."""
+    database = Database(config.database_url)
+    try:
+        schema.check(database)
+        yield database
+    finally:
+        database.close()
+
+
+def services() -> Services:
+    """The services of the running app."""
+    found: Services = current_app.extensions[EXTENSION]
+    return found
+
+
+def utcnow() -> datetime:
+    """The clock, read at the edge only: views and commands hand it on as `now`."""
+    return datetime.now(UTC)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from engine import schema
 from engine.database import (
@@ -33,6 +33,21 @@ def test_models_and_migrations_agree(database: Database) -> None:
     schema.check(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_deletion_that_takes_rows_along_finds_them_by_an_index(database: Database) -> None:
+    """Every ON DELETE CASCADE has an index that begins with its column: erasing a person scans no table."""
+    look = inspect(database.engine)
+    scanned = []
+    for table in look.get_table_names():
+        indexed = [index["column_names"] for index in look.get_indexes(table)]
+        indexed += [look.get_pk_constraint(table)["constrained_columns"]]
+        indexed += [unique["column_names"] for unique in look.get_unique_constraints(table)]
+        for key in look.get_foreign_keys(table):
+            column = key["constrained_columns"][0]
+            if key["options"].get("ondelete") == "CASCADE" and column not in {names[0] for names in indexed if names}:
+                scanned.append(f"{table}.{column}")
+    assert scanned == []
 
 
 def test_moments_keep_their_instant(database: Database, now: datetime) -> None:

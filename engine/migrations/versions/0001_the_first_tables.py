@@ -466,6 +466,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("conversions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_conversions_campaign_id"), ["campaign_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_conversions_send_id"), ["send_id"], unique=False)
 
     op.create_table(
         "outbox_messages",
@@ -496,6 +497,7 @@ def downgrade() -> None:
 
     op.drop_table("outbox_messages")
     with op.batch_alter_table("conversions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_conversions_send_id"))
         batch_op.drop_index(batch_op.f("ix_conversions_campaign_id"))
 
     op.drop_table("conversions")

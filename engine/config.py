@@ -1,45 +1,77 @@
-"""config.toml and the environment become one frozen Config; an unknown setting refuses to start."""
+"""config.toml and the environment become one frozen Config; a setting that cannot be refuses to start.
+
+Each setting stands once, with its default and what it may be: numbers `between` two ends, texts `shaped` by a pattern,
+words of a Literal. A `secret` is never shown, in an error neither.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import tomllib
 import typing
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from engine.errors import ConfigError, nearest
 
 PREFIX = "RAPPORT_"
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+Number = TypeVar("Number", int, float)
+
+
+def between(default: Number, least: Number, most: Number) -> Number:
+    """A number from `least` to `most`, both allowed."""
+    number: Number = field(default=default, metadata={"range": (least, most)})
+    return number
+
+
+def shaped(default: str, pattern: str, words: str) -> str:
+    """A text that the whole `pattern` fits; `words` say what it is."""
+    text: str = field(default=default, metadata={"pattern": re.compile(pattern), "words": words})
+    return text
+
+
+def secret() -> str:
+    """A text that is shown nowhere."""
+    text: str = field(default="", repr=False)
+    return text
+
+
+def web_address(default: str) -> str:
+    """Where a server is, without a slash at the end or with one."""
+    return shaped(default, r"https?://[^\s/?#]+[^\s?#]*", "an address like https://shop.example")
 
 
 @dataclass(frozen=True)
 class Workspace:
     """Where files live."""
 
-    path: str = "var/rapport"
+    path: str = shaped("var/rapport", r".*\S.*", "the name of a folder")
 
 
 @dataclass(frozen=True)
 class DatabaseConfig:
     """The SQL database, the truth."""
 
-    url: str = ""
+    url: str = secret()  # may hold a password
 
 
 @dataclass(frozen=True)
 class Server:
     """The web server."""
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    threads: int = 8
-    public_url: str = "http://127.0.0.1:8000"
+    host: str = shaped("127.0.0.1", r"\S+", "an address to listen on like 127.0.0.1")
+    port: int = between(8000, 1, 65_535)
+    workers: int = between(1, 1, 256)
+    threads: int = between(8, 1, 1024)
+    public_url: str = web_address("http://127.0.0.1:8000")
     behind_proxy: bool = False
 
 
@@ -55,10 +87,10 @@ class Log:
 class Security:
     """Sessions and log-in."""
 
-    session_idle_minutes: int = 30
-    session_hours: int = 12
-    login_attempts: int = 5
-    login_window_minutes: int = 15
+    session_idle_minutes: int = between(30, 1, 10_080)  # a week
+    session_hours: int = between(12, 1, 8_760)  # a year
+    login_attempts: int = between(5, 1, 1000)
+    login_window_minutes: int = between(15, 1, 1440)
 
 
 @dataclass(frozen=True)
@@ -67,8 +99,8 @@ class Locale:
 
     language: Literal["en", "zh_Hans_CN"] = "en"
     timezone: str = "UTC"
-    currency: str = "GBP"
-    country: str = "GB"
+    currency: str = shaped("GBP", r"[A-Z]{3}", "a code of three capitals like GBP")
+    country: str = shaped("GB", r"[A-Z]{2}", "a code of two capitals like GB")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -80,19 +112,19 @@ class Locale:
 class Intake:
     """Limits of what comes in."""
 
-    max_request_rows: int = 5000
-    max_request_mb: int = 32
-    max_upload_mb: int = 2048
-    max_line_kb: int = 1024
-    max_future_days: int = 2
+    max_request_rows: int = between(5000, 1, 100_000)
+    max_request_mb: int = between(32, 1, 1024)
+    max_upload_mb: int = between(2048, 1, 1_048_576)
+    max_line_kb: int = between(1024, 1, 65_536)
+    max_future_days: int = between(2, 0, 3650)
 
 
 @dataclass(frozen=True)
 class WarehouseConfig:
     """The columnar copy."""
 
-    threads: int = 0
-    memory_mb: int = 2048
+    threads: int = between(0, 0, 1024)
+    memory_mb: int = between(2048, 64, 4_194_304)
 
 
 @dataclass(frozen=True)
@@ -100,24 +132,24 @@ class Mail:
     """Sender and transport of e-mail."""
 
     transport: Literal["outbox", "smtp", "sendgrid"] = "outbox"
-    from_address: str = "hello@shop.example"
+    from_address: str = shaped("hello@shop.example", r"[^@\s<>,;]+@[^@\s<>,;]+", "a mail address")
     from_name: str = "Shop"
     postal_address: str = "1 High Street, London"
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int = 25
+    smtp_host: str = shaped("127.0.0.1", r"\S+", "the name of a server")
+    smtp_port: int = between(25, 1, 65_535)
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     smtp_user: str = ""
-    smtp_password: str = field(default="", repr=False)
-    smtp_timeout_seconds: int = 300
+    smtp_password: str = secret()
+    smtp_timeout_seconds: int = between(300, 1, 3600)
 
 
 @dataclass(frozen=True)
 class SendGridConfig:
     """SendGrid v3 mail/send."""
 
-    host: str = "https://api.sendgrid.com"
-    api_key: str = field(default="", repr=False)
-    timeout_seconds: int = 30
+    host: str = web_address("https://api.sendgrid.com")
+    api_key: str = secret()
+    timeout_seconds: int = between(30, 1, 600)
 
 
 @dataclass(frozen=True)
@@ -125,25 +157,25 @@ class Sms:
     """Sender and transport of SMS."""
 
     transport: Literal["outbox", "http"] = "outbox"
-    host: str = "https://api.twilio.com"
+    host: str = web_address("https://api.twilio.com")
     account: str = ""
-    token: str = field(default="", repr=False)
+    token: str = secret()
     from_number: str = ""
-    timeout_seconds: int = 30
+    timeout_seconds: int = between(30, 1, 600)
 
 
 @dataclass(frozen=True)
 class Sending:
     """The send ledger."""
 
-    connections: int = 8
-    batch: int = 500
-    lease_seconds: float = 60
-    max_late_hours: int = 6
-    holdout: float = 0.1
-    max_attempts: int = 8
-    retry_seconds: int = 300
-    window_days: int = 14
+    connections: int = between(8, 1, 256)
+    batch: int = between(500, 1, 10_000)
+    lease_seconds: float = between(60.0, 0.1, 3600.0)
+    max_late_hours: int = between(6, 1, 8_760)  # 0 would call every campaign late
+    holdout: float = between(0.1, 0.0, 0.5)
+    max_attempts: int = between(8, 1, 100)
+    retry_seconds: int = between(300, 1, 4000)
+    window_days: int = between(14, 1, 90)
 
 
 @dataclass(frozen=True)
@@ -157,17 +189,17 @@ class Tracking:
 class Tick:
     """The metronome."""
 
-    seconds: float = 1.0
+    seconds: float = between(1.0, 0.05, 3600.0)
 
 
 @dataclass(frozen=True)
 class Recommender:
     """What trainings learn from."""
 
-    history_days: int = 730
-    minimum_support: float = 0.001
-    minimum_confidence: float = 0.05
-    seed: int = 1
+    history_days: int = between(730, 1, 36_500)
+    minimum_support: float = between(0.001, 0.000_001, 1.0)
+    minimum_confidence: float = between(0.05, 0.0, 1.0)
+    seed: int = between(1, 0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -183,7 +215,7 @@ class Config:
     intake: Intake = Intake()
     warehouse: WarehouseConfig = WarehouseConfig()
     mail: Mail = Mail()
-    sendgrid: SendGridConfig = field(default_factory=SendGridConfig)
+    sendgrid: SendGridConfig = SendGridConfig()
     sms: Sms = Sms()
     sending: Sending = Sending()
     tracking: Tracking = Tracking()
@@ -203,20 +235,28 @@ class Config:
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read settings: defaults, then `path` (default: RAPPORT_CONFIG, else config.toml here if there is one),
-    then the environment. Raises ConfigError on a missing file, an unknown setting or a wrong type.
+    then the environment. Raises ConfigError on a file that cannot be read, an unknown setting or one that cannot be;
+    the message begins with the file or the variable at fault.
     """
     named = path or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
     file = named or Path("config.toml")
-    data: dict[str, Any] = {}
-    if named or file.exists():
-        data = _read(file)
-    for section, key, value in _from_environment(environ):
-        data.setdefault(section, {})[key] = value
-    return build(data)
+    data = _read(file, needed=named is not None)
+    came_from = {}
+    for variable, section, key, value in _from_environment(environ):
+        came_from[f"{section}.{key}"] = came_from[section] = variable
+        if isinstance(data.setdefault(section, {}), dict):  # if not, `build` says so
+            data[section][key] = value
+    try:
+        return build(data)
+    except ConfigError as error:
+        origin = came_from.get(error.field or "", file)
+        raise ConfigError(f"{origin}: {error.message}", field=error.field) from None
 
 
 def build(data: Mapping[str, Any]) -> Config:
-    """Make a Config from nested mappings; a text is turned into the setting's type (the environment has only text)."""
+    """Make a Config from nested mappings; a text is turned into the setting's type (the environment has only text).
+    Raises ConfigError with the setting, its value and what it may be.
+    """
     sections = typing.get_type_hints(Config)
     for name in data:
         if name not in sections:
@@ -236,30 +276,34 @@ def settings(config: Config) -> dict[str, Any]:
     return {f"{section}.{key}": value for section, keys in asdict(config).items() for key, value in keys.items()}
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, *, needed: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
+        if not needed:
+            return {}
         raise ConfigError(f"The settings file {file} does not exist.") from None
+    except OSError as error:
+        raise ConfigError(f"The settings file {file} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The settings file {file} is not valid TOML: {error}.") from None
 
 
-def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    found = []
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    """Variable, section, setting and text."""
     for name, value in environ.items():
         if not name.startswith(PREFIX) or "__" not in name:
             continue
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
-        text = value
-        if key.endswith("_file"):
-            key = key.removesuffix("_file")
-            try:
-                text = Path(value).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigError(f"{name} names a file that cannot be read: {error.strerror}.") from None
-        found.append((section, key, text))
-    return found
+        if not key.endswith("_file"):
+            yield name, section, key, value
+            continue
+        try:
+            text = Path(value).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"{name} names a file that cannot be read: {why}.") from None
+        yield name, section, key.removesuffix("_file"), text
 
 
 def _section(kind: Any, name: str, given: Any) -> Any:
@@ -269,20 +313,44 @@ def _section(kind: Any, name: str, given: Any) -> Any:
     for key in given:
         if key not in types:
             raise ConfigError(f"Unknown setting {name}.{key}.{nearest(key, types)}", field=f"{name}.{key}")
-    return kind(**{key: _value(types[key], f"{name}.{key}", value) for key, value in given.items()})
+    about = {found.name: found for found in fields(kind)}
+    return kind(**{key: _value(types[key], about[key], f"{name}.{key}", value) for key, value in given.items()})
 
 
-def _value(kind: Any, name: str, value: Any) -> Any:
-    if typing.get_origin(kind) is Literal:
-        choices = typing.get_args(kind)
-        if value in choices:
-            return value
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}.", field=name)
-    if kind is bool and isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.lower(), value)
-    elif kind in (int, float) and isinstance(value, (str, int)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            value = kind(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{name} must be {kind.__name__}, not {value!r}.", field=name)
+def _value(kind: Any, about: Field[Any], name: str, given: Any) -> Any:
+    """The setting's value; raises ConfigError when it cannot be."""
+    value = _typed(kind, given)
+    if value is None or not _allowed(kind, about, value):
+        shown = f", not {given!r:.60}" if about.repr else ""
+        raise ConfigError(f"{name} must be {_wanted(kind, about)}{shown}.", field=name)
     return value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """`value` as `kind`, None when it is not one; true is no number."""
+    if typing.get_origin(kind) is Literal:
+        return value if value in typing.get_args(kind) else None
+    if kind is bool and isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower())
+    if kind in (int, float) and isinstance(value, str | int) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            return kind(value)
+    return value if type(value) is kind else None
+
+
+def _allowed(kind: Any, about: Field[Any], value: Any) -> bool:
+    least, most = about.metadata.get("range", (-math.inf, math.inf))
+    if kind in (int, float):
+        return bool(least <= value <= most)  # false for nan
+    pattern = about.metadata.get("pattern")
+    return pattern is None or pattern.fullmatch(value) is not None
+
+
+def _wanted(kind: Any, about: Field[Any]) -> str:
+    """What a setting may be, in words."""
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(typing.get_args(kind))}"
+    if "range" in about.metadata:
+        least, most = about.metadata["range"]
+        return f"{KINDS[kind]} from {least} to {most}"
+    return str(about.metadata.get("words", KINDS[kind]))

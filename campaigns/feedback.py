@@ -20,7 +20,7 @@ from campaigns.models import Link, Send
 from engine import consent
 from engine.database import insert_new, next_revision
 from engine.errors import NotFound
-from engine.models import Contact, Event, Item
+from engine.models import OWN_KEYS, Contact, Event, Item
 
 RANKS: Final = ("delivered", "bounced", "unsubscribed", "complained")  # an outcome only ever rises
 ORIGIN: Final = "campaign"
@@ -168,7 +168,7 @@ def reply(session: Session, phone: str, text: str, *, key: str, now: datetime) -
 
 def is_refusal(text: str) -> bool:
     """STOP and its kin (FCC 24-24: any reasonable wording of these), however written, as the whole message."""
-    return " ".join(re.sub(r"[^\w\s]", " ", text).upper().replace("OPT-OUT", "OPT OUT").split()) in STOP_WORDS
+    return " ".join(re.sub(r"[^\w\s]", " ", text).upper().split()) in STOP_WORDS
 
 
 def _click(
@@ -245,4 +245,4 @@ def _event(session: Session, send: Send, kind: str, key: str, now: datetime, **p
 
 def _insert(session: Session, **event: Any) -> bool:
     row = {"item_id": None, "origin": ORIGIN, "revision": next_revision(session), **event}
-    return insert_new(session, Event.__table__, [row], ["key"]) == 1  # type: ignore[arg-type]
+    return insert_new(session, Event.__table__, [row | {"key": OWN_KEYS + row["key"]}], ["key"]) == 1  # type: ignore[arg-type]

@@ -18,6 +18,10 @@ BUCKETS = 2**31 - 1  # prime, so (a * bucket + s) mod BUCKETS is a fresh shuffle
 
 CHANNELS = ("email", "sms")
 
+# Keys of events that begin so are made by us. Intake refuses them: who may write events could otherwise take the key
+# of an open or an opt-out before it happens, and it would never be noted.
+OWN_KEYS = "rapport:"
+
 
 def new_bucket() -> int:
     """A contact's place in [0, BUCKETS), drawn once at birth: splits and holdouts need no hash in SQL."""
@@ -174,7 +178,7 @@ class Event(Base):
 
     __tablename__ = "events"
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    key: Mapped[str] = mapped_column(String(128), unique=True)
+    key: Mapped[str] = mapped_column(String(128), unique=True)  # OWN_KEYS: not from outside
     contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"))
     visitor: Mapped[str | None] = mapped_column(String(64), index=True)
     type: Mapped[str] = mapped_column(String(64))

@@ -22,6 +22,8 @@ HEAD = """# What comes in
 - Amounts are decimals with a point and at most four places. A time without a zone is the shop's.
 - In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.
   A text cell that plainly is a number, `true` or `false` is kept as one.
+- An event's key must not begin with `rapport:`: so begin the keys of what Rapport itself notes (an open, an opt-out),
+  and of events that come without one.
 - Limits: lines of `intake.max_line_kb`, files that unpack to `intake.max_upload_mb`, calls of
   `intake.max_request_rows` records, 200 own fields, 10,000 lines of an order.
 """

@@ -11,7 +11,7 @@ from typing import Any, Final
 from engine.errors import Invalid, nearest
 from engine.intake import values
 from engine.intake.values import Type
-from engine.models import Contact, Event, Item, Order
+from engine.models import OWN_KEYS, Contact, Event, Item, Order
 
 OPEN_LIMIT: Final = 200  # different names of the shop's own fields in one file or call
 _OPEN_NAME = re.compile(r"\w[\w-]{0,63}")
@@ -261,7 +261,7 @@ _EVENTS = Kind(
     (
         Column(
             "key",
-            _text(Event, "key"),
+            values.beyond(_text(Event, "key"), OWN_KEYS),
             "Makes the event unique; default: a digest of its content.",
             "e-77",
             aliases=("event_id", "id"),

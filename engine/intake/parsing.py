@@ -13,6 +13,7 @@ from typing import Any
 from engine.errors import Invalid
 from engine.intake.kinds import Column, Kind
 from engine.intake.values import Rules
+from engine.models import OWN_KEYS
 
 Faults = dict[int, list[tuple[str, str]]]  # position in the batch -> (field, message), in the order of the columns
 
@@ -137,7 +138,7 @@ def _event_keys(columns: Mapping[str, list[Any]], count: int) -> list[str]:
     rows = zip(*(columns.get(name, nothing) for name in content), strict=True)
     keys = columns.get("key", nothing)
     return [
-        key or "auto-" + blake2b(repr(row).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        key or OWN_KEYS + blake2b(repr(row).encode("utf-8", "replace"), digest_size=16).hexdigest()
         for key, row in zip(keys, rows, strict=True)
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
@@ -81,6 +81,18 @@ def text(limit: int) -> Type:
         return _storable(words)
 
     return Type(f"text, at most {limit} characters", parse, limit=limit)
+
+
+def beyond(plain: Type, ours: str) -> Type:
+    """A type of text whose values do not begin with `ours`: names that nobody outside may give."""
+
+    def parse(value: Any, rules: Rules) -> str:
+        words: str = plain.parse(value, rules)
+        if words.startswith(ours):
+            raise Invalid(f"{show(words)} begins with '{ours}', as only Rapport's own keys do; give it another.")
+        return words
+
+    return replace(plain, word=f"{plain.word}, not beginning with `{ours}`", parse=parse)
 
 
 def integer(low: int = -INT32, high: int = INT32) -> Type:

@@ -6,22 +6,23 @@ import base64
 import hmac
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import OperationalError
 
 from campaigns import content, feedback, tokens
 from campaigns.models import Send
 from campaigns.tokens import Signer
 from engine import config as settings
-from engine import consent
+from engine import consent, intake
 from engine.models import Contact, Event
 from tests.campaigns import shop
 from web.app import create_app
-from web.services import Services, open_services
+from web.services import Services, open_services, utcnow
 
 PERSON = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0) Thunderbird/140"}
 URL = "https://shop.example/sale?a=1&b=2"
@@ -165,6 +166,35 @@ def test_view_in_browser(client: FlaskClient, services: Services, signer: Signer
     assert "sandbox" in page.headers["Content-Security-Policy"]
     assert "/o/" not in page.text
     assert f"/u/{signer.sign('unsubscribe', send_id)}" in page.text
+
+
+def test_no_program_takes_the_place_of_what_people_do(
+    client: FlaskClient, api: FlaskClient, services: Services, signer: Signer, send_id: int, tmp_path: Path
+) -> None:
+    """Who may write events cannot take the key of an open, a click or an opt-out beforehand, by call or by file."""
+
+    def act() -> list[str]:
+        client.get(f"/o/{signer.sign('open', send_id, 'r1')}.gif", headers=PERSON)
+        client.get(f"/c/{signer.sign('click', send_id, 5, 'r1', 'basket')}", headers=PERSON)
+        client.post(f"/u/{signer.sign('unsubscribe', send_id)}")
+        return events(services)
+
+    noted = act()
+    assert noted == ["open", "impression", "click", "recommendation_click", "unsubscribe"]
+    with services.database.begin() as session:
+        keys = list(session.scalars(select(Event.key)))
+        session.execute(delete(Event))
+    taken = [{"key": key, "type": "call", "at": "2026-01-01T00:00:00Z", "contact": "c1"} for key in keys]
+    answer = api.post("/api/v1/events", json={"events": taken})
+    assert answer.status_code == 422
+    assert {
+        (refused["field"], "begins with 'rapport:'" in refused["message"]) for refused in answer.json["rejected"]
+    } == {("key", True)}
+    file = tmp_path / "taken.csv"
+    file.write_text("".join(f"{','.join(row)}\n" for row in [taken[0].keys(), *(row.values() for row in taken)]))
+    done = intake.import_file(services.database, services.config, "events", file, now=utcnow())
+    assert (done.rejected, done.created) == (len(keys), 0)
+    assert act() == noted
 
 
 def test_altered_tokens_are_not_found(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.models import OWN_KEYS
 from web.demo.people import Ints
 from web.demo.stories import PLANS, SITE
 from web.demo.world import World
@@ -73,7 +74,7 @@ ANSWERS = (
     Answer("open", "opened", "open:{0.id}:person", lambda send: {"machine": False}),
     Answer("click", "clicked", "click:{0.id}:{0.link}:person", lambda send: {"machine": False, "link": LINK}),
     Answer("impression", "opened", "impression:{0.id}:{0.shown}", _shown),
-    Answer("recommendation_click", "chosen", "recommendation_click:{0.id}:{0.shown}:{0.item_id}:person", _shown),
+    Answer("recommendation_click", "chosen", "recommendation_click:{0.id}:{0.shown}:{0.item_id}", _shown),
     Answer("unsubscribe", "unsubscribed", "unsubscribe:{0.id}", lambda send: {"how": "link"}),
     Answer("bounce", "bounced", "bounce:{0.id}:permanent", lambda send: {"bounce": "permanent"}),
 )
@@ -101,7 +102,7 @@ def answers(rng: np.random.Generator, world: World, sends: pd.DataFrame) -> pd.D
             for send in mine.itertuples()
         ]
         part = {
-            "key": [answer.key.format(send) for send in mine.itertuples()],
+            "key": [OWN_KEYS + answer.key.format(send) for send in mine.itertuples()],
             "contact": mine["contact"],
             "at": mine[answer.moment].astype(np.int64),
             "type": answer.kind,

@@ -13,6 +13,7 @@ from engine.config import Config
 from engine.database import microseconds
 from engine.errors import Invalid
 from engine.intake import KINDS, describe, kinds, values
+from engine.intake.parsing import parse
 from engine.intake.values import Rules
 from engine.models import Contact, Event, Item
 
@@ -47,6 +48,17 @@ def test_text_is_as_long_as_its_column(kind: str, model: Any) -> None:
             assert column.type.limit == length
             with pytest.raises(Invalid, match="longer"):
                 column.type.parse("http://x.example/" + "x" * length, RULES)
+
+
+def test_keys_of_our_own_events_are_not_taken_from_outside() -> None:
+    """Blanks around it hide nothing; what merely holds the word is somebody's key. An event without one gets ours."""
+    key = KINDS["events"].columns[0].type
+    for taken in ("rapport:open:1:person", "  rapport:"):
+        with pytest.raises(Invalid, match="only Rapport's own keys"):
+            key.parse(taken, RULES)
+    assert [key.parse(free, RULES) for free in ("e:rapport:1", "rapport-1", 7)] == ["e:rapport:1", "rapport-1", "7"]
+    cells = {"key": [""], "type": ["call"], "at": ["2026-02-01"], "contact": ["C1"]}
+    assert parse(KINDS["events"], [0], cells, RULES).batch.columns["key"][0].startswith("rapport:")
 
 
 @pytest.mark.parametrize(

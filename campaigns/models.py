@@ -147,6 +147,14 @@ class Watermark(Base):
     mark: Mapped[str] = mapped_column(Text, default="")
 
 
+class Secret(Base):
+    """What all processes share and nobody else may know, by its name: `links` is the key that signs public links."""
+
+    __tablename__ = "secrets"
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(64))  # 256 bits in hexadecimal
+
+
 class OutboxMessage(Base):
     """A message kept by the built-in outbox transport instead of leaving the machine."""
 

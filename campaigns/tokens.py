@@ -1,76 +1,95 @@
 """Signed links: what a public address may do stands in it, and nobody else can write one.
 
 A token is `part.part.mac`; the mac is HMAC-SHA256 (RFC 2104) over the purpose and the parts, cut to 128 bits
-(RFC 2104 section 5), under a key that is created once per workspace and never leaves it.
+(RFC 2104 section 5), under a key that is made once and kept in the database: whichever host writes a message, every
+other one can read its links.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
-import os
 import secrets
-import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
+from sqlalchemy import Table, select
+
+from campaigns.models import Secret
 from engine.config import Config
+from engine.database import Database, insert_new
 from engine.errors import ConfigError, NotFound
 
 Purpose = Literal["open", "click", "unsubscribe", "view", "message"]
 
+NAME: Final = "links"  # of the key among the database's secrets
 KEY_BYTES: Final = 32
 MAC_BYTES: Final = 16
 
 
 class Signer:
-    """Writes and reads tokens with one key."""
+    """Writes tokens with one key; reads also those of `older` keys."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *older: bytes) -> None:
         self._key = key
+        self._keys = (key, *older)
 
     def sign(self, purpose: Purpose, *parts: int | str) -> str:
         """A token that says `parts` and is good for `purpose` only. Parts hold no dot."""
         payload = ".".join(map(str, parts))
-        return f"{payload}.{self._mac(purpose, payload)}"
+        return f"{payload}.{_mac(self._key, purpose, payload)}"
 
     def read(self, purpose: Purpose, token: str) -> list[str]:
         """The parts of a token; raises NotFound when one bit of it is not ours."""
         payload, _, mac = token.rpartition(".")
-        if not hmac.compare_digest(self._mac(purpose, payload).encode(), mac.encode()):
+        if not any(hmac.compare_digest(_mac(key, purpose, payload).encode(), mac.encode()) for key in self._keys):
             raise NotFound("This link is not valid. Copy it again, whole, from the message.")
         return payload.split(".")
 
-    def _mac(self, purpose: str, payload: str) -> str:
-        digest = hmac.digest(self._key, f"{purpose}.{payload}".encode(), "sha256")
-        return base64.urlsafe_b64encode(digest[:MAC_BYTES]).rstrip(b"=").decode()
+
+def _mac(key: bytes, purpose: str, payload: str) -> str:
+    digest = hmac.digest(key, f"{purpose}.{payload}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest[:MAC_BYTES]).rstrip(b"=").decode()
 
 
 def signer(config: Config) -> Signer:
-    """The workspace's signer."""
-    return _signer(config.folder / "secret.key")
+    """The signer that all processes on this database share; a process asks for the key once."""
+    return _signer(config.database_url, config.folder / "secret.key")
 
 
 @lru_cache(maxsize=32)
-def _signer(path: Path) -> Signer:
-    with contextlib.suppress(FileExistsError):
-        if not path.exists():
-            _create(path)
-    key = path.read_bytes()
-    if len(key) < KEY_BYTES:  # a cut-off restore; whoever guesses a short key writes links of ours
-        raise ConfigError(f"{path.name} in the workspace holds no whole key: restore it from a backup.")
-    return Signer(key)
-
-
-def _create(path: Path) -> None:
-    """Write a new key (mode 0600) and give it its name at once: of two processes, the later takes the earlier's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix="secret.")
+def _signer(url: str, file: Path) -> Signer:
+    """Signs with the key in the database, which is made at the first call. Links that were signed with an older key,
+    kept in a file of the workspace, stay good; the first file to come by becomes the database's key.
+    """
+    older = _read(file)
+    database = Database(url)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-        os.link(name, path)
+        key = _shared(database) or _share(database, (older or secrets.token_bytes(KEY_BYTES)).hex())
     finally:
-        Path(name).unlink()
+        database.close()
+    return Signer(bytes.fromhex(key), *([older] if older else []))
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        key = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(key) != KEY_BYTES:  # a cut-off restore; whoever guesses a short key writes links of ours
+        raise ConfigError(f"{file.name} in the workspace holds no whole key: restore it from a backup or remove it.")
+    return key
+
+
+def _shared(database: Database) -> str | None:
+    with database.read() as session:
+        return session.scalar(select(Secret.value).where(Secret.name == NAME))
+
+
+def _share(database: Database, key: str) -> str:
+    """Offer `key` to all processes and return the one that counts: of two that come together, the first's."""
+    with database.begin() as session:
+        insert_new(session, cast(Table, Secret.__table__), [{"name": NAME, "value": key}], ["name"])
+    with database.read() as session:
+        return session.scalars(select(Secret.value).where(Secret.name == NAME)).one()

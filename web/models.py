@@ -37,14 +37,17 @@ class WebSession(Base):
 
 
 class LoginFailure(Base):
-    """A wrong password, to slow guessing down."""
+    """An attempt to log in that has not succeeded, to slow guessing down."""
 
     __tablename__ = "login_failures"
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
-    address: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64))  # an IPv6 network of 64 bits counts as one
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    __table_args__ = (Index("ix_login_failures_email_at", "email", "at"),)
+    __table_args__ = (
+        Index("ix_login_failures_address_at", "address", "at"),
+        Index("ix_login_failures_email_at", "email", "at"),
+    )
 
 
 class ApiKey(Base):

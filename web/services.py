@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from flask import current_app
 
+from campaigns import tokens
 from engine import schema
 from engine.config import Config
 from engine.database import Database
-from engine.errors import Unavailable
+from engine.errors import RapportError
 from engine.warehouse import Warehouse
 from recommender.serving import Recommender
 
@@ -35,11 +36,14 @@ class Services:
 
 
 def open_services(config: Config) -> Services:
-    """Open everything in the workspace; raises Unavailable when the tables are not of this version."""
+    """Open everything in the workspace; raises Unavailable when the tables are not of this version and
+    ConfigError when the workspace's old key of links is broken.
+    """
     database = Database(config.database_url)
     try:
         schema.check(database)
-    except Unavailable:
+        tokens.signer(config)  # made now, not in the middle of somebody's transaction
+    except RapportError:
         database.close()
         raise
     return Services(

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from campaigns import content, tokens
 from campaigns.channels.base import Exclusion, Message
 from campaigns.content import blocks, email, markup, messages, sms, templating
 from campaigns.models import Link, Send
-from engine.config import Config
+from engine.config import Config, Tracking
 from engine.database import Database
 from engine.errors import Invalid, NotFound
 from engine.models import OrderLine
@@ -322,7 +322,7 @@ def test_the_message_id_never_changes(database: Database, config: Config, now: d
 def test_without_the_setting_no_pixel(database: Database, config: Config, now: datetime) -> None:
     """tracking.opens = false leaves the picture out."""
     sends = planned(database, config, now)
-    quiet = type(config)(workspace=config.workspace, tracking=type(config.tracking)(opens=False))
+    quiet = replace(config, tracking=Tracking(opens=False))
     html = rendered(database, quiet, sends, now)[sends[0]].html
     assert "/o/" not in html
     assert "/o/" in rendered(database, config, sends, now)[sends[0]].html

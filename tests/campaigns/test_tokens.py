@@ -1,8 +1,8 @@
-"""Signed links: good for one purpose, unforgeable, one key per workspace."""
+"""Signed links: good for one purpose, unforgeable, one key for all hosts of a database."""
 
 from __future__ import annotations
 
-import stat
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from campaigns import tokens
 from campaigns.tokens import Signer
-from engine import config as settings
+from engine.config import Config, DatabaseConfig, Workspace
 from engine.errors import ConfigError, NotFound
 
 KEY = b"k" * 32
@@ -44,30 +44,53 @@ def test_nonsense_is_refused(token: str) -> None:
         Signer(KEY).read("view", token)
 
 
-def test_half_a_key_signs_nothing(tmp_path: Path) -> None:
+def _workspace(config: Config, folder: Path, key: bytes | None = None) -> Config:
+    """Another host on the same database, with a workspace of its own."""
+    folder.mkdir()
+    if key is not None:
+        (folder / "secret.key").write_bytes(key)
+    return replace(config, workspace=Workspace(str(folder)), database=DatabaseConfig(config.database_url))
+
+
+def _fresh(config: Config) -> Signer:
+    """What a process that has just started gets."""
+    return tokens._signer.__wrapped__(config.database_url, config.folder / "secret.key")
+
+
+def test_half_a_key_signs_nothing(config: Config, tmp_path: Path) -> None:
     """A cut-off file is an error that says what to do, not a key that can be guessed."""
-    (tmp_path / "secret.key").write_bytes(b"")
     with pytest.raises(ConfigError, match="restore it"):
-        tokens.signer(settings.build({"workspace": {"path": str(tmp_path)}}))
+        tokens.signer(_workspace(config, tmp_path / "cut", b""))
 
 
-def test_the_key_is_private_and_made_once(tmp_path: Path) -> None:
-    """Many processes at once end up with one key of 32 bytes that only the owner reads."""
-    path = tmp_path / "secret.key"
-    barrier = Barrier(8)
-    keys: list[str] = []
+def test_hosts_of_one_database_have_one_key(config: Config, tmp_path: Path) -> None:
+    """Workers and web servers that start together, each with a workspace of its own, read each other's links."""
+    hosts = [_workspace(config, tmp_path / str(number)) for number in range(8)]
+    barrier = Barrier(len(hosts))
+    links: list[str] = []
 
-    def work() -> None:
+    def work(host: Config) -> None:
         barrier.wait()
-        keys.append(tokens._signer.__wrapped__(path).sign("open", 1))
+        links.append(_fresh(host).sign("unsubscribe", 1))
 
-    threads = [Thread(target=work) for _ in range(8)]
+    threads = [Thread(target=work, args=(host,)) for host in hosts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(keys)) == 1
-    assert len(path.read_bytes()) == 32
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-    assert tokens.signer(settings.build({"workspace": {"path": str(tmp_path)}})).sign("open", 1) == keys[0]
+    assert len(links) == len(hosts)
+    assert len(set(links)) == 1
+    assert tokens.signer(config).read("unsubscribe", links[0]) == ["1"]
+    assert not list(tmp_path.glob("**/secret*"))
+
+
+def test_the_key_of_a_file_stays_good(config: Config, tmp_path: Path) -> None:
+    """Links of before: the first file becomes everybody's key, and a host with another one still reads its own."""
+    old, other = (Signer(letter * 32).sign("unsubscribe", 7) for letter in (b"a", b"b"))
+    first = _fresh(_workspace(config, tmp_path / "first", b"a" * 32))
+    second = _fresh(_workspace(config, tmp_path / "second", b"b" * 32))
+    third = _fresh(_workspace(config, tmp_path / "third"))
+    assert {signer.sign("unsubscribe", 7) for signer in (first, second, third)} == {old}
+    assert second.read("unsubscribe", other) == ["7"]
+    with pytest.raises(NotFound):
+        third.read("unsubscribe", other)

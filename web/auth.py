@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 from functools import cache
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -28,7 +29,11 @@ ROLES = ("marketer", "admin")
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 _SHORTEST, _LONGEST = 12, 128
-_SPREAD = 10  # one account from many addresses, or one address at many accounts, may fail so many times more
+_SPREAD = (
+    10  # times the attempts: so many failures from everywhere leave each address half of its attempts at an account
+)
+_CROWD = 40  # times the attempts: so often may one address fail in all, because a whole office can stand behind it
+_QUEUE = int.from_bytes(b"log-in")  # PostgreSQL's name for: one attempt is counted at a time
 _TOUCH = timedelta(minutes=1)  # `seen_at` is written no more often than this
 
 WRONG = "The e-mail address or the password is not right."
@@ -81,24 +86,33 @@ def is_password(user: User | None, password: str) -> bool:
 def log_in(
     database: Database, security: Security, email: str, password: str, *, address: str, browser: str, now: datetime
 ) -> str:
-    """Open a session and return its token. Raises NotAuthenticated, or TooMany after too many failures.
-
-    The attempt is counted before the password is looked at, so that parallel guesses count as well.
-    """
-    email = _normal(email)
+    """Open a session and return its token. Raises NotAuthenticated, or TooMany after too many failures."""
+    user = verify(database, security, email, password, address=address, now=now)
     with database.begin() as session:
-        _brake(session, security, email, address, now)
-        session.add(LoginFailure(email=email, address=address, at=now))
-        user = session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
-    if not is_password(user, password) or user is None:
-        raise NotAuthenticated(WRONG)
-    with database.begin() as session:
-        session.execute(delete(LoginFailure).where(LoginFailure.email == email, LoginFailure.address == address))
         session.execute(delete(LoginFailure).where(LoginFailure.at < now - timedelta(days=1)))
         session.execute(delete(WebSession).where(WebSession.created_at < now - timedelta(hours=security.session_hours)))
         if _HASHER.check_needs_rehash(user.password):
             session.execute(update(User).where(User.id == user.id).values(password=_HASHER.hash(password)))
         return open_session(session, user, browser=browser, now=now)
+
+
+def verify(database: Database, security: Security, email: str, password: str, *, address: str, now: datetime) -> User:
+    """The user whose password this is. Raises NotAuthenticated, or TooMany after too many failures.
+
+    The attempt is counted before the password is looked at, and one at a time, so that parallel guesses count as well.
+    """
+    email, place = _normal(email), _place(address)
+    with database.begin() as session:
+        if not database.is_sqlite:  # where BEGIN IMMEDIATE queues writers anyway
+            session.execute(select(func.pg_advisory_xact_lock(_QUEUE)))
+        _brake(session, security, email, place, now)
+        session.add(LoginFailure(email=email, address=place, at=now))
+        user = session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))
+    if not is_password(user, password) or user is None:
+        raise NotAuthenticated(WRONG)
+    with database.begin() as session:
+        session.execute(delete(LoginFailure).where(LoginFailure.email == email, LoginFailure.address == place))
+    return user
 
 
 def open_session(session: Session, user: User, *, browser: str, now: datetime) -> str:
@@ -170,16 +184,30 @@ def _nobody() -> str:
     return _HASHER.hash(secrets.token_urlsafe(16))
 
 
-def _brake(session: Session, security: Security, email: str, address: str, now: datetime) -> None:
-    """Refuse when this account from this address, this account, or this address has failed too often of late."""
-    of_email, of_address = LoginFailure.email == email, LoginFailure.address == address
-    both, account, place = session.execute(
+def _place(address: str) -> str:
+    """What counts as one address: a network of 64 bits with IPv6, of which anybody has all the addresses."""
+    try:
+        known = ip_address(address)
+    except ValueError:  # whatever a proxy says
+        return address[:64]
+    if isinstance(known, IPv6Address):
+        return str(known.ipv4_mapped or ip_network((int(known), 64), strict=False))
+    return str(known)
+
+
+def _brake(session: Session, security: Security, email: str, place: str, now: datetime) -> None:
+    """Refuse when this account from this address, or this address, has failed too often of late. Failures of the
+    account elsewhere leave fewer attempts here and never none: nobody can lock somebody else out from afar.
+    """
+    of_email, of_place = LoginFailure.email == email, LoginFailure.address == place
+    both, account, whole = session.execute(
         select(
-            func.coalesce(func.sum(case((of_email & of_address, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((of_email & of_place, 1), else_=0)), 0),
             func.coalesce(func.sum(case((of_email, 1), else_=0)), 0),
-            func.coalesce(func.sum(case((of_address, 1), else_=0)), 0),
-        ).where(of_email | of_address, LoginFailure.at > now - timedelta(minutes=security.login_window_minutes))
+            func.coalesce(func.sum(case((of_place, 1), else_=0)), 0),
+        ).where(of_email | of_place, LoginFailure.at > now - timedelta(minutes=security.login_window_minutes))
     ).one()
-    limit = security.login_attempts
-    if both >= limit or max(account, place) >= limit * _SPREAD:
+    most = security.login_attempts
+    here = most if account < most * _SPREAD else max(1, most // 2)
+    if both >= here or whole >= most * _CROWD:
         raise TooMany(f"Too many attempts. Wait {security.login_window_minutes} minutes and try again.")

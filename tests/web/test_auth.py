@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import func, select, update
@@ -117,12 +120,66 @@ def test_unknown_users_are_treated_alike(database: Database, config: Config, now
     assert answers[0] == answers[1]
 
 
-def test_many_addresses_do_not_help(database: Database, config: Config, now: datetime, user: User) -> None:
-    """One account may fail fifty times from everywhere, and no more."""
+def _failures(database: Database, now: datetime, email: str, places: Iterable[str]) -> None:
     with database.begin() as session:
-        session.add_all(LoginFailure(email=EMAIL, address=f"198.51.100.{n}", at=now) for n in range(50))
+        session.add_all(LoginFailure(email=email, address=place, at=now) for place in places)
+
+
+def test_many_addresses_help_little(database: Database, config: Config, now: datetime, user: User) -> None:
+    """After fifty failures from everywhere an address has two attempts at the account instead of five: it is slowed
+    down, and its owner still gets in.
+    """
+    _failures(database, now, EMAIL, (f"198.51.100.{n}" for n in range(50)))
+    assert _fail(database, config, now, 2, address="203.0.113.9") is NotAuthenticated
     with pytest.raises(TooMany):
         _log_in(database, config, now, address="203.0.113.9")
+    assert _log_in(database, config, now, address="203.0.113.10")
+
+
+def test_an_office_is_not_locked_out_by_one(database: Database, config: Config, now: datetime, user: User) -> None:
+    """Somebody who fails at many accounts from one address leaves the others there their attempts, within reason."""
+    _failures(database, now, "other@shop.example", ["192.0.2.1"] * 199)
+    assert _log_in(database, config, now)
+    _failures(database, now, "other@shop.example", ["192.0.2.1"])
+    with pytest.raises(TooMany):
+        _log_in(database, config, now)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unix:", "unix:", True),
+    ],
+)
+def test_what_counts_as_one_address(
+    database: Database, config: Config, now: datetime, user: User, one: str, other: str, same: bool
+) -> None:
+    """Who has an IPv6 network has all of its 64 bits, so they are one."""
+    _fail(database, config, now, 5, address=one)
+    assert (_fail(database, config, now, 1, address=other) is TooMany) == same
+
+
+def test_parallel_guesses_are_counted(database: Database, config: Config, now: datetime, user: User) -> None:
+    """Twenty at once are five guesses."""
+    barrier = Barrier(20)
+    seen: list[type[Exception]] = []
+
+    def guess() -> None:
+        barrier.wait()
+        with pytest.raises((NotAuthenticated, TooMany)) as caught:
+            _log_in(database, config, now, "wrong wrong wrong")
+        seen.append(caught.type)
+
+    threads = [Thread(target=guess) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(seen) == {NotAuthenticated: 5, TooMany: 15}
 
 
 def test_right_password_forgives(database: Database, config: Config, now: datetime, user: User) -> None:

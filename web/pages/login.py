@@ -74,7 +74,7 @@ def _open() -> str:
         services().config.security,
         request.form.get("email", ""),
         request.form.get("password", ""),
-        address=(request.remote_addr or "")[:64],
+        address=request.remote_addr or "",
         browser=request.headers.get("User-Agent", ""),
         now=utcnow(),
     )

@@ -11,7 +11,7 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import delete, select
 
 from engine.config import Config
-from engine.errors import Invalid
+from engine.errors import Invalid, NotAuthenticated, TooMany
 from web import auth, security
 from web.api import access
 from web.models import ApiKey, User, WebSession
@@ -60,8 +60,20 @@ def save_profile() -> ResponseReturnValue:
 @blueprint.post("/password")
 def save_password() -> ResponseReturnValue:
     """Change the password; all other sessions end."""
-    if not auth.is_password(security.user(), request.form.get("current", "")):
+    current = request.form.get("current", "")
+    try:
+        auth.verify(
+            services().database,
+            services().config.security,
+            security.user().email,
+            current,
+            address=request.remote_addr or "",
+            now=utcnow(),
+        )
+    except NotAuthenticated:
         return _profile(fault={"current": gettext("This is not your password.")}), 422
+    except TooMany as error:
+        return _profile(fault={"current": error.message}), 429
     try:
         with services().database.begin() as session:
             user = session.get_one(User, security.user().id)

@@ -40,6 +40,13 @@ def test_password_asks_for_the_old_one(marketer: FlaskClient) -> None:
     assert marketer.get("/settings").status_code == 200
 
 
+def test_guessing_the_old_password_is_slowed_down(marketer: FlaskClient) -> None:
+    """Who finds an open browser cannot try out passwords there."""
+    form = {"current": "wrong wrong wrong", "password": "another good password"}
+    statuses = [marketer.post("/settings/password", data=form).status_code for _ in range(6)]
+    assert statuses == [422] * 5 + [429]
+
+
 def test_other_browsers_can_be_logged_out(marketer: FlaskClient, services: Services) -> None:
     """This one stays."""
     with services.database.begin() as session:

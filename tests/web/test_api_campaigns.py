@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from tests.campaigns import shop
 from web.api import access
@@ -107,3 +108,25 @@ def test_the_description_of_the_api_holds_campaigns(api: FlaskClient) -> None:
     assert paths["/api/v1/campaigns/{campaign_id}/pause"]["post"]["security"] == [{"key": ["campaigns:write"]}]
     assert paths["/api/v1/campaigns/{campaign_id}/report"]["get"]["security"] == [{"key": ["campaigns:read"]}]
     assert paths["/api/v1/tick"]["post"]["security"] == [{"key": ["tick:run"]}]
+
+
+def test_many_campaigns_cost_no_more_statements(api: FlaskClient, services: Services) -> None:
+    """Three or thirty on a page: contents and progress come from one statement each, and each its own."""
+    counts: list[int] = []
+    statements: list[str] = []
+    event.listen(services.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    with services.database.begin() as session:
+        shop.crowd(session, 30, utcnow())
+    api.get("/api/v1/campaigns")  # the key's first use is noted
+    for numbers in (range(1, 4), range(4, 31)):
+        with services.database.begin() as session:
+            for number in numbers:
+                made = shop.campaign(session, utcnow(), subject=f"Number {number}")
+                shop.fire(session, made, range(1, number + 1), utcnow())
+        statements.clear()
+        shown = api.get("/api/v1/campaigns").json["campaigns"]
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+    assert [one["id"] for one in shown] == list(range(30, 0, -1))
+    for one in shown:
+        assert (one["subject"], one["progress"]) == (f"Number {one['id']}", {"queued": one["id"]})

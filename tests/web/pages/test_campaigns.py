@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
-from campaigns import planning, scheduler
+from campaigns import planning, roi, scheduler
 from campaigns.models import Campaign, OutboxMessage, Send, Variant
 from engine import consent
 from tests.campaigns import shop
@@ -339,6 +339,29 @@ def test_chips_and_words(marketer: FlaskClient, draft: int, finished: int) -> No
     assert "Spring &lt;sale&gt;" in marketer.get("/campaigns?state=draft").text
     assert "Spring &lt;sale&gt;" not in marketer.get("/campaigns?state=finished").text
     assert "None of these" in marketer.get("/campaigns?q=winter").text
+
+
+def test_sent_is_what_was_accepted(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Those held out, left out, failed or still waiting were not sent to; on its way or ended, the table says the same
+    as the report.
+    """
+    now = utcnow()
+    with services.database.begin() as session:
+        campaign = session.get_one(Campaign, draft)
+        campaign.holdout = 0.2
+        firing = shop.fire(session, campaign, range(1, 61), now)
+        shop.accept(session, firing, now)
+        states = [send.state for send in session.scalars(select(Send))]
+        accepted = session.scalars(select(Send).where(Send.state == "accepted").order_by(Send.id).limit(4)).all()
+        for send, state in zip(accepted, ("queued", "failed", "unknown", "cancelled"), strict=True):
+            send.state = state
+        number = roi.report(session, draft, now=now).funnel.sent
+    assert number == states.count("accepted") - 4
+    assert {"held", "suppressed"} <= set(states)
+    assert f'<td class="num">{number} / 60</td>' in marketer.get("/campaigns").text
+    with services.database.begin() as session:
+        session.get_one(Campaign, draft).status = "finished"
+    assert f">{number} / 60<" in marketer.get(f"/campaigns/results?ids={draft}").text
 
 
 def test_delete_and_back(marketer: FlaskClient, services: Services, draft: int) -> None:

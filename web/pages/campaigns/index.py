@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,11 +10,11 @@ from typing import Any, Final
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from campaigns import planning, roi
-from campaigns.models import FINAL, Campaign, Send
+from campaigns.models import Campaign, Send
 from engine import lists
 from engine.models import CHANNELS, ContactList
 from web.pages.campaigns import compose, report, run
@@ -47,12 +46,14 @@ STARTS: Final = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. `sent` and `audience` of what is on its way; what has ended is in its report."""
+    """A line of the table. `sent` and `matched` of what is on its way, counted as a report's funnel counts them; what
+    has ended is in its report.
+    """
 
     campaign: Campaign
     list_name: str | None
     sent: int
-    audience: int
+    matched: int
     report: roi.Report | None
 
 
@@ -116,35 +117,25 @@ def _matching(state: str, words: str, before: int | None) -> Any:
 
 def _rows(session: Session, statement: Any, now: datetime) -> list[Row]:
     found = session.execute(statement).all()
-    counts = _progress(session, [campaign.id for campaign, _ in found if campaign.status in RUNNING])
+    counts = _sent(session, [campaign.id for campaign, _ in found if campaign.status in RUNNING])
     return [
         Row(
             campaign,
             list_name,
-            sum(counts[campaign.id][state] for state in FINAL),
-            sum(counts[campaign.id].values()),
+            *counts.get(campaign.id, (0, 0)),
             recall(_key(campaign), now) if campaign.status in ENDED else None,
         )
         for campaign, list_name in found
     ]
 
 
-def _progress(session: Session, ids: Iterable[int]) -> dict[int, Counter[str]]:
-    counts: dict[int, Counter[str]] = {}
-    wanted = set(ids)
-    states = (
-        select(Send.campaign_id, Send.state, func.count())
-        .where(Send.campaign_id.in_(wanted))
-        .group_by(Send.campaign_id, Send.state)
-    )
-    for campaign_id, state, number in session.execute(states) if wanted else ():
-        counts.setdefault(campaign_id, Counter())[state] = number
-    return _Counts(counts)
-
-
-class _Counts(dict[int, Counter[str]]):
-    def __missing__(self, _key: int) -> Counter[str]:
-        return Counter()
+def _sent(session: Session, ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """How many messages of each campaign were accepted, and how many people were on its list."""
+    if not ids:
+        return {}
+    accepted = func.count(case((Send.state == "accepted", 1)))
+    counted = select(Send.campaign_id, accepted, func.count()).where(Send.campaign_id.in_(ids))
+    return {row[0]: (row[1], row[2]) for row in session.execute(counted.group_by(Send.campaign_id))}
 
 
 def _chips(session: Session) -> list[tuple[str, Any, int]]:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from campaigns.content import markup
 from campaigns.content.markup import Links, Marks
-from campaigns.content.templating import check
+from campaigns.content.templating import SOURCE_LIMIT, check
 from engine.errors import Invalid, nearest
 
 BLOCK_LIMIT: Final = 100
+TEXT_LIMIT: Final = 200_000  # characters of all blocks together: Gmail cuts a mail at half of that
 ITEMS: Final = range(1, 13)
 PLACEMENT: Final = "email"
 
@@ -38,7 +39,10 @@ def validate(blocks: Any) -> list[dict[str, Any]]:
     """The blocks with defaults filled in; raises Invalid with the path of the fault, such as `blocks[2].url`."""
     if not isinstance(blocks, list) or len(blocks) > BLOCK_LIMIT:
         raise Invalid(f"blocks must be a list of at most {BLOCK_LIMIT}.", field="blocks")
-    return [_validate(block, f"blocks[{number}]") for number, block in enumerate(blocks)]
+    kept = [_validate(block, f"blocks[{number}]") for number, block in enumerate(blocks)]
+    if sum(len(value) for block in kept for value in block.values() if isinstance(value, str)) > TEXT_LIMIT:
+        raise Invalid(f"All blocks together may hold {TEXT_LIMIT:,} characters.", field="blocks")
+    return kept
 
 
 def check_blocks(blocks: Sequence[Mapping[str, Any]]) -> None:
@@ -91,6 +95,8 @@ def _value(value: Any, default: str | int | None, path: str) -> str | int:
         return value
     if not isinstance(value, str):
         raise Invalid("This must be a text.", field=path)
+    if len(value) > SOURCE_LIMIT:
+        raise Invalid(f"This text has {len(value):,} characters; at most {SOURCE_LIMIT:,} are allowed.", field=path)
     return value
 
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import nh3
 
+from campaigns.content.templating import pieces
 from engine.errors import Invalid
 
-LIQUID: Final = re.compile(r"{{.*?}}|{%.*?%}", re.DOTALL)
 LINK: Final = re.compile(r"\[([^\[\]\n]+)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
 BOLD: Final = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
 ADDRESS: Final = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
@@ -37,7 +37,12 @@ class Marks:
 
     def protect(self, text: str) -> str:
         """Set all Liquid of a text aside."""
-        return LIQUID.sub(lambda found: self.hold(found.group()), text)
+        parts, last = [], 0
+        for start, end in pieces(text):
+            if end > 0:
+                parts += [text[last:start], self.hold(text[start:end])]
+                last = end
+        return "".join([*parts, text[last:]])
 
     def attribute(self, text: str) -> str:
         """Set an attribute's value aside, escaped; Liquid in it stays Liquid."""
@@ -61,7 +66,7 @@ class Links:
 
     def place(self, url: str, *, field: str) -> str:
         """The Liquid that becomes the tracked address of `url`; mailto: and tel: stay as they are."""
-        if url.startswith(("mailto:", "tel:")) and not LIQUID.search(url):
+        if url.startswith(("mailto:", "tel:")) and not _is_template(url):
             return escape(url)
         check_url(url, field=field)
         if url not in self.urls:
@@ -69,9 +74,13 @@ class Links:
         return f"{{{{ link_{self.urls.index(url)} }}}}"
 
 
+def _is_template(url: str) -> bool:
+    return any(end > 0 for _, end in pieces(url))
+
+
 def check_url(url: str, *, field: str) -> None:
     """Raise Invalid unless `url` is a whole http(s) address without Liquid: destinations are fixed at scheduling."""
-    if LIQUID.search(url) or MARK.search(url):
+    if _is_template(url) or MARK.search(url):
         raise Invalid("A link leads to one fixed address: write it out, without Liquid.", field=field)
     try:
         parts = urlsplit(url)

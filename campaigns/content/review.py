@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from campaigns.content import blocks, messages, sms, templating
-from campaigns.content.markup import LIQUID
 from campaigns.models import Campaign, Variant
 from engine.config import Config
 from engine.errors import Invalid
@@ -85,7 +84,8 @@ def _bare(variant: Variant, *, email: bool) -> Iterator[str]:
     """Contact fields that are printed without a default: who has none reads a gap."""
     texts = [variant.subject, variant.preheader] if email else [variant.text]
     texts += [value for block in variant.blocks for value in block.values() if email and isinstance(value, str)]
-    printed = {piece[2:-2].strip() for text in texts for piece in LIQUID.findall(text) if piece.startswith("{{")}
+    found = [text[start:end] for text in texts for start, end in templating.pieces(text) if end > 0]
+    printed = {piece[2:-2].strip() for piece in found if piece.startswith("{{")}
     yield from sorted(name.removeprefix("contact.") for name in printed if _is_bare(name))
 
 

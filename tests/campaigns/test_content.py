@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -100,9 +100,81 @@ def test_a_template_cannot_hold_the_house_up(source: str) -> None:
     assert time.thread_time() - start < 0.5
 
 
+HOSTILE: dict[str, Callable[[int], str]] = {  # each took the square or cube of its length: minutes for 20,000
+    "{{ unclosed": lambda n: "{{" * n,
+    "{% unclosed": lambda n: "{%" * n,
+    "{{ within a comment": lambda n: "{% comment %}" + "{{" * n,
+    "blanks unclosed": lambda n: "{{" + " " * n,
+    "blanks": lambda n: "{{ 1" + " " * n + "}}",
+    "blanks of a tag": lambda n: "{% if" + " " * n + "%}",
+    "raw": lambda n: "{% raw %}" * n,
+    "doc": lambda n: "{% doc %}" * n,
+    "no name": lambda n: "{% comment %}" + "{%={{ %}" * n,
+    "brackets": lambda n: "{{ contact" + "[contact" * n + "]" * n + "}}",
+    "quotes": lambda n: "{{" * n + "'" + "<" * n,
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_hostile_text_is_refused_before_it_is_parsed(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the parser takes the square of its length for never gets there; neither does what is too long."""
+    monkeypatch.setattr(templating.TEXT, "from_string", lambda *_given: pytest.fail("parsed"))
+    for size, field in ((1_500, "text"), (100_000, "blocks[0].text")):
+        with pytest.raises(Invalid) as caught:
+            templating.check(HOSTILE[shape](size), field=field)
+        assert caught.value.field == field
+        with pytest.raises(Invalid):
+            templating.parse(HOSTILE[shape](size), field=field)
+
+
+@pytest.mark.parametrize("opening", ["{{", "{%", "{{ '"])
+def test_looking_for_liquid_is_linear(opening: str) -> None:
+    """Ten times the text takes about ten times the steps, not a hundred; no clock is asked."""
+
+    def steps(source: str) -> int:
+        count = 0
+
+        class Counted(str):
+            def find(self, *given: Any) -> int:
+                nonlocal count
+                count += len(self) - given[1]
+                return super().find(*given)
+
+        assert all(end < 0 for _, end in templating.pieces(Counted(source)))
+        return count
+
+    assert 0 < steps(opening * 10_000) <= 10 * steps(opening * 1_000) + 100
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([{"type": "heading", "text": "x" * 20_001}], "blocks[0].text"),
+        ([{"type": "text", "text": "x" * 20_000}] * 11, "blocks"),
+    ],
+)
+def test_blocks_are_bounded(given: list[dict[str, Any]], field: str) -> None:
+    """What could never be sent is not even kept."""
+    with pytest.raises(Invalid, match="characters") as caught:
+        blocks.validate(given)
+    assert caught.value.field == field
+
+
+def test_pieces_of_liquid_are_found_as_they_stand() -> None:
+    """What is closed is set aside whole, what is not stays text."""
+    source = "a {{ b }} {% if c %} {{{ d }} {{ e %} f"
+    found = [source[start:end] if end > 0 else "" for start, end in templating.pieces(source)]
+    assert found == ["{{ b }}", "{% if c %}", "{{{ d }}", ""]
+    marks = markup.Marks()
+    assert marks.restore(marks.protect(source)) == source
+    assert marks.pieces == found[:3]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("one\n{{ contact.city", "Line 2: '{{' is never closed."),
+        ('{{ "it\'s <b>" }}', "cannot hold < or >"),
         ("{% include 'x' %}", "Line 1"),
         ("a\n\n{{ contact.first_name | safe }}", "Line 3"),
         ("{{ ''.__class__.__mro__ }}", "Line 1"),

@@ -46,7 +46,7 @@ def opened(token: str) -> Response:
         _note(lambda session, now: feedback.open(session, _number(send_id), **shown, now=now))
     response = make_response(PIXEL)
     response.content_type = "image/gif"
-    return _unkept(response)
+    return response
 
 
 @blueprint.get("/c/<token>")
@@ -71,7 +71,7 @@ def clicked(token: str) -> ResponseReturnValue:
 
     if request.method == "GET":
         _note(note)
-    return _unkept(make_response(redirect(url)))
+    return redirect(url)
 
 
 @blueprint.get("/u/<token>")
@@ -95,12 +95,12 @@ def unsubscribe(token: str) -> str:
 @blueprint.get("/v/<token>")
 @open_to_all
 def view(token: str) -> Response:
-    """The mail in a browser."""
+    """The mail in a browser, filled in as of today."""
     ours = services()
     with ours.database.read() as session:
         send_id = _number(_read("view", token)[0])
         html = content.view(session, send_id, now=utcnow(), config=ours.config, recommender=ours.recommender)
-    return _unkept(foreign(html))
+    return foreign(html)
 
 
 @blueprint.post("/sms/inbound")
@@ -161,8 +161,12 @@ def _program() -> str | None:
     return request.headers.get("User-Agent", "")[:500] or None
 
 
+@blueprint.after_request
 def _unkept(response: Response) -> Response:
-    """Not to be kept by anything between us and the person, nor told on to where they go."""
+    """Every answer here, refusals included, is one person's: kept by nothing between us and them, found by no search
+    engine, and its address, which lets whoever knows it opt them out, not told on to where they go.
+    """
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response

@@ -25,6 +25,7 @@ from web.app import create_app
 from web.services import Services, open_services, utcnow
 
 PERSON = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0) Thunderbird/140"}
+PATHS = (("/o/", ".gif"), ("/c/", ""), ("/u/", ""), ("/v/", ""))
 URL = "https://shop.example/sale?a=1&b=2"
 
 
@@ -160,12 +161,47 @@ def test_the_page_asks_with_a_button(client: FlaskClient, services: Services, si
 
 
 def test_view_in_browser(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
-    """The mail as sent, in a sandbox, without the pixel, its way out included."""
+    """The mail, in a sandbox, without the pixel, its way out included."""
     page = client.get(f"/v/{signer.sign('view', send_id)}")
     assert page.status_code == 200
     assert "sandbox" in page.headers["Content-Security-Policy"]
     assert "/o/" not in page.text
     assert f"/u/{signer.sign('unsubscribe', send_id)}" in page.text
+
+
+def test_view_in_browser_is_of_today(client: FlaskClient, services: Services, signer: Signer, now: datetime) -> None:
+    """No copy is kept: the content is that of the campaign, the name the one we know by now."""
+    with services.database.begin() as session:
+        shop.contact(session, 1, now, first_name="Jon")
+        said = [{"type": "text", "text": "Dear {{ contact.first_name }}, the sale begins."}]
+        shop.fire(session, shop.campaign(session, now, blocks=said), [1], now)
+        session.get_one(Contact, 1).first_name = "John"
+        send_id = session.scalars(select(Send.id)).one()
+    assert "Dear John, the sale begins." in client.get(f"/v/{signer.sign('view', send_id)}").text
+
+
+def test_nothing_keeps_finds_or_passes_on_what_is_personal(client: FlaskClient, signer: Signer, send_id: int) -> None:
+    """Every public answer, also one that refuses: no cache, no search engine, no address told on; a page of ours says
+    noindex itself.
+    """
+    calls = [
+        ("GET", f"/o/{signer.sign('open', send_id)}.gif", 200),
+        ("GET", f"/c/{signer.sign('click', send_id, 1)}", 302),
+        ("GET", f"/v/{signer.sign('view', send_id)}", 200),
+        ("GET", f"/u/{signer.sign('unsubscribe', send_id)}", 200),
+        ("POST", f"/u/{signer.sign('unsubscribe', send_id)}", 200),
+        *(("GET", f"{path}1.1.AAAAAAAAAAAAAAAAAAAAAA{end}", 404) for path, end in PATHS),
+        ("POST", "/sms/inbound", 403),
+    ]
+    for method, address, status in calls:
+        answer = client.open(address, method=method, headers=PERSON, data={})
+        assert answer.status_code == status, address
+        assert answer.headers["Cache-Control"] == "no-store", address
+        assert answer.headers["Referrer-Policy"] == "no-referrer", address
+        assert answer.headers["X-Robots-Tag"] == "noindex, nofollow", address
+        assert "Set-Cookie" not in answer.headers, address
+        if method == "GET" and address.startswith("/u/") and status == 200:
+            assert '<meta name="robots" content="noindex">' in answer.text
 
 
 def test_no_program_takes_the_place_of_what_people_do(

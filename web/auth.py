@@ -131,8 +131,10 @@ def open_session(session: Session, user: User, *, browser: str, now: datetime) -
     return token
 
 
-def recognise(database: Database, security: Security, token: str, now: datetime) -> tuple[User, WebSession] | None:
-    """Whose browser this is, or None when the session has ended."""
+def recognise(
+    database: Database, security: Security, token: str, now: datetime, *, active: bool = True
+) -> tuple[User, WebSession] | None:
+    """Whose browser this is, or None when the session has ended; `active`: a person acted, which prolongs it."""
     with database.read() as session:
         found = session.execute(
             select(User, WebSession)
@@ -146,7 +148,7 @@ def recognise(database: Database, security: Security, token: str, now: datetime)
     if found is None:
         return None
     user, browser = found
-    if now - browser.seen_at > _TOUCH:
+    if active and now - browser.seen_at > _TOUCH:
         with database.begin() as session:
             session.execute(update(WebSession).where(WebSession.id == browser.id).values(seen_at=now))
     return user, browser

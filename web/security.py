@@ -11,11 +11,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import structlog
 from apiflask import APIFlask
 from flask import Response, current_app, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from prometheus_client import Counter
 
 from engine.errors import NotAllowed
 from web import auth
@@ -48,6 +46,8 @@ FOREIGN_POLICY = (
     " style-src 'unsafe-inline'; frame-ancestors 'self'"
 )
 
+POLL = "X-Poll"  # a request of a timer, not of a person: in hx-headers beside every `hx-trigger="every ..."`
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -55,16 +55,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
-CSP_REPORTS = Counter("rapport_csp_reports_total", "Reports of the browser that a page broke its content policy")
-
-log = structlog.get_logger(__name__)
-
 
 def register(app: APIFlask) -> None:
     """Guard all views of `app`."""
     app.before_request(_guard)
     app.after_request(_headers)
-    app.add_url_rule("/csp-report", "csp_report", _csp_report, methods=["POST"])
 
 
 def public(view: View) -> View:
@@ -142,7 +137,10 @@ def _guard() -> ResponseReturnValue | None:
 def recognise() -> bool:
     """Look for a living session; True when there is one, then `user` and `browser` tell it."""
     token = request.cookies.get(cookie_name())
-    known = auth.recognise(services().database, services().config.security, token, utcnow()) if token else None
+    if not token:
+        return False
+    active = POLL not in request.headers
+    known = auth.recognise(services().database, services().config.security, token, utcnow(), active=active)
     if known is None:
         return False
     g.user, g.browser = known
@@ -174,14 +172,6 @@ def _headers(response: Response) -> Response:
     if "user" in g:
         response.headers.setdefault("Cache-Control", "private, no-store")
     return response
-
-
-@public
-def _csp_report() -> ResponseReturnValue:
-    """The browser tells that a page broke its policy."""
-    CSP_REPORTS.inc()
-    log.warning("content policy broken", report=request.get_data(cache=False)[:2000].decode("utf-8", "replace"))
-    return "", 204
 
 
 def request_id() -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from apiflask import APIFlask
 from flask.testing import FlaskClient
+from sqlalchemy import select, update
 from werkzeug.routing import Rule
 
+import web
 from web import security
 from web.app import create_app
-from web.services import Services
+from web.models import WebSession
+from web.services import Services, utcnow
 from web.shell import NAVIGATION
 
 # Views that need no log-in. Whoever adds one here has thought about who may call it.
@@ -129,11 +134,34 @@ def test_next_stays_in_the_house(target: str | None, goes: str) -> None:
     assert security.safe_next(target) == goes
 
 
-def test_reports_are_counted(client: FlaskClient) -> None:
+def test_reports_are_counted(client: FlaskClient, api: FlaskClient) -> None:
     """The browser's reports of broken policies show in the figures."""
     assert client.post("/csp-report", data="{}").status_code == 204
-    figures = client.get("/metrics", environ_base={"REMOTE_ADDR": "127.0.0.1"}).text
+    figures = api.get("/metrics").text
     assert "rapport_csp_reports_total" in figures
+
+
+def test_polls_do_not_keep_a_session_alive(marketer: FlaskClient, services: Services) -> None:
+    """A progress page left open over night logs out as any other page does; a click counts."""
+    past = utcnow() - timedelta(minutes=10)
+    with services.database.begin() as session:
+        session.execute(update(WebSession).values(seen_at=past))
+    for headers, kept in (({"X-Poll": "1"}, True), ({}, False)):
+        assert marketer.get("/settings", headers=headers).status_code == 200
+        with services.database.read() as session:
+            assert (session.scalars(select(WebSession.seen_at)).one() == past) == kept
+
+
+def test_every_timer_says_that_it_is_one() -> None:
+    """Wherever a page asks by itself again and again, the request carries the header."""
+    timers = [
+        line
+        for file in Path(web.__file__).parent.rglob("templates/**/*.html")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(r'hx-trigger="[^"]*\bevery\b', line)
+    ]
+    assert timers
+    assert [line for line in timers if f"""hx-headers='{{"{security.POLL}": "1"}}'""" not in line] == []
 
 
 def test_foreign_html_is_locked_in(app: APIFlask) -> None:

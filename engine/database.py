@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     ColumnElement,
     CursorResult,
@@ -50,6 +51,8 @@ from sqlalchemy.types import JSON, TypeDecorator, TypeEngine, UserDefinedType
 
 from engine.errors import ConfigError
 
+DRIVERS = ("sqlite", "postgresql", "postgresql+psycopg")  # SQLAlchemy's own choice for postgresql is psycopg too
+EXAMPLE = "postgresql+psycopg://user:password@host/name"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -107,15 +110,10 @@ class Database:
     """One SQL database. Sessions are short and belong to the edge: a view, a command, a tick."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.url = make_url(url)
-        except ArgumentError:
-            raise ConfigError("database.url is no database address.", field="database.url") from None
+        self.url = _address(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
-            raise ConfigError("database.url must start with sqlite or postgresql+psycopg.", field="database.url")
         if self.is_sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(self.url.database).parent)
         self.engine = _engine(self.url.render_as_string(hide_password=False), is_sqlite=self.is_sqlite)
         self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         self._reading = sessionmaker(self.engine.execution_options(postgresql_readonly=True))
@@ -135,6 +133,37 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+def _address(url: str) -> URL:
+    """Raises ConfigError, which never shows the address: it may hold a password."""
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        raise ConfigError("database.url is no database address; an example: " + EXAMPLE, field="database.url") from None
+    if found.drivername not in DRIVERS:
+        raise ConfigError(
+            f"database.url must start with sqlite:/// or postgresql+psycopg://, not {found.drivername}://; an example: "
+            + EXAMPLE,
+            field="database.url",
+        )
+    return found
+
+
+def shown(url: URL) -> str:
+    """The address for a message: without the password and what else stands behind the name of the database."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {folder} cannot be made ({error.strerror}): set workspace.path to one that this user may write"
+            " to.",
+            field="workspace.path",
+        ) from error
 
 
 def _engine(url: str, *, is_sqlite: bool) -> Engine:

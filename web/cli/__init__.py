@@ -9,7 +9,8 @@ A command takes the settings and opens what it needs:
         with opened(config) as services, services.database.begin() as session:
             ...
 
-Errors of `engine.errors` end the program with their message and status 1.
+Errors of `engine.errors` end the program with their message and status 1; with status 2 when not the command but the
+surroundings are at fault: the settings, the database, the disk (web.cli.faults).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Any
 import click
 
 from engine import config as settings
-from engine.errors import RapportError
+from engine.errors import ConfigError, RapportError, Unavailable
+from web.cli import faults
 
 COMMANDS = {  # word: module and name of the command or group
     "campaign": "web.cli.campaigns:campaign",
@@ -40,6 +42,12 @@ COMMANDS = {  # word: module and name of the command or group
     "warehouse": "web.cli.warehouse:warehouse",
     "work": "web.cli.server:work",
 }
+
+
+class Surroundings(click.ClickException):
+    """Not the command is at fault."""
+
+    exit_code = 2
 
 
 class Commands(click.Group):
@@ -62,7 +70,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except RapportError as error:
-            raise click.ClickException(error.message) from error
+            outside = isinstance(error, ConfigError | Unavailable)
+            raise (Surroundings if outside else click.ClickException)(error.message) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            sentence = faults.explained(error, ctx.obj)
+            if sentence is None:
+                raise
+            raise Surroundings(sentence) from error
 
 
 @click.group(cls=Commands)

@@ -18,10 +18,9 @@ from campaigns import scheduler
 from campaigns.delivery import Sender
 from engine.config import Config, Server
 from engine.errors import ConfigError
-from web import log
+from web import lifeline, log
+from web.lifeline import PATIENCE
 from web.services import Services, opened, opened_database, utcnow
-
-PATIENCE = 25.0  # seconds a process has to finish what it is doing before it is killed
 
 
 @click.command()
@@ -88,7 +87,15 @@ def supervise(commands: dict[str, list[str]], stop: threading.Event, *, patience
     """Run `commands` until `stop` is set or one ends; then end the others, in the end by force. Returns the word of
     the command that ended by itself: whoever started us decides whether to start again.
     """
-    processes = {word: subprocess.Popen(command) for word, command in commands.items()}  # noqa: S603  # ours
+    with lifeline.held() as (stdin, environment):
+        processes = {
+            word: subprocess.Popen(command, stdin=stdin, env=environment)  # noqa: S603  # ours
+            for word, command in commands.items()
+        }
+        return _watch(processes, stop, patience)
+
+
+def _watch(processes: dict[str, subprocess.Popen[bytes]], stop: threading.Event, patience: float) -> str | None:
     fallen: str | None = None
     while not stop.wait(0.1) and fallen is None:
         fallen = next((word for word, process in processes.items() if process.poll() is not None), None)

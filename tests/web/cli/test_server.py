@@ -93,13 +93,50 @@ def test_stops_cleanly(running: subprocess.Popen[bytes], environment: dict[str, 
     assert _status(environment, "/ready") == 0
 
 
+def _children(pid: int) -> list[int]:
+    """All processes below one."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(word) for task in tasks for word in task.read_text().split()]
+    return found + [below for child in found for below in _children(child)]
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be counted by its parent does not."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("victim", ["run", "serve"])
+def test_nobody_outlives_a_kill(running: subprocess.Popen[bytes], environment: dict[str, str], victim: str) -> None:
+    """After kill -9 of the whole, or of the web server, its children end too: the port is free and so is the lock of
+    the one sender that SQLite allows.
+    """
+    assert _wait_for(environment, 200)
+    family = _children(running.pid)
+    assert len(family) == 3  # web server, its worker, and the sender
+    words = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family}
+    killed = running.pid if victim == "run" else next(pid for pid, line in words.items() if b"serve" in line)
+    os.kill(killed, signal.SIGKILL)
+    end = time.monotonic() + 30
+    while any(map(_alive, family)) and time.monotonic() < end:
+        time.sleep(0.1)
+    left = [words[pid] for pid in family if _alive(pid)]
+    for pid in filter(_alive, family):
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert _status(environment, "/ready") == 0
+    assert _run("tick", environment).returncode == 0
+
+
 def test_port_in_use_is_a_sentence(environment: dict[str, str]) -> None:
     """Not a traceback from a child process."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["RAPPORT_SERVER__PORT"])))
         taken.listen()
         done = _run("serve", environment)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "set server.port to another" in done.stderr
     assert "Traceback" not in done.stderr
 

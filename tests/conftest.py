@@ -157,11 +157,21 @@ class HeaderClient(FlaskClient):
 @pytest.fixture
 def marketer(app: APIFlask, services: Services) -> HeaderClient:
     """A browser of marketer@shop.example, logged in; sends the CSRF token as the pages' script does."""
+    return _logged_in(app, services, "marketer")
+
+
+@pytest.fixture
+def admin(app: APIFlask, services: Services) -> HeaderClient:
+    """A browser of admin@shop.example, logged in."""
+    return _logged_in(app, services, "admin")
+
+
+def _logged_in(app: APIFlask, services: Services, role: str) -> HeaderClient:
     with services.database.begin() as session:
-        user = auth.add_user(session, "marketer@shop.example", "Mei", "correct horse battery", now=utcnow())
+        user = auth.add_user(session, f"{role}@shop.example", "Mei", "correct horse battery", role=role, now=utcnow())
         token = auth.open_session(session, user, browser="test", now=utcnow())
         session.flush()
-        csrf = session.scalars(select(WebSession.csrf)).one()
+        csrf = session.scalars(select(WebSession.csrf).where(WebSession.user_id == user.id)).one()
     client = HeaderClient(app, app.response_class)
     client.headers = {"X-CSRF-Token": csrf}
     client.set_cookie("rapport", token)

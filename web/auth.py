@@ -23,8 +23,6 @@ from engine.database import Database
 from engine.errors import Conflict, Invalid, NotAuthenticated, NotFound, TooMany
 from web.models import LoginFailure, User, WebSession
 
-ROLES = ("marketer", "admin")
-
 # OWASP's smallest recommended argon2id; 28 ms here, against 92 ms of the library's default.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -39,13 +37,16 @@ _TOUCH = timedelta(minutes=1)  # `seen_at` is written no more often than this
 WRONG = "The e-mail address or the password is not right."
 
 
-def add_user(session: Session, email: str, name: str, password: str, *, role: str = "marketer", now: datetime) -> User:
-    """A new user; raises Invalid for a weak password and Conflict when the address is taken."""
+def add_user(session: Session, email: str, name: str, password: str, *, role: str | None = None, now: datetime) -> User:
+    """A new user, by default a marketer, but the first one an administrator: somebody must be able to make keys.
+    Raises Invalid for a weak password and Conflict when the address is taken.
+    """
     email = _normal(email)
     if "@" not in email:
         raise Invalid(f"'{email}' is not an e-mail address.", field="email")
     if session.scalar(select(User.id).where(User.email == email)):
         raise Conflict(f"There is a user {email} already.", field="email")
+    role = role or ("marketer" if session.scalar(select(User.id).limit(1)) else "admin")
     user = User(email=email, name=name or email, password=hashed(password, email), role=role, created_at=now)
     session.add(user)
     session.flush()

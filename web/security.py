@@ -16,7 +16,7 @@ from flask import Response, current_app, g, make_response, redirect, render_temp
 from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAllowed
-from web import auth
+from web import auth, roles
 from web.models import User, WebSession
 from web.services import services, utcnow
 
@@ -60,6 +60,7 @@ def register(app: APIFlask) -> None:
     """Guard all views of `app`."""
     app.before_request(_guard)
     app.after_request(_headers)
+    app.context_processor(lambda: {"may": may})
 
 
 def public(view: View) -> View:
@@ -79,6 +80,11 @@ def user() -> User:
     """The logged-in user of this request."""
     found: User = g.user
     return found
+
+
+def may(endpoint: str) -> bool:
+    """Whether the logged-in user may do what this view does; templates show nothing else."""
+    return "user" in g and roles.may(g.user.role, endpoint)
 
 
 def browser() -> WebSession:
@@ -131,6 +137,10 @@ def _guard() -> ResponseReturnValue | None:
         return _ask_to_log_in()
     if request.method not in SAFE_METHODS:
         _check_csrf()
+    if not may(endpoint):
+        raise NotAllowed(
+            f"Only an administrator may do that: ask one, or run `rapport user role {user().email} admin`."
+        )
     return None
 
 

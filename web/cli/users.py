@@ -11,6 +11,7 @@ from engine.config import Config
 from web import auth
 from web.api import access
 from web.models import ApiKey, User
+from web.roles import ROLES
 from web.services import opened_database, utcnow
 
 
@@ -22,15 +23,15 @@ def user() -> None:
 @user.command("add")
 @click.argument("email")
 @click.option("--name", default="", help="How they are greeted.")
-@click.option("--role", type=click.Choice(auth.ROLES), default="marketer")
+@click.option("--role", type=click.Choice(ROLES), help="Default: marketer, the first user admin.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
-def add(config: Config, email: str, name: str, role: str, password_file: Path | None) -> None:
+def add(config: Config, email: str, name: str, role: str | None, password_file: Path | None) -> None:
     """Add a user."""
     password = _password(password_file)
     with opened_database(config) as database, database.begin() as session:
-        auth.add_user(session, email, name, password, role=role, now=utcnow())
-    click.echo(f"{email} can log in.")
+        added = auth.add_user(session, email, name, password, role=role, now=utcnow())
+        click.echo(f"{email} can log in ({added.role}).")
 
 
 @user.command("password")
@@ -43,6 +44,17 @@ def password(config: Config, email: str, password_file: Path | None) -> None:
     with opened_database(config) as database, database.begin() as session:
         auth.change_password(session, auth.find_user(session, email), new)
     click.echo(f"The password of {email} is changed.")
+
+
+@user.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES))
+@click.pass_obj
+def change_role(config: Config, email: str, role: str) -> None:
+    """Make a user an administrator or a marketer; counts at their next click."""
+    with opened_database(config) as database, database.begin() as session:
+        auth.find_user(session, email).role = role
+    click.echo(f"{email} is {role}.")
 
 
 @user.command("list")

@@ -37,7 +37,7 @@ MIRRORED = (
 
 @blueprint.context_processor
 def _tabs() -> dict[str, object]:
-    return {"tabs": TABS, "endpoint": request.endpoint}
+    return {"tabs": [tab for tab in TABS if security.may(tab[0])], "endpoint": request.endpoint}
 
 
 @blueprint.get("")

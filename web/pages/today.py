@@ -18,6 +18,7 @@ from engine import insight
 from engine.models import Contact, ContactList, Item, Order
 from engine.money import to_decimal
 from recommender.models import Published
+from web import security
 from web.alerts import alerts
 from web.charts import Chart, Series
 from web.format import day_month
@@ -67,11 +68,11 @@ def _steps(session: Session) -> list[Step]:
     def there(table: type) -> bool:
         return bool(session.scalar(select(exists(select(table)))))
 
-    return [
+    steps = [
         Step(gettext("Bring your contacts"), gettext("A CSV file from the shop, with consent if you have it"),
-             "imports.index", there(Contact)),
+             "imports.new", there(Contact)),
         Step(gettext("Bring items and orders"), gettext("Lists then know who bought what, offers what goes together"),
-             "imports.index", there(Item) and there(Order)),
+             "imports.new", there(Item) and there(Order)),
         Step(gettext("Connect the shop"), gettext("A key lets it send orders and events as they happen"),
              "settings.keys", there(ApiKey)),
         Step(gettext("Train the recommendations"), gettext("Then every page and mail can show what fits"),
@@ -81,6 +82,7 @@ def _steps(session: Session) -> list[Step]:
         Step(gettext("Send a campaign"), gettext("With a quiet control group, to know what it earned"),
              "campaigns.index", there(Campaign)),
     ]  # fmt: skip
+    return [step for step in steps if security.may(step.endpoint)]
 
 
 @dataclass(frozen=True)

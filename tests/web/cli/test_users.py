@@ -53,7 +53,20 @@ def test_a_user_is_made_and_kept_out(rapport: Shell, config: Config, database: D
     )
     assert rapport("user", "disable", "mei@shop.example").exit_code == 0
     assert auth.recognise(database, config.security, token, utcnow()) is None
-    assert rapport("user", "list").output == "mei@shop.example  marketer  disabled\n"
+    assert rapport("user", "list").output == "mei@shop.example  admin  disabled\n"
+
+
+def test_the_first_user_is_an_administrator(rapport: Shell, tmp_path: Path) -> None:
+    """The next ones are not unless it is said; `user role` changes it."""
+    file = tmp_path / "password"
+    file.write_text("correct horse battery\n")
+    for email, *role in (("ann@shop.example",), ("ben@shop.example",), ("cleo@shop.example", "--role", "admin")):
+        assert rapport("user", "add", email, *role, "--password-file", str(file)).exit_code == 0
+    assert rapport("user", "role", "ann@shop.example", "marketer").exit_code == 0
+    assert rapport("user", "role", "nobody@shop.example", "admin").exit_code == 1
+    assert rapport("user", "list").output.split() == [
+        *("ann@shop.example", "marketer", "ben@shop.example", "marketer", "cleo@shop.example", "admin")
+    ]
 
 
 def test_faults_are_sentences(rapport: Shell) -> None:

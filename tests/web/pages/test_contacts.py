@@ -62,10 +62,10 @@ def test_consent_by_telephone_is_written_down(services: Services, marketer: Flas
         assert session.get_one(Contact, ann).sms_consent is True
 
 
-def test_erasing_needs_the_number_typed(services: Services, marketer: FlaskClient, ann: int) -> None:
+def test_erasing_needs_the_number_typed(services: Services, admin: FlaskClient, ann: int) -> None:
     """A wrong number erases nobody; the right one erases and keeps the address silent."""
-    assert marketer.post(f"/contacts/{ann}/erase", data={"key": "C2"}).status_code == 422
-    assert marketer.post(f"/contacts/{ann}/erase", data={"key": "C1"}).status_code == 303
+    assert admin.post(f"/contacts/{ann}/erase", data={"key": "C2"}).status_code == 422
+    assert admin.post(f"/contacts/{ann}/erase", data={"key": "C1"}).status_code == 303
     with services.database.read() as session:
         assert session.get(Contact, ann) is None
         assert consent.is_suppressed(session, "email", "ann@shop.example")

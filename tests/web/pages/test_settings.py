@@ -58,13 +58,13 @@ def test_other_browsers_can_be_logged_out(marketer: FlaskClient, services: Servi
     assert "Chrome on Windows" not in marketer.get("/settings").text
 
 
-def test_key_faults_are_said_at_the_field(marketer: FlaskClient) -> None:
+def test_key_faults_are_said_at_the_field(admin: FlaskClient) -> None:
     """No scope, no key."""
-    answer = marketer.post("/settings/keys", data={"name": "Till"})
+    answer = admin.post("/settings/keys", data={"name": "Till"})
     assert (answer.status_code, "at least one scope" in answer.text) == (422, True)
 
 
-def test_secrets_are_never_shown(marketer: FlaskClient, services: Services) -> None:
+def test_secrets_are_never_shown(admin: FlaskClient, services: Services) -> None:
     """The page says that they are set."""
     config = replace(
         services.config,
@@ -74,7 +74,7 @@ def test_secrets_are_never_shown(marketer: FlaskClient, services: Services) -> N
     )
     app = create_app(replace(services, config=config))
     browser = HeaderClient(app, app.response_class)
-    cookie = marketer.get_cookie("rapport")
+    cookie = admin.get_cookie("rapport")
     assert cookie
     browser.headers = {}
     browser.set_cookie("rapport", cookie.value)
@@ -83,9 +83,9 @@ def test_secrets_are_never_shown(marketer: FlaskClient, services: Services) -> N
     assert not any(secret in text for secret in ("p4ssw0rd", "t0ken", "SG.k3y"))
 
 
-def test_data_is_refreshed(marketer: FlaskClient, services: Services) -> None:
+def test_data_is_refreshed(admin: FlaskClient, services: Services) -> None:
     """The page shows rows and age, the button brings them up to now."""
-    assert "Not filled yet" in marketer.get("/settings/data").text
-    assert marketer.post("/settings/data/refresh").status_code == 303
+    assert "Not filled yet" in admin.get("/settings/data").text
+    assert admin.post("/settings/data/refresh").status_code == 303
     assert services.warehouse.as_of is not None
-    assert "Shows everything up to" in marketer.get("/settings/data").text
+    assert "Shows everything up to" in admin.get("/settings/data").text

@@ -1,0 +1,29 @@
+"""Who may do what. A marketer may do everything but what stands here; an administrator may do that, too.
+
+Here stands what lets somebody in, how messages leave, and what nobody can bring back. A deleted list or campaign can be
+brought back, so a marketer may delete it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROLES: Final = ("marketer", "admin")
+
+# Views by their endpoints; a page of settings stands here or changes one's own account only (a test asks).
+ADMIN: Final = frozenset(
+    {
+        "contacts.erase",
+        "settings.add_key",
+        "settings.data",
+        "settings.keys",
+        "settings.refresh",
+        "settings.revoke_key",
+        "settings.sending",
+    }
+)
+
+
+def may(role: str, endpoint: str) -> bool:
+    """Whether somebody of this role may open or send what the view at `endpoint` does."""
+    return role == "admin" or endpoint not in ADMIN

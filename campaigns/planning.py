@@ -1,4 +1,9 @@
-"""Plan a campaign: write it, check it, schedule it, stop it. Every change of status is one guarded UPDATE."""
+"""Plan a campaign: write it, check it, schedule it, stop it.
+
+Every change of status is one guarded UPDATE that raises the version: what somebody decided on the strength of an older
+version changes nothing. Checking is slow (templates, the list) and reads only; scheduling what was checked is quick,
+because on SQLite every other writer waits for it.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,18 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import ColumnElement, CursorResult, case, exists, func, null, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, null, select, update
 from sqlalchemy.orm import Session
 
 from campaigns import content, plans
 from campaigns.delivery.ledger import requeue_unknown
 from campaigns.models import LIVE, Campaign, Firing, Send, Variant
-from engine import money
+from engine import lists, money
 from engine.config import Config
 from engine.database import next_revision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.models import BUCKETS, ContactList
+from engine.warehouse import Warehouse
 
 UNDO: Final = timedelta(days=30)
 AHEAD: Final = timedelta(days=366)
@@ -59,9 +65,15 @@ def edit(session: Session, campaign_id: int, plan: Mapping[str, Any], *, version
     change = update(Campaign).where(*guarded).values(version=version + 1, updated_at=now)
     if not _changed(session, change):
         _explain(session, campaign_id, version, ("draft",))
-    campaign = get(session, campaign_id)
+    return _write(session, campaign_id, plan)
+
+
+def _write(session: Session, campaign_id: int, plan: Mapping[str, Any]) -> Campaign:
+    """Write over what is there now: it may have been read before the row was ours."""
+    campaign, variant = get(session, campaign_id), variant_of(session, campaign_id)
     session.refresh(campaign)
-    plans.write(session, campaign, variant_of(session, campaign_id), plan)
+    session.refresh(variant)
+    plans.write(session, campaign, variant, plan)
     return campaign
 
 
@@ -85,10 +97,7 @@ def record_costs(
     guarded = Campaign.id == campaign_id, Campaign.version == version
     if not _changed(session, update(Campaign).where(*guarded).values(version=version + 1, updated_at=now)):
         _explain(session, campaign_id, version, (campaign.status,))
-    plan = {name: costs[name] for name in ("fixed_cost", "message_cost") if name in costs}
-    plans.write(session, campaign, variant_of(session, campaign_id), plan)
-    session.refresh(campaign)
-    return campaign
+    return _write(session, campaign_id, {name: costs[name] for name in ("fixed_cost", "message_cost") if name in costs})
 
 
 def get(session: Session, campaign_id: int) -> Campaign:
@@ -110,33 +119,77 @@ def all_campaigns(session: Session, *, before: int | None = None, limit: int = 5
     return list(session.scalars(statement.where(Campaign.id < before) if before else statement))
 
 
-def schedule(
+@dataclass(frozen=True)
+class Ready:
+    """A draft that was found ready at `version`, its list at `list_version`; `urls` are where its links lead."""
+
+    campaign_id: int
+    version: int
+    list_id: int
+    list_version: int
+    urls: tuple[str, ...]
+
+
+def check(
     session: Session,
+    warehouse: Warehouse | None,
     campaign_id: int,
     *,
-    at: datetime | None = None,
     version: int | None = None,
     now: datetime,
     config: Config,
-) -> Campaign:
-    """draft -> scheduled, for `at` or for now, after checking that it can be sent. Its links lead where they lead
-    from here on. Raises Invalid with the field, Conflict.
+) -> Ready:
+    """Look over a draft, in a session that only reads, and try its content on the first people of its list (without a
+    warehouse, and for an empty list: on somebody made up). `version`: the one that is meant; None: what is there.
+
+    Raises Invalid with what is missing and where, Conflict when it is at another version or no draft.
     """
     campaign = get(session, campaign_id)
-    if at is not None and not now - timedelta(minutes=1) <= at <= now + AHEAD:
-        raise Invalid("The time must be in the future, within a year.", field="at")
-    content.register_links(session, campaign_id, check(session, campaign, config))
-    return _move(session, campaign_id, "schedule", now=now, version=version, due_at=at or now, paused_reason=None)
-
-
-def check(session: Session, campaign: Campaign, config: Config) -> tuple[str, ...]:
-    """The destinations of a campaign that is ready to be scheduled; raises Invalid with what is missing and where."""
+    if campaign.status != "draft" or version not in (None, campaign.version):
+        _explain(session, campaign_id, version, STEPS["schedule"].sources, STEPS["schedule"].verb)
     chosen = session.get(ContactList, campaign.list_id) if campaign.list_id else None
     if chosen is None or chosen.deleted_at is not None:
         raise Invalid("Choose whom it goes to.", field="list_id")
     if campaign.channel == "email" and not config.mail.postal_address.strip():
         raise Invalid("Set mail.postal_address: the law asks for it in every marketing mail.", field="postal_address")
-    return content.check(campaign, variant_of(session, campaign.id), config)
+    urls = content.check(campaign, variant_of(session, campaign_id), config)
+    try_out(session, warehouse, campaign, now=now, config=config)
+    return Ready(campaign_id, campaign.version, chosen.id, chosen.version, urls)
+
+
+def try_out(
+    session: Session, warehouse: Warehouse | None, campaign: Campaign, *, now: datetime, config: Config
+) -> None:
+    """Fill checked content in for the first people of the list; raises Invalid when it fails for all of them, and
+    when the list's criteria cannot be read any more.
+    """
+    people = []
+    if warehouse is not None and campaign.list_id is not None:
+        try:
+            people = lists.members(session, warehouse, campaign.list_id, now, limit=content.SAMPLE)
+        except (Invalid, NotFound) as error:
+            raise Invalid(f"The criteria of its list cannot be read: {error.message}", field="list_id") from None
+    content.try_out(campaign, variant_of(session, campaign.id), people, now=now, config=config)
+
+
+def schedule(session: Session, ready: Ready, *, at: datetime | None = None, now: datetime) -> Campaign:
+    """draft -> scheduled, for `at` or for now: what was checked and nothing else. Its links lead where they lead from
+    here on. Raises Invalid with the field, Conflict when the draft or its list was changed since it was checked.
+    """
+    if at is not None and not now - timedelta(minutes=1) <= at <= now + AHEAD:
+        raise Invalid("The time must be in the future, within a year.", field="at")
+    same = select(ContactList.id).where(list_at(ready.list_id, ready.list_version)).with_for_update(read=True)
+    if session.scalar(same) is None:
+        raise Conflict("The list was changed while the campaign was checked. Look at it again, then schedule it.")
+    told = {"due_at": at or now, "paused_reason": None}
+    campaign = _move(session, ready.campaign_id, "schedule", now=now, version=ready.version, **told)
+    content.register_links(session, ready.campaign_id, ready.urls)
+    return campaign
+
+
+def list_at(list_id: int, version: int) -> ColumnElement[bool]:
+    """The list as it was read, still there."""
+    return and_(ContactList.id == list_id, ContactList.version == version, ContactList.deleted_at.is_(None))
 
 
 def unschedule(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
@@ -182,15 +235,19 @@ def send_again(session: Session, campaign_id: int, *, now: datetime) -> int:
 
 
 def finish(session: Session, *, now: datetime) -> list[int]:
-    """sending -> finished for campaigns of which nothing waits or is on its way; their numbers."""
-    done = select(Campaign.id).where(*nothing_left()).order_by(Campaign.id)
-    ids = list(session.scalars(done))
-    if ids:
-        guarded = Campaign.id.in_(ids), Campaign.status == "sending"
-        _count(session, update(Campaign).where(*guarded).values(status="finished", updated_at=now))
-        running = Firing.campaign_id.in_(ids), Firing.finished_at.is_(None)
-        _count(session, update(Firing).where(*running).values(finished_at=now))
-    return ids
+    """sending -> finished for campaigns of which nothing waits or is on its way; their numbers. One that somebody
+    changed meanwhile (sent again, paused) is left for the next tick.
+    """
+    finished = []
+    done = select(Campaign.id, Campaign.version).where(*nothing_left()).order_by(Campaign.id)
+    for campaign_id, version in session.execute(done).all():
+        guarded = Campaign.id == campaign_id, Campaign.version == version, *nothing_left()
+        change = update(Campaign).where(*guarded)
+        if _changed(session, change.values(status="finished", version=version + 1, updated_at=now)):
+            running = Firing.campaign_id == campaign_id, Firing.finished_at.is_(None)
+            _count(session, update(Firing).where(*running).values(finished_at=now))
+            finished.append(campaign_id)
+    return finished
 
 
 def nothing_left() -> tuple[ColumnElement[bool], ...]:
@@ -276,7 +333,8 @@ def _move(
     guards = [Campaign.id == campaign_id, Campaign.status.in_(step.sources), Campaign.deleted_at.is_(None)]
     if version is not None:
         guards.append(Campaign.version == version)
-    change = update(Campaign).where(*guards).values(status=step.target, updated_at=now, **values)
+    moved = {"status": step.target, "version": Campaign.version + 1, "updated_at": now, **values}
+    change = update(Campaign).where(*guards).values(moved)
     if not _changed(session, change):
         _explain(session, campaign_id, version, step.sources, step.verb)
     campaign = get(session, campaign_id)

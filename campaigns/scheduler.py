@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from campaigns import attribution, audience, content, planning
@@ -31,6 +31,14 @@ from engine.errors import Conflict, RapportError
 from engine.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
+
+_chores: list[Callable[[Config, datetime], None]] = []
+
+
+def at_every_tick(chore: Callable[[Config, datetime], None]) -> None:
+    """Let an upper package tidy its own things up at every tick (config, now); one that fails stops nothing else."""
+    if chore not in _chores:
+        _chores.append(chore)
 
 
 @dataclass
@@ -57,7 +65,7 @@ def tick(
     for due in _due(database, now):
         try:
             if due.at < latest:
-                ticked.late += _hold(database, due, now)
+                ticked.late += _hold(database, due)
             elif fire(database, warehouse, due, now=now):
                 ticked.fired.append(due.campaign_id)
         except RapportError as error:
@@ -68,36 +76,41 @@ def tick(
         with suppress(Conflict):  # another process sends (SQLite allows one)
             ticked.sent = sender.drain()
     _tidy(ticked, database, now)
+    _do_chores(config, now)
     return ticked
 
 
 @dataclass(frozen=True)
 class Due:
-    """A campaign and the time it is scheduled for."""
+    """A campaign and the time it is scheduled for; taken back and scheduled anew it has another version."""
 
     campaign_id: int
+    version: int
     list_id: int
     at: datetime
 
 
 def _due(database: Database, now: datetime) -> list[Due]:
     waiting = (
-        select(Campaign.id, Campaign.list_id, Campaign.due_at)
+        select(Campaign.id, Campaign.version, Campaign.list_id, Campaign.due_at)
         .where(Campaign.status == "scheduled", Campaign.due_at <= now, Campaign.deleted_at.is_(None))
         .order_by(Campaign.due_at, Campaign.id)
     )
     with database.read() as session:
-        return [Due(row.id, row.list_id or 0, row.due_at or now) for row in session.execute(waiting)]
+        return [Due(row.id, row.version, row.list_id or 0, row.due_at or now) for row in session.execute(waiting)]
 
 
 def fire(database: Database, warehouse: Warehouse, due: Due, *, now: datetime) -> bool:
-    """scheduled -> sending with its Firing and its whole ledger, in one transaction; False when somebody else did it
-    or it was unscheduled meanwhile. Raises what the list's criteria raise when they cannot be evaluated any more.
+    """scheduled -> sending with its Firing and its whole ledger, in one transaction; False when somebody else did it,
+    or it or its list was changed while the list was evaluated (the next tick takes the list as it is then). Raises
+    what the list's criteria raise when they cannot be evaluated any more.
     """
     with database.read() as session:
+        version = lists.get(session, due.list_id).version
         contact_ids = lists.member_ids(session, warehouse, due.list_id, now)
     with database.begin() as session:
-        if not _leave(session, due, "sending", now=now):
+        same = exists().where(planning.list_at(due.list_id, version))
+        if not _leave(session, due, "sending", same, updated_at=now):
             return False
         firing = Firing(campaign_id=due.campaign_id, due_at=due.at, fired_at=now)
         session.add(firing)
@@ -107,21 +120,22 @@ def fire(database: Database, warehouse: Warehouse, due: Due, *, now: datetime) -
     return True
 
 
-def _hold(database: Database, due: Due, now: datetime) -> list[int]:
+def _hold(database: Database, due: Due) -> list[int]:
+    """scheduled -> late; `updated_at` stays when somebody last decided, so that a list changed since is noticed."""
     with database.begin() as session:
-        return [due.campaign_id] if _leave(session, due, "late", now=now) else []
+        return [due.campaign_id] if _leave(session, due, "late") else []
 
 
 def _refuse(database: Database, due: Due, reason: str, now: datetime) -> None:
     with database.begin() as session:
-        _leave(session, due, "draft", now=now, paused_reason=reason[:255])
+        _leave(session, due, "draft", updated_at=now, paused_reason=reason[:255])
 
 
-def _leave(session: Session, due: Due, status: str, *, now: datetime, **values: str) -> bool:
-    """scheduled -> `status`, if it is still scheduled for that time: of many that try, one succeeds."""
-    guarded = Campaign.id == due.campaign_id, Campaign.status == "scheduled", Campaign.due_at == due.at
-    change = update(Campaign).where(*guarded).values(status=status, updated_at=now, **values)
-    return session.connection().execute(change).rowcount == 1
+def _leave(session: Session, due: Due, status: str, *also: ColumnElement[bool], **values: datetime | str) -> bool:
+    """scheduled -> `status`, if it is still what was found due: of many that try, one succeeds."""
+    guarded = Campaign.id == due.campaign_id, Campaign.status == "scheduled", Campaign.version == due.version, *also
+    moved = {"status": status, "version": due.version + 1, **values}
+    return session.connection().execute(update(Campaign).where(*guarded).values(moved)).rowcount == 1
 
 
 def _tidy(ticked: Ticked, database: Database, now: datetime) -> None:
@@ -139,6 +153,14 @@ def _tidy(ticked: Ticked, database: Database, now: datetime) -> None:
     if behind:
         with database.begin() as session:
             ticked.credited = attribution.attribute(session, now=now)
+
+
+def _do_chores(config: Config, now: datetime) -> None:
+    for chore in _chores:
+        try:
+            chore(config, now)
+        except Exception:
+            log.exception("Tidying up failed; the next tick tries again.")
 
 
 def renderer(config: Config, recommender: Recommends | None) -> Render:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
+from liquid import BoundTemplate
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,7 @@ from engine.database import insert_new
 from engine.errors import Invalid, NotFound
 from engine.models import Contact
 
+SAMPLE: Final = 5  # people for whom content is tried before it is scheduled
 LARGE: Final = 9_999_999  # a number of a send or link, for the length of an address with it
 
 
@@ -58,6 +60,7 @@ def render(
         .join(Campaign, Campaign.id == Send.campaign_id)
         .join(Variant, Variant.id == Send.variant_id)
         .where(Send.id.in_(send_ids))
+        .order_by(Send.id)
     )
     variants = defaultdict(list)
     for row in rows:
@@ -249,6 +252,72 @@ def check(campaign: Campaign, variant: Variant, config: Config) -> tuple[str, ..
     _required("".join(block["type"] for block in variant.blocks), "blocks", "Add at least one block.")
     blocks.check_blocks(variant.blocks)
     return _compiled(variant, config, pixel=config.tracking.opens).urls
+
+
+def try_out(campaign: Campaign, variant: Variant, people: Sequence[Contact], *, now: datetime, config: Config) -> None:
+    """Fill checked content in as the sender will, for `people` (a sample of the list) or, without any, for somebody
+    made up of whom all is known. Raises Invalid with field and cause when it fails for every one of them: a filter
+    that cannot work, a `break` outside a loop. What fails for some only leaves those out when it is sent.
+    """
+    shop = facts.of_shop(config)
+    data = [data_of(person, campaign.name, shop, now) for person in people[:SAMPLE] or [_somebody(config)]]
+    for path, source in _templates(campaign, variant):
+        _fill_one([templating.parse(source, field=path)], data, path)
+    if campaign.channel == "sms":
+        text = sms.compile_sms(variant.text, language=config.locale.language)
+        _fill_one([text.text], [one | _plain_links(text.urls) for one in data], "text")
+        return
+    compiled = _compiled(variant, config, pixel=config.tracking.opens)
+    ours = _plain_links(compiled.urls) | dict.fromkeys(("unsubscribe_url", "view_url", "pixel_url"), "#")
+    empty = products.fill(None, compiled.products, language=config.locale.language, link=str)
+    whole = [compiled.subject, compiled.html, compiled.text]
+    _fill_one(whole, [one | ours | empty for one in data], "blocks")
+
+
+def _templates(campaign: Campaign, variant: Variant) -> Iterator[tuple[str, str]]:
+    """Each text that may hold Liquid, with its path."""
+    if campaign.channel == "sms":
+        yield "text", variant.text
+        return
+    yield from (("subject", variant.subject), ("preheader", variant.preheader))
+    for number, block in enumerate(variant.blocks):
+        yield from ((f"blocks[{number}].{name}", text) for name, text in block.items() if isinstance(text, str))
+
+
+def _fill_one(templates: Sequence[BoundTemplate], data: Sequence[Mapping[str, Any]], path: str) -> None:
+    """Raise Invalid unless the templates can be filled in for one of them."""
+    causes = []
+    for one in data:
+        try:
+            for template in templates:
+                templating.render(template, one)
+        except Invalid as error:
+            causes.append(error.message)
+        else:
+            return
+    raise Invalid(f"{causes[0]} Nobody could get it: it was tried for {len(causes)}.", field=path)
+
+
+def _somebody(config: Config) -> Contact:
+    return Contact(
+        key="1",
+        email="ann@example.org",
+        phone="+440000000000",
+        first_name="Ann",
+        last_name="Example",
+        birth_date=date(1990, 1, 1),
+        age=36,
+        income=300_000_000,
+        education="degree",
+        household_size=2,
+        country=config.locale.country,
+        region="Region",
+        city="City",
+        postcode="1",
+        language=config.locale.language,
+        origin="web",
+        attributes={},
+    )
 
 
 def _required(text: str, field: str, message: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from campaigns import audience
+from campaigns import audience, planning
 from campaigns.models import Campaign, Firing, Send, Variant
+from engine.config import Config
 from engine.database import next_revision
 from engine.models import Contact, ContactList, Item, Order
 
@@ -95,6 +96,15 @@ def campaign(session: Session, now: datetime, **given: Any) -> Campaign:
     session.add(Variant(campaign_id=found.id, **content))
     session.flush()
     return found
+
+
+def schedule(
+    session: Session, campaign_id: int, now: datetime, config: Config, *, at: datetime | None = None
+) -> Campaign:
+    """The campaign as it is, checked and scheduled; its content tried on somebody made up."""
+    return planning.schedule(
+        session, planning.check(session, None, campaign_id, now=now, config=config), at=at, now=now
+    )
 
 
 def fire(session: Session, found: Campaign, contact_ids: Iterable[int], now: datetime) -> Firing:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from campaigns import planning
-from campaigns.models import Campaign, Link, Send
+from campaigns.models import Campaign, Firing, Link, Send
+from engine import lists
 from engine.config import Config
 from engine.database import Database
 from engine.errors import Conflict, Invalid, NotFound
-from engine.models import BUCKETS
+from engine.models import BUCKETS, ContactList
+from engine.warehouse import Warehouse
 from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 
@@ -101,12 +105,12 @@ def test_an_old_version_changes_nothing(database: Database, draft: int, now: dat
 def test_scheduling_fixes_the_links(database: Database, config: Config, draft: int, now: datetime) -> None:
     """Every destination of the content is registered, once however often it is scheduled."""
     with database.begin() as session:
-        found = planning.schedule(session, draft, at=now + DAY, now=now, config=config)
+        found = shop.schedule(session, draft, now, config, at=now + DAY)
         assert (found.status, found.due_at) == ("scheduled", now + DAY)
         assert planning.unschedule(session, draft, now=now).due_at == now + DAY  # a page may still show it
-        assert planning.schedule(session, draft, now=now, config=config).due_at == now
+        assert shop.schedule(session, draft, now, config).due_at == now
         assert planning.unschedule(session, draft, now=now).due_at is None
-        planning.schedule(session, draft, now=now, config=config)
+        shop.schedule(session, draft, now, config)
         assert session.scalars(select(Link.url)).all() == ["https://shop.example/sale?a=1&b=2"]
 
 
@@ -130,16 +134,112 @@ def test_what_cannot_be_sent_cannot_be_scheduled(
     with database.begin() as session:
         planning.edit(session, draft, plan, version=1, now=now)
     with database.begin() as session, pytest.raises(Invalid) as caught:
-        planning.schedule(session, draft, now=now, config=config)
+        shop.schedule(session, draft, now, config)
     assert caught.value.field == field
     assert status(database, draft) == "draft"
+
+
+@pytest.mark.parametrize(
+    ("plan", "field", "words"),
+    [
+        ({"blocks": [{"type": "divider"}, {"type": "text", "text": "a\n{% break %}"}]}, "blocks[1].text", "Line 2: un"),
+        ({"blocks": [{"type": "products", "title": "{{ 1 | divided_by: 0 }}", "n": 3}]}, "blocks[0].title", "by 0"),
+        ({"subject": "{{ 'x' | times: contact.attributes.tags | modulo: 0 }}"}, "subject", "modulo"),
+        ({"preheader": "{% continue %}"}, "preheader", "continue"),
+        ({"channel": "sms", "text": "Come {{ contact.age | minus: contact.age | divided_by: 0 }}"}, "text", "by 0"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 3])
+def test_what_nobody_could_get_is_not_scheduled(
+    database: Database,
+    config: Config,
+    draft: int,
+    now: datetime,
+    plan: dict[str, Any],
+    field: str,
+    words: str,
+    number: int,
+) -> None:
+    """Content that compiles and fails for everybody, on the list or made up, is refused with its place and cause."""
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    with database.begin() as session:
+        shop.crowd(session, number, now) if number else None
+        planning.edit(session, draft, plan, version=1, now=now)
+    warehouse.refresh()
+    with database.read() as session, pytest.raises(Invalid, match="Nobody could get it") as caught:
+        planning.check(session, warehouse, draft, now=now, config=config)
+    assert (caught.value.field, words in caught.value.message) == (field, True)
+    assert f"tried for {number or 1}" in caught.value.message
+
+
+def test_what_some_cannot_get_is_scheduled(database: Database, config: Config, draft: int, now: datetime) -> None:
+    """One of the list without an age is left out when it is sent; that is no reason to stop the others."""
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    with database.begin() as session:
+        for number, age in ((1, 0), (2, 40)):
+            shop.contact(session, number, now, age=age)
+        planning.edit(session, draft, {"subject": "{{ 80 | divided_by: contact.age }}"}, version=1, now=now)
+    warehouse.refresh()
+    with database.read() as session:
+        ready = planning.check(session, warehouse, draft, now=now, config=config)
+    with database.begin() as session:
+        assert planning.schedule(session, ready, now=now).status == "scheduled"
+
+
+def test_a_list_that_cannot_be_read_is_found_before(
+    database: Database, config: Config, draft: int, now: datetime
+) -> None:
+    """Not only when the time has come."""
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    with database.begin() as session:
+        session.get_one(ContactList, 1).criteria = {"field": "gone", "operator": "known"}
+    warehouse.refresh()
+    with database.read() as session, pytest.raises(Invalid, match="gone") as caught:
+        planning.check(session, warehouse, draft, now=now, config=config)
+    assert caught.value.field == "list_id"
+
+
+def _edit(session: Session, draft: int, now: datetime) -> None:
+    planning.edit(session, draft, {"subject": "Changed"}, version=1, now=now)
+
+
+def _narrow(session: Session, _draft: int, now: datetime) -> None:
+    lists.save(session, 1, "All", {"field": "city", "operator": "known"}, now=now)
+
+
+def _delete_list(session: Session, _draft: int, now: datetime) -> None:
+    lists.delete(session, 1, now=now)
+
+
+@pytest.mark.parametrize("change", [_edit, _narrow, _delete_list])
+def test_what_was_checked_is_what_is_scheduled(
+    database: Database, config: Config, draft: int, now: datetime, change: Callable[..., None]
+) -> None:
+    """The draft or its list changed between the look and the move: nothing is scheduled, no link is fixed."""
+    with database.read() as session:
+        ready = planning.check(session, None, draft, now=now, config=config)
+    with database.begin() as session:
+        change(session, draft, now)
+    with database.begin() as session, pytest.raises(Conflict, match="changed"):
+        planning.schedule(session, ready, now=now)
+    assert status(database, draft) == "draft"
+    with database.read() as session:
+        assert session.scalars(select(Link)).all() == []
+
+
+def test_an_old_version_is_not_checked(database: Database, config: Config, draft: int, now: datetime) -> None:
+    """Who means an older draft is told before anything is looked at."""
+    with database.begin() as session:
+        _edit(session, draft, now)
+    with database.read() as session, pytest.raises(Conflict, match="version 2, not 1"):
+        planning.check(session, None, draft, version=1, now=now, config=config)
 
 
 @pytest.mark.parametrize("late", [-DAY, timedelta(minutes=-2), timedelta(days=400)])
 def test_only_times_ahead(database: Database, config: Config, draft: int, now: datetime, late: timedelta) -> None:
     """Yesterday and the year after next are typing errors."""
     with database.begin() as session, pytest.raises(Invalid, match="within a year"):
-        planning.schedule(session, draft, at=now + late, now=now, config=config)
+        shop.schedule(session, draft, now, config, at=now + late)
 
 
 ALLOWED = {  # status: what may be done, and where it leads
@@ -157,7 +257,7 @@ ALLOWED = {  # status: what may be done, and where it leads
 def test_the_table_of_statuses(database: Database, config: Config, draft: int, now: datetime, before: str) -> None:
     """From each status exactly the listed steps; anything else is a Conflict that says why and changes nothing."""
     actions: dict[str, Any] = {
-        "schedule": lambda session: planning.schedule(session, draft, now=now, config=config),
+        "schedule": lambda session: shop.schedule(session, draft, now, config),
         "unschedule": lambda session: planning.unschedule(session, draft, now=now),
         "pause": lambda session: planning.pause(session, draft, now=now),
         "resume": lambda session: planning.resume(session, draft, now=now),
@@ -169,7 +269,8 @@ def test_the_table_of_statuses(database: Database, config: Config, draft: int, n
     assert set(actions) == set(planning.STEPS)
     for step, act in actions.items():
         with database.begin() as session:
-            session.get_one(Campaign, draft).status = before
+            found = session.get_one(Campaign, draft)
+            found.status, version = before, found.version
         expected = ALLOWED[before].get(step)
         with database.begin() as session:
             if expected is None:
@@ -177,7 +278,9 @@ def test_the_table_of_statuses(database: Database, config: Config, draft: int, n
                     act(session)
             else:
                 act(session)
-        assert status(database, draft) == (expected or before)
+        with database.read() as session:
+            found = session.get_one(Campaign, draft)
+            assert (found.status, found.version) == (expected or before, version + (expected is not None))
 
 
 def test_cancelling_withdraws_what_waits(database: Database, now: datetime) -> None:
@@ -212,6 +315,40 @@ def test_finished_when_nothing_is_left(database: Database, now: datetime) -> Non
     assert status(database, found.id) == "finished"
 
 
+def test_finishing_leaves_alone_what_was_sent_again(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody sends the silent ones again between the look and the write: the campaign goes on."""
+    with database.begin() as session:
+        found = shop.campaign(session, now)
+        firing = shop.fire(session, found, shop.crowd(session, 2, now), now)
+        shop.accept(session, firing, now)
+        session.scalars(select(Send).limit(1)).one().state = "unknown"
+    write = planning._changed
+
+    def again(session: Session, statement: Any) -> bool:
+        monkeypatch.setattr(planning, "_changed", write)
+        planning.send_again(session, found.id, now=now)
+        return write(session, statement)
+
+    with database.begin() as session:
+        monkeypatch.setattr(planning, "_changed", again)
+        assert planning.finish(session, now=now) == []
+    assert status(database, found.id) == "sending"
+    with database.read() as session:
+        assert session.get_one(Firing, firing.id).finished_at is None
+
+
+def test_costs_are_written_over_what_is_there(database: Database, draft: int, now: datetime) -> None:
+    """A campaign read before somebody else wrote does not hide that their cost is another one."""
+    with database.begin() as session:
+        planning.record_costs(session, draft, {"fixed_cost": "5"}, version=1, now=now)
+        session.connection().execute(update(Campaign).values(fixed_cost=70_000))
+        planning.record_costs(session, draft, {"fixed_cost": "5"}, version=2, now=now)
+    with database.read() as session:
+        assert session.get_one(Campaign, draft).fixed_cost == 50_000
+
+
 def test_delete_and_undo(database: Database, draft: int, now: datetime) -> None:
     """A deleted campaign is out of sight and comes back within 30 days; one that runs cannot be deleted."""
     with database.begin() as session:
@@ -238,7 +375,7 @@ def test_a_hundred_clicks_schedule_once(database: Database, config: Config, draf
         for _ in range(3):
             try:
                 with database.begin() as session:
-                    planning.schedule(session, draft, now=now, config=config)
+                    shop.schedule(session, draft, now, config)
                 results.append("scheduled")
             except Conflict:
                 results.append("conflict")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
@@ -12,7 +13,7 @@ from sqlalchemy import event, func, select
 from campaigns import planning, scheduler
 from campaigns.delivery import Sender
 from campaigns.models import Campaign, Conversion, Firing, OutboxMessage, Send
-from engine import contacts
+from engine import contacts, lists
 from engine.config import Config
 from engine.database import Database
 from engine.models import Contact, ContactList, Deletion, Suppression
@@ -21,6 +22,7 @@ from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 
 EVERYBODY = {"field": "email", "operator": "known"}
+ONE = {"field": "key", "operator": "is", "value": "c7"}
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def scheduled(database: Database, config: Config, at: datetime, now: datetime, *
     }
     with database.begin() as session:
         campaign_id = planning.create(session, plan, now=now, config=config, seed=1).id
-        planning.schedule(session, campaign_id, at=at, now=now, config=config)
+        shop.schedule(session, campaign_id, now, config, at=at)
         return campaign_id
 
 
@@ -104,6 +106,44 @@ def test_many_tickers_fire_once(database: Database, warehouse: Warehouse, config
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Firing)) == 1
         assert session.scalar(select(func.count()).select_from(Send)) == 40
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("change", ["list", "campaign"])
+def test_a_change_while_the_list_is_evaluated_is_not_lost(
+    database: Database,
+    warehouse: Warehouse,
+    config: Config,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    """The list is narrowed, or the campaign taken back, pointed at another list and scheduled for the same moment:
+    what was evaluated is thrown away, and the next tick sends to those who are meant.
+    """
+    campaign_id = scheduled(database, config, now, now)
+    with database.begin() as session:
+        shop.contact_list(session, now, criteria=ONE)
+    evaluate = lists.member_ids
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(lists, "member_ids", evaluate)
+        found = evaluate(*given)
+        with database.begin() as session:
+            if change == "list":
+                lists.save(session, 1, "All", ONE, now=now)
+            else:
+                version = planning.unschedule(session, campaign_id, now=now).version
+                planning.edit(session, campaign_id, {"list_id": 2}, version=version, now=now)
+                shop.schedule(session, campaign_id, now, config, at=now)
+        return found
+
+    monkeypatch.setattr(lists, "member_ids", meanwhile)
+    assert scheduler.tick(database, warehouse, config, now=now).fired == []
+    assert status(database, campaign_id) == "scheduled"
+    assert scheduler.tick(database, warehouse, config, now=now).fired == [campaign_id]
+    with database.read() as session:
+        assert session.scalars(select(Send.contact_id)).all() == [7]
 
 
 @pytest.mark.usefixtures("people")
@@ -166,7 +206,7 @@ def test_a_list_that_went_wrong_stops_only_its_campaign(
         assert "gone" in (found.paused_reason or "")
     with database.begin() as session:
         session.get_one(ContactList, 2).criteria = EVERYBODY
-        assert planning.schedule(session, broken, now=now, config=config).paused_reason is None
+        assert shop.schedule(session, broken, now, config).paused_reason is None
     assert scheduler.tick(database, warehouse, config, now=now).fired == [broken]
 
 

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from campaigns import content, planning
 from tests.campaigns import shop
 from web.api import access
 from web.services import Services, utcnow
@@ -89,6 +90,38 @@ def test_faults_name_their_field(api: FlaskClient) -> None:
     assert api.post(f"{path}/pause").status_code == 409
     for missing in ("", "/report", "/estimate"):
         assert api.get(f"/api/v1/campaigns/99{missing}").status_code == 404
+
+
+@pytest.mark.usefixtures("people")
+def test_nobody_waits_for_a_check_and_an_edit_in_it_wins(
+    api: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a draft is checked others write; when it is the draft that they change, nothing is scheduled."""
+    made = api.post("/api/v1/campaigns", json=PLAN).json
+    path = f"/api/v1/campaigns/{made['id']}"
+    check = content.check
+
+    def slow(*given: Any) -> Any:
+        monkeypatch.setattr(content, "check", check)
+        with services.database.begin() as session:  # would wait for ever for a check that holds the write lock
+            planning.edit(session, made["id"], {"subject": "Changed meanwhile"}, version=1, now=utcnow())
+        return check(*given)
+
+    monkeypatch.setattr(content, "check", slow)
+    assert api.post(f"{path}/schedule", json={}).status_code == 409
+    assert (api.get(path).json["status"], api.get(path).json["subject"]) == ("draft", "Changed meanwhile")
+    assert api.post(f"{path}/schedule", json={}).json["status"] == "scheduled"
+
+
+@pytest.mark.usefixtures("people")
+def test_an_empty_time_is_not_now(api: FlaskClient) -> None:
+    """Who leaves the time empty has forgotten it; who names none means now."""
+    made = api.post("/api/v1/campaigns", json=PLAN).json
+    path = f"/api/v1/campaigns/{made['id']}"
+    for empty in ("", None):
+        refused = api.post(f"{path}/schedule", json={"at": empty})
+        assert (refused.status_code, error(refused)["field"]) == (422, "at")
+    assert api.get(path).json["status"] == "draft"
 
 
 def test_each_door_has_its_scope(client: FlaskClient, services: Services) -> None:

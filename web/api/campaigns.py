@@ -62,12 +62,18 @@ class ScheduleIn(Schema):
     """When to send: `at`, or now."""
 
     at = String(
-        metadata={"description": "ISO 8601; without an offset in the shop's time zone.", "example": "2026-03-29T09:00"}
+        metadata={
+            "description": "ISO 8601; without an offset in the shop's time zone. Left out: now; empty: refused.",
+            "example": "2026-03-29T09:00",
+        }
     )
     version = Integer(
         strict=True,
         validate=Range(1, VERSIONS),
-        metadata={"description": "Refuse when somebody changed the draft since."},
+        metadata={
+            "description": "The draft that is meant: 409 when it was changed since. Without it, the draft that is there"
+            " when the request comes; a change while it is checked is 409 too."
+        },
     )
 
 
@@ -199,13 +205,14 @@ def edit(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
 @blueprint.output(CampaignOut)
 def schedule(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
     """Send now or at a time, after checking that it can be sent"""
-    config = services().config
-    at = planning.wall_time(json_data["at"], config.locale.zone) if json_data.get("at") else None
-    with services().database.begin() as session:
-        found = planning.schedule(
-            session, campaign_id, at=at, version=json_data.get("version"), now=utcnow(), config=config
+    ours, now = services(), utcnow()
+    at = planning.wall_time(json_data["at"], ours.config.locale.zone) if "at" in json_data else None
+    with ours.database.read() as session:
+        ready = planning.check(
+            session, ours.warehouse, campaign_id, version=json_data.get("version"), now=now, config=ours.config
         )
-        return jsonify(_shown(session, found))
+    with ours.database.begin() as session:
+        return jsonify(_shown(session, planning.schedule(session, ready, at=at, now=now)))
 
 
 def _step(word: str, act: Callable[..., Campaign], summary: str) -> None:

@@ -129,7 +129,8 @@ def plan_ahead(session: Session, config: Config, now: datetime) -> None:
         campaign = planning.create(session, plan, now=now, config=config)
         if days:
             at = (now + timedelta(days=days)).replace(hour=9, minute=0, second=0, microsecond=0)
-            planning.schedule(session, campaign.id, at=at, now=now, config=config)
+            ready = planning.check(session, None, campaign.id, now=now, config=config)  # the warehouse comes later
+            planning.schedule(session, ready, at=at, now=now)
 
 
 def _finish(services: Services, marker: Marker, now: datetime, progress: Progress) -> Marker:

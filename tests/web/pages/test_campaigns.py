@@ -100,7 +100,7 @@ def test_somebody_else_is_never_overwritten(marketer: FlaskClient, services: Ser
     assert "not written over theirs" in answer.text
     assert kept(services, draft)[1].subject == "Theirs"
     with services.database.begin() as session:
-        planning.schedule(session, draft, now=utcnow(), config=services.config)
+        shop.schedule(session, draft, utcnow(), services.config)
     assert save(marketer, services, draft, subject="Mine").status_code == 409
 
 
@@ -225,6 +225,20 @@ def test_old_version_is_not_scheduled(marketer: FlaskClient, services: Services,
     assert kept(services, draft)[0].status == "draft"
 
 
+def test_an_edit_while_it_is_counted_stops_it(
+    marketer: FlaskClient, services: Services, draft: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting whom it reaches holds nobody up; an edit in that time is not sent unseen."""
+
+    def slow(*_given: Any) -> None:
+        with services.database.begin() as session:
+            planning.edit(session, draft, {"subject": "Theirs"}, version=1, now=utcnow())
+
+    monkeypatch.setattr("web.pages.campaigns.compose.reach", slow)
+    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 409
+    assert kept(services, draft)[0].status == "draft"
+
+
 def test_large_audience_is_typed(
     marketer: FlaskClient, services: Services, draft: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +266,7 @@ def test_late_asks(marketer: FlaskClient, services: Services, draft: int) -> Non
     """A campaign that missed its time waits for a decision on its page."""
     now = utcnow()
     with services.database.begin() as session:
-        planning.schedule(session, draft, now=now - 2 * DAY, config=services.config)
+        shop.schedule(session, draft, now - 2 * DAY, services.config)
     scheduler.tick(services.database, services.warehouse, services.config, now=now)
     assert "Skip it" in marketer.get(f"/campaigns/{draft}").text
     marketer.post(f"/campaigns/{draft}/send_late")

@@ -179,19 +179,22 @@ def test(campaign_id: int) -> ResponseReturnValue:
 @blueprint.post("/<int:campaign_id>/schedule")
 def schedule(campaign_id: int) -> ResponseReturnValue:
     """Let it go: now, or at the time that was chosen."""
-    version, now = request.form.get("version", type=int), utcnow()
-    with services().database.begin() as session:
-        _confirm(session, campaign_id, now)
+    ours, now = services(), utcnow()
+    version = request.form.get("version", default=0, type=int)
+    with ours.database.read() as session:
+        ready = planning.check(session, ours.warehouse, campaign_id, version=version, now=now, config=ours.config)
         campaign = planning.get(session, campaign_id)
+        _confirm(session, campaign, now)
         due = campaign.due_at
-        planning.schedule(session, campaign_id, at=due, version=version, now=now, config=services().config)
+    with ours.database.begin() as session:
+        planning.schedule(session, ready, at=due, now=now)
     toast(gettext("Scheduled") if due else gettext("It is being sent"))
     return redirect(url_for(".show", campaign_id=campaign_id), 303)
 
 
-def _confirm(session: Session, campaign_id: int, now: datetime) -> None:
+def _confirm(session: Session, campaign: Campaign, now: datetime) -> None:
     """A large audience must be typed: nobody sends to a hundred thousand by a slip."""
-    draft = look(session, planning.get(session, campaign_id))
+    draft = look(session, campaign)
     found = known_reach(draft, now) or reach(session, draft, now)
     number = "".join(filter(str.isdigit, request.form.get("typed", "")))
     if found is not None and found.sent > TYPED and number != str(found.sent):

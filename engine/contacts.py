@@ -108,7 +108,8 @@ def _consents(session: Session, contact_id: int, before: datetime | None, limit:
 
 def erase(session: Session, contact_id: int, now: datetime) -> None:
     """Forget a person: contact, identities, consents, list memberships and events go, orders stay without a name,
-    the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows. Raises NotFound.
+    the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows. Files of refused records are
+    not searched: they live for `engine.intake.leftovers.REJECTS_LIFE`. Raises NotFound.
     """
     contact = session.get(Contact, contact_id, with_for_update=True, populate_existing=True) or get(session, contact_id)
     for forget in _forgetting:

@@ -230,5 +230,6 @@ class Import(Base):
     updated: Mapped[int] = mapped_column(default=0)
     unchanged: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
+    repeated: Mapped[int] = mapped_column(default=0)  # left out: equal in every column to another line of the order
     rejects_file: Mapped[str | None] = mapped_column(String(255))  # name within the workspace's rejects folder
     error: Mapped[str | None] = mapped_column(Text)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 import structlog
+from sqlalchemy import select
 
 from engine.config import Config
 from engine.errors import Conflict, Invalid, RapportError, Unreadable
@@ -24,6 +25,7 @@ from engine.intake.kinds import fold, kind
 from engine.intake.sources import open_source
 from engine.intake.values import Rules
 from web.services import Services
+from web.shapes import Shapes
 from web.uploads import Upload, Uploads
 
 RECORDS: Final = 100  # of the sample
@@ -40,8 +42,13 @@ FORMATS: Final = tuple(
     for clock in (" %H:%M", " %H:%M:%S", "")
 )
 TIMES: Final = ("date", "date-time")
+NUMBERS: Final = ("integer", "number")
 
 log = structlog.get_logger(__name__)
+
+
+class Stopped(Conflict):
+    """Somebody does not want it any more."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,16 @@ def read(upload: Upload, path: Path, config: Config, now: datetime) -> None:
         raise
     upload.header, upload.read_as, upload.problem = source.header, source.encoding, None
     upload.sample = list(_sample(records))
-    upload.mapping = automatic(kind(upload.kind), source.header)
+    begin(upload, config, now)
+    Shapes(config.folder / "shapes").recall(upload)
+
+
+def begin(upload: Upload, config: Config, now: datetime) -> None:
+    """The choices to begin with: columns by their names, and what the sample says about times and numbers."""
+    upload.mapping = automatic(kind(upload.kind), upload.header)
+    upload.time_format, upload.repeats, upload.remembered = None, "keep", False
     guess_times(upload, config, now)
+    guess_comma(upload, config, now)
 
 
 def automatic(wanted: Kind, header: Sequence[str]) -> dict[str, str]:
@@ -109,25 +124,35 @@ def guess_times(upload: Upload, config: Config, now: datetime) -> None:
     """The only format that all times of the sample have, when they are not ISO 8601; the day's and the month's place
     stay a question when both are possible.
     """
-    cells = [
-        (column, cell)
-        for position, column in _chosen(upload).items()
-        if column.type.format in TIMES
-        for cell in _cells(upload, position)
-    ]
+    cells = _given(upload, [column for column in _chosen(upload).values() if column.type.format in TIMES])
     fitting = [name for name in (None, *FORMATS) if not any(_faults(cells, Rules.of(config, now, name)))]
     if cells and upload.time_format not in fitting and None not in fitting and len(fitting) == 1:
         upload.time_format = fitting[0]
 
 
-def choose(upload: Upload, choices: Mapping[str, str], time_format: str, config: Config, now: datetime) -> None:
-    """Keep what was chosen, as far as there is such a column and such a format."""
-    wanted = kind(upload.kind)
+def guess_comma(upload: Upload, config: Config, now: datetime) -> None:
+    """Decimal commas, when more numbers of the sample can be read that way."""
+    cells = _given(upload, [column for column in _chosen(upload).values() if column.type.json in NUMBERS])
+    point, comma = (len(list(_faults(cells, Rules.of(config, now, comma=comma)))) for comma in (False, True))
+    upload.comma = comma < point
+
+
+def choose(
+    upload: Upload, choices: Mapping[str, str], options: Mapping[str, str], config: Config, now: datetime
+) -> None:
+    """Keep what was chosen, as far as there is such a column and such an option."""
+    wanted, before = kind(upload.kind), dict(upload.mapping)
     upload.mapping |= {title: name for title, name in choices.items() if not name or wanted.column(name)}
+    time_format = options.get("time_format")
     upload.time_format = time_format if time_format in FORMATS else None
-    upload.problem = None
+    upload.comma = options.get("decimal", "comma" if upload.comma else "point") == "comma"
+    upload.empty = "clear" if options.get("empty") == "clear" else "keep"
+    upload.repeats = "drop" if options.get("repeats") == "drop" else "keep"
+    upload.problem, upload.remembered = None, False
     if not time_format:
         guess_times(upload, config, now)
+    if upload.mapping != before and not upload.comma:
+        guess_comma(upload, config, now)
 
 
 def spelt(time_format: str) -> str:
@@ -138,7 +163,7 @@ def spelt(time_format: str) -> str:
 def headings(upload: Upload, config: Config, now: datetime) -> list[Heading]:
     """The file's columns as they stand; of several with one title the first counts."""
     wanted, chosen = kind(upload.kind), _chosen(upload)
-    rules = Rules.of(config, now, upload.time_format)
+    rules = Rules.of(config, now, upload.time_format, comma=upload.comma)
     found = []
     for position, title in _titles(upload):
         column = chosen.get(position)
@@ -168,6 +193,8 @@ def start(
         if step == "importing" and upload.stage not in ("checked", "importing"):
             raise Conflict("This file has to be checked first.")
         upload.stage, upload.started_at, upload.share, upload.problem = step, now, 0.0, None
+        upload.stopped = False
+        uploads.go_on(token)
         uploads.save(upload)
     except RapportError:
         lock.close()
@@ -197,6 +224,8 @@ def _work(services: Services, uploads: Uploads, upload: Upload, refuse_all: bool
     with lock:
         try:
             _STEPS[upload.stage](services, uploads, upload, refuse_all)
+        except Stopped:
+            _leave(services, uploads, upload)
         except RapportError as error:
             upload.stage = "mapping"
             upload.problem = error.message.replace(upload.token, upload.file_name)
@@ -205,10 +234,28 @@ def _work(services: Services, uploads: Uploads, upload: Upload, refuse_all: bool
             log.exception("import failed", kind=upload.kind, stage=upload.stage)
 
 
+def _leave(services: Services, uploads: Uploads, upload: Upload) -> None:
+    """Stopped by hand: a check can be changed, an import goes on or is discarded; what is in is counted."""
+    if upload.stage == "checking":
+        upload.stage, upload.problem = "mapping", "You stopped the check. Nothing was written."
+    else:
+        with services.database.read() as session:
+            found = select(Import).where(Import.started_at == upload.started_at, Import.kind == upload.kind)
+            run = session.scalars(found.order_by(Import.id.desc())).first()
+        upload.counts = _counts(run) if run else {}
+        upload.stopped = True
+    uploads.go_on(upload.token)
+    uploads.save(upload)
+
+
+def _counts(run: Import) -> dict[str, int]:
+    return {name: getattr(run, name) for name in ("rows", "created", "updated", "unchanged", "rejected", "repeated")}
+
+
 def _check(services: Services, uploads: Uploads, upload: Upload, _refuse_all: bool) -> None:
     """What it refuses is kept beside the file; named by the token, because two checks may run at once."""
     run = _run(services, uploads, upload, dry_run=True, file_name=upload.token)
-    upload.counts = {name: getattr(run, name) for name in ("rows", "created", "updated", "unchanged", "rejected")}
+    upload.counts = _counts(run)
     uploads.rejects(upload.token).unlink(missing_ok=True)
     if run.rejects_file:
         (services.config.folder / "rejects" / run.rejects_file).replace(uploads.rejects(upload.token))
@@ -218,6 +265,7 @@ def _check(services: Services, uploads: Uploads, upload: Upload, _refuse_all: bo
 
 def _import(services: Services, uploads: Uploads, upload: Upload, refuse_all: bool) -> None:
     """The lists see the people at once: the warehouse follows before the page says that all is done."""
+    Shapes(services.config.folder / "shapes").keep(upload)
     run = _run(services, uploads, upload, refuse_all=refuse_all, file_name=upload.file_name)
     upload.import_id, upload.stage = run.id, "refreshing"
     uploads.save(upload)
@@ -246,6 +294,8 @@ def _run(
 
     def progress(done: int, total: int) -> None:
         nonlocal noted
+        if uploads.is_stopping(upload.token):
+            raise Stopped("Stopped by hand. What was written by then stays; the same file brings the rest.")
         upload.share = done / max(total, 1)
         if time.monotonic() - noted > PULSE:
             noted = time.monotonic()
@@ -261,8 +311,7 @@ def _run(
         dry_run=dry_run,
         refuse_all=refuse_all,
         ignore_unknown=True,
-        time_format=upload.time_format,
-        encoding=upload.encoding,
+        reading=upload.reading,
         file_name=file_name,
         progress=progress,
     )
@@ -290,6 +339,12 @@ def _chosen(upload: Upload) -> dict[int, Column]:
     wanted = kind(upload.kind)
     found = {position: wanted.column(upload.mapping.get(title, "")) for position, title in _titles(upload)}
     return {position: column for position, column in found.items() if column is not None}
+
+
+def _given(upload: Upload, columns: Sequence[Column]) -> list[tuple[Column, str]]:
+    """The sample's cells of these columns."""
+    chosen = _chosen(upload).items()
+    return [(column, cell) for position, column in chosen if column in columns for cell in _cells(upload, position)]
 
 
 def _cells(upload: Upload, position: int) -> list[str]:

@@ -55,6 +55,7 @@ FOOT = Link("settings.index", lazy_gettext("Settings"), icon="settings", key="s"
 ACTIONS = (
     Link("lists.new", lazy_gettext("New list"), icon="plus", key=""),
     Link("campaigns.new", lazy_gettext("New campaign"), icon="plus", key=""),
+    Link("imports.new", lazy_gettext("Import a file"), icon="table-import", key=""),
 )
 
 

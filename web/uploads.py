@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from engine.errors import Conflict, NotFound, TooLarge
+from engine.intake import Reading
+from engine.intake.files import Empty, Repeats
 
-LIFE: Final = timedelta(days=1)
+LIFE: Final = timedelta(days=1)  # long enough to come back tomorrow; the file holds people's data in the clear
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -43,11 +45,21 @@ class Upload:
     sample: list[list[str]] = field(default_factory=list)  # its first records
     mapping: dict[str, str] = field(default_factory=dict)  # header -> column, "" leaves it out
     time_format: str | None = None
+    comma: bool = False  # numbers are written 1.234,56
+    empty: Empty = "keep"
+    repeats: Repeats = "keep"
+    remembered: bool = False  # these choices are those of the last file with this header
     problem: str | None = None  # why the last step failed
     started_at: datetime | None = None  # of the present or last step; the Import row has the same
     share: float = 0.0  # of that step, in [0, 1]
-    counts: dict[str, int] = field(default_factory=dict)  # what the check found
+    counts: dict[str, int] = field(default_factory=dict)  # what the check found, or what an import had done
+    stopped: bool = False  # by hand, half way
     import_id: int | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How the file is meant."""
+        return Reading(self.empty, self.repeats, self.comma, self.time_format, self.encoding)
 
 
 class Uploads:
@@ -86,8 +98,21 @@ class Uploads:
 
     def forget(self, token: str) -> None:
         """Delete all but the state."""
+        self.go_on(token)
         self.rejects(token).unlink(missing_ok=True)
         self.path(token).unlink(missing_ok=True)
+
+    def ask_to_stop(self, token: str) -> None:
+        """Whoever works on it, in whatever process, sees it and stops."""
+        self._stop(token).touch()
+
+    def is_stopping(self, token: str) -> bool:
+        """Somebody asked to stop."""
+        return self._stop(token).exists()
+
+    def go_on(self, token: str) -> None:
+        """Nobody asks to stop any more."""
+        self._stop(token).unlink(missing_ok=True)
 
     def delete(self, token: str) -> None:
         """Delete all of it."""
@@ -137,6 +162,9 @@ class Uploads:
             file.close()
             return None
         return file
+
+    def _stop(self, token: str) -> Path:
+        return self._folder / f"{_checked(token)}.stop"
 
     def _state(self, token: str) -> Path:
         return self._folder / f"{_checked(token)}.json"

@@ -4,10 +4,10 @@ Idempotent by key, exact, every refused record reported. The way: source -> colu
 rejects -> (a file: staged and sorted by key) -> set-based write.
 """
 
-from engine.intake.files import import_file
+from engine.intake.files import Reading, import_file
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.parsing import Reject
 from engine.intake.requests import Accepted, accept
 from engine.models import Import
 
-__all__ = ["KINDS", "Accepted", "Column", "Import", "Kind", "Reject", "accept", "import_file"]
+__all__ = ["KINDS", "Accepted", "Column", "Import", "Kind", "Reading", "Reject", "accept", "import_file"]

@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    null,
     or_,
     select,
     text,
@@ -43,6 +44,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import JSON, TypeEngine
 
 from engine.database import UtcDateTime, next_revision
+from engine.intake.parsing import CLEARS
 
 Columns = Mapping[str, Sequence[Any]]  # name -> values of one length; moments as microseconds, JSON as text
 
@@ -73,7 +75,8 @@ class Staged:
 
     def __init__(self, session: Session, table: Table, columns: Columns) -> None:
         """Load the columns; they hold `key`, unique among them, in order."""
-        self._session, self._table, self._names = session, table, list(columns)
+        self._session, self._table = session, table
+        self._names, self._clears = [name for name in columns if name != CLEARS], CLEARS in columns
         self.rows = len(columns["key"])
         self._locked = self._all_new = False
         self.stage = _stage(table)
@@ -86,7 +89,7 @@ class Staged:
     def insert(self, defaults: dict[str, Any], now: datetime) -> int:
         """Add the rows whose key is new; `defaults` stand in for what is None. How many went in."""
         table, stage = self._table, self.stage
-        given: dict[str, ColumnElement[Any]] = {name: self._value(name) for name in self._names}
+        given: dict[str, ColumnElement[Any]] = {name: self._fresh(name) for name in self._names}
         for name, default in (defaults | self._stamps(("created_at", "updated_at"), now)).items():
             constant = literal(default, table.c[name].type)
             given[name] = func.coalesce(given[name], constant) if name in given else constant
@@ -100,8 +103,8 @@ class Staged:
     def update(self, now: datetime, *, when: str | None = None) -> int:
         """Change the rows that say something new; how many were changed.
 
-        None says nothing, and the shop's own fields are merged one by one. With `when`, a row is replaced as a whole
-        if that column differs.
+        None says nothing unless the column CLEARS names it, and the shop's own fields are merged one by one (null
+        takes one back). With `when`, a row is replaced as a whole if that column differs.
         """
         names = self._content()
         if not names or self._all_new:
@@ -147,23 +150,34 @@ class Staged:
             return type_coerce(epoch + staged * literal_column("INTERVAL '1 microsecond'"), kind)
         return cast(staged, kind) if isinstance(kind, JSON) else staged
 
+    def _fresh(self, name: str) -> ColumnElement[Any]:
+        """The staged value of a new row."""
+        is_json = isinstance(self._table.c[name].type, JSON)
+        return self._patched(name, literal_column("'{}'", Text())) if is_json else self._value(name)
+
     def _merged(self, name: str) -> ColumnElement[Any]:
-        there = self._table.c[name]
-        if not isinstance(there.type, JSON):
-            return func.coalesce(self._value(name), there)
-        both = there.op("||")(self._value(name)) if _is_postgresql(self._session) else self._patched(name)
-        return case((self.stage.c[name].is_(None), there), else_=both)
+        there, staged = self._table.c[name], self.stage.c[name]
+        if isinstance(there.type, JSON):
+            return case((staged.is_(None), there), else_=self._patched(name, there))
+        known = func.coalesce(self._value(name), there)
+        return case((self._cleared(name), null()), else_=known) if self._clears else known
 
     def _changes(self, name: str) -> ColumnElement[bool]:
         there, staged = self._table.c[name], self.stage.c[name]
-        if not isinstance(there.type, JSON):
-            return and_(staged.is_not(None), there.is_distinct_from(self._value(name)))
-        if _is_postgresql(self._session):
-            return and_(staged.is_not(None), ~there.bool_op("@>")(self._value(name)))
-        return and_(staged.is_not(None), func.json(there).is_distinct_from(self._patched(name)))
+        if isinstance(there.type, JSON):
+            now = there if _is_postgresql(self._session) else func.json(there)
+            return and_(staged.is_not(None), now.is_distinct_from(self._patched(name, there)))
+        news = and_(staged.is_not(None), there.is_distinct_from(self._value(name)))
+        return or_(news, and_(self._cleared(name), there.is_not(None))) if self._clears else news
 
-    def _patched(self, name: str) -> ColumnElement[Any]:
-        return func.json_patch(self._table.c[name], self.stage.c[name])
+    def _cleared(self, name: str) -> ColumnElement[bool]:
+        return self.stage.c[CLEARS].contains(f",{name},", autoescape=True)
+
+    def _patched(self, name: str, there: ColumnElement[Any]) -> ColumnElement[Any]:
+        """RFC 7396: what is staged goes over what is there, null takes it away. Own fields are flat."""
+        if _is_postgresql(self._session):
+            return func.jsonb_strip_nulls(cast(there, postgresql.JSONB).op("||")(self._value(name)))
+        return func.json_patch(there, self.stage.c[name])
 
     def _run(self, statement: Any) -> int:
         result: CursorResult[Any] = self._session.connection().execute(
@@ -223,6 +237,7 @@ def _stage(table: Table) -> Table:
         f"stage_{table.name}",
         MetaData(),
         *columns,
+        SqlColumn(CLEARS, Text()),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DELETE ROWS",  # nobody vacuums a temporary table
     )

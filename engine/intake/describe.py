@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.intake.kinds import KINDS, Column, Kind
+from engine.intake.leftovers import REJECTS_LIFE
 
 HEAD = """# What comes in
 
@@ -14,16 +15,27 @@ HEAD = """# What comes in
 
 - A file is CSV (comma, semicolon, tab or |; plain or gzip; UTF-8, UTF-16 with a byte order mark, GB18030, or an
   encoding you name) or Parquet. Headers are found by name or alias; case, blanks, `-` and `_` do not matter.
-- Everything is idempotent by key: the same record twice changes nothing. An empty cell says nothing: what is known
-  stays. The last of several records with one key counts, field by field.
+- Everything is idempotent by key: the same record twice changes nothing. The last of several records with one key
+  counts, field by field.
+- To take a value back: over the API `null` clears a field of a contact or item, while a field that is absent, or empty
+  text, keeps what is known; `attributes: {"size": null}` takes one own field away. In a file an empty cell keeps what
+  is known, unless you say `--empty clear` (on the page: "An empty cell: clears what is known"); a column that the file
+  does not have is never touched. What is never cleared this way is named with its kind below.
 - A record that cannot be read is refused with line, field and reason; good records are kept unless you ask for the
   whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells.
 - An order is its lines: it is taken or refused as a whole, and replaced as a whole when its content changes.
-- Amounts are decimals with a point and at most four places. A time without a zone is the shop's.
+- Lines of an order that are equal in every column that is read may be one thing scanned twice or a typing error: only
+  the shop knows. They are kept, or all but the first left out with `--repeats drop`; a dry run counts them. Say the
+  same every time: with the other choice the order is another one and is replaced.
+- Amounts are decimals with a point and at most four places; a file with `--decimal comma` writes 1.234,56. A time
+  without a zone is the shop's.
 - In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.
   A text cell that plainly is a number, `true` or `false` is kept as one.
 - An event's key must not begin with `rapport:`: so begin the keys of what Rapport itself notes (an open, an opt-out),
   and of events that come without one.
+- A file holds people's data in the clear. Its refused records are kept for {rejects} days for mending; an upload that
+  was not imported, for a day; both are then deleted by the worker (`rapport work`, `rapport tick`). Erasing a person
+  does not search these files. What an import that was killed left behind goes at the next tick or import.
 - Limits: lines of `intake.max_line_kb`, files that unpack to `intake.max_upload_mb`, calls of
   `intake.max_request_rows` records, 200 own fields, 10,000 lines of an order.
 """
@@ -31,13 +43,17 @@ HEAD = """# What comes in
 
 def markdown() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(line for kind in KINDS.values() for line in _section(kind))])
+    head = HEAD.replace("{rejects}", str(REJECTS_LIFE.days))
+    return "\n".join([head, *(line for kind in KINDS.values() for line in _section(kind))])
 
 
 def _section(kind: Kind) -> Iterator[str]:
     yield f"## {kind.name}\n"
     if kind.one_of:
         yield f"At least one of {' and '.join(f'`{name}`' for name in kind.one_of)} is needed.\n"
+    if kind.merges:
+        lasting = [f"`{column.name}`" for column in kind.columns if not kind.clears(column)]
+        yield f"Never cleared: {', '.join(lasting)}.\n"
     yield "| column | type | what | example | also read |"
     yield "|---|---|---|---|---|"
     for column in kind.columns:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from engine.intake import mapping as headers
 from engine.intake import rejects
 from engine.intake.bulk import Counts
 from engine.intake.kinds import Kind, kind
-from engine.intake.parsing import parse
+from engine.intake.parsing import CLEARS, Batch, parse
 from engine.intake.sources import Source, open_source
 from engine.intake.staging import Stage
 from engine.intake.values import Rules
@@ -29,6 +29,24 @@ from engine.models import Import
 WRITE: Final = 20_000  # records in one transaction: SQLite's only writer is free again within half a second
 
 Progress = Callable[[int, int], None]
+Empty = Literal["keep", "clear"]
+Repeats = Literal["keep", "drop"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is meant, where it does not say so itself.
+
+    `empty`: an empty cell keeps what is known of a contact or an item, or clears it; `repeats`: lines of an order that
+    are equal in every column that is read are kept, or only the first of them; `comma`: numbers are written 1.234,56;
+    `time_format` (strptime): of times that are not ISO 8601; `encoding`: of text that is neither UTF-8 nor GB18030.
+    """
+
+    empty: Empty = "keep"
+    repeats: Repeats = "keep"
+    comma: bool = False
+    time_format: str | None = None
+    encoding: str | None = None
 
 
 def import_file(
@@ -43,37 +61,39 @@ def import_file(
     refuse_all: bool = False,
     ignore_unknown: bool = False,
     origin: str = "import",
-    time_format: str | None = None,
-    encoding: str | None = None,
+    reading: Reading = Reading(),
     file_name: str | None = None,
     progress: Progress | None = None,
 ) -> Import:
     """Take a CSV (plain or gzip) or Parquet file in; the same file twice changes nothing.
 
     `mapping` {header: column, or "" to leave it out}; `refuse_all` writes nothing if one record is bad; `dry_run`
-    counts and writes nothing but the rejects file; `time_format` (strptime) for times that are not ISO 8601;
-    `progress` is called with (bytes done, bytes in all). In the answer `rows` and `rejected` count records, and
-    `created`, `updated`, `unchanged` things: an order of twenty lines is one.
+    counts and writes nothing but the rejects file; `progress` is called with (bytes done, bytes in all), and stops the
+    import by raising a RapportError: what was written by then stays, and the row of the import counts it.
+
+    In the answer `rows`, `rejected` and `repeated` count records, and `created`, `updated`, `unchanged` things: an
+    order of twenty lines is one. `repeated` were left out; a dry run counts them even where they would be kept.
 
     Raises Invalid for a header that does not fit, Unreadable and TooLarge for a file that cannot be read.
     """
     wanted = kind(kind_name)
-    rules = Rules.of(config, now, time_format)
-    source = open_source(path, config.intake, encoding)
+    rules = Rules.of(config, now, reading.time_format, comma=reading.comma)
+    source = open_source(path, config.intake, reading.encoding)
     columns = headers.match(wanted, source.header, mapping or {}, ignore_unknown=ignore_unknown)
     name = (file_name or path.name)[:255]
     run = Import(kind=wanted.name, file_name=name, encoding=source.encoding, started_at=now)
-    run.rows = run.created = run.updated = run.unchanged = run.rejected = 0
+    run.rows = run.created = run.updated = run.unchanged = run.rejected = run.repeated = 0
     context = Context(now, config.locale.currency, origin, f"import {name}")
-    with _kept(database, run, dry_run=dry_run), Stage(wanted, _staged(wanted, columns), config.folder / "tmp") as stage:
-        work = _Work(database, wanted, source, columns, rules, context, stage, progress or (lambda _done, _all: None))
+    names = _staged(wanted, columns, reading)
+    with _kept(database, run, dry_run=dry_run), Stage(wanted, names, config.folder / "tmp") as stage:
+        note = progress or (lambda _done, _all: None)
+        work = _Work(database, wanted, source, columns, rules, reading, context, stage, note, run)
         work.read()
         run.rows = len(stage) + stage.rejected
         if refuse_all and work.anything_wrong():
             run.error = "Nothing was written, because not every record was good."
         else:
-            counts = work.write(dry_run=dry_run)
-            run.created, run.updated, run.unchanged = counts.created, counts.updated, counts.unchanged
+            work.write(dry_run=dry_run)
         run.rejected = stage.rejected
         if run.rejected:
             run.rejects_file = rejects.file_name(run.id, name)
@@ -90,15 +110,19 @@ class _Work:
     source: Source
     columns: Mapping[int, str]
     rules: Rules
+    reading: Reading
     context: Context
     stage: Stage
     progress: Progress
+    run: Import
 
     def read(self) -> None:
         """Parse the whole file into the stage; half of the progress."""
         for chunk, done in self.source.chunks():
             cells = {name: [record[position] for record in chunk.records] for position, name in self.columns.items()}
-            parsed = parse(self.kind, chunk.lines, cells, self.rules)
+            parsed = parse(
+                self.kind, chunk.lines, cells, self.rules, clear="empty" if self.reading.empty == "clear" else "never"
+            )
             self.stage.add(parsed.batch)
             self.stage.reject([*chunk.broken, *parsed.rejects])
             if self.kind.gathers:
@@ -109,28 +133,41 @@ class _Work:
     def anything_wrong(self) -> bool:
         """A record is bad, or a group of records cannot be one thing."""
         for batch in self.stage.batches(WRITE):
-            self.stage.reject(WRITERS[self.kind.name].prepare(batch, self.rules.currency)[1])
+            self.stage.reject(WRITERS[self.kind.name].prepare(self._meant(batch), self.rules.currency)[1])
         return self.stage.rejected > 0
 
-    def write(self, *, dry_run: bool) -> Counts:
-        """Write the stage, a transaction for each batch; a dry run takes every one back."""
+    def write(self, *, dry_run: bool) -> None:
+        """Write the stage, a transaction for each batch, and count; a dry run takes every one back."""
         writer = WRITERS[self.kind.name]
         size, total, done = self.source.size, max(len(self.stage), 1), 0
-        counts = Counts()
         for batch in self.stage.batches(WRITE):
-            prepared, wrong = writer.prepare(batch, self.rules.currency)
+            meant = self._meant(batch)
+            different = batch.different() if dry_run and self.kind.gathers else meant
+            prepared, wrong = writer.prepare(meant, self.rules.currency)
             self.stage.reject(wrong)
             with _transaction(self.database, keep=not dry_run) as session:
-                counts += writer.write(session, prepared, self.context)
+                counts = writer.write(session, prepared, self.context)
+            self._count(counts, repeated=len(batch) - len(different))
             done += len(batch)
             self.progress(size // 2 + (size - size // 2) * done // total, size)
-        return counts
+
+    def _meant(self, batch: Batch) -> Batch:
+        """Lines of orders without their repeats, if that is wanted; a batch never cuts an order in two."""
+        return batch.different() if self.kind.gathers and self.reading.repeats == "drop" else batch
+
+    def _count(self, counts: Counts, repeated: int) -> None:
+        run = self.run
+        run.created += counts.created
+        run.updated += counts.updated
+        run.unchanged += counts.unchanged
+        run.repeated += repeated
 
 
-def _staged(wanted: Kind, columns: Mapping[int, str]) -> list[str]:
-    """Columns the parser gives: the shop's own fields are one, and an event always has a key."""
+def _staged(wanted: Kind, columns: Mapping[int, str], reading: Reading) -> list[str]:
+    """Columns the parser gives: the shop's own fields are one, an event always has a key, and cells may clear."""
     names = {wanted.open if wanted.open and "." in name else name for name in columns.values()}
-    return sorted({name for name in names if name} | {wanted.key})
+    marks = {CLEARS} if wanted.merges and reading.empty == "clear" else set()
+    return sorted({name for name in names if name} | {wanted.key} | marks)
 
 
 @contextmanager

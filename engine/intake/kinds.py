@@ -28,17 +28,21 @@ class Column:
     required: bool = False
     aliases: tuple[str, ...] = ()
     in_line: bool = False  # orders: belongs to the line, over the API to an element of `lines`
+    lasting: bool = False  # nothing clears it: a word of its own (origin, consent), or never without a value
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of record. `key` is the column that says which record it is; `open` takes the shop's own fields."""
+    """A kind of record. `key` is the column that says which record it is; `open` takes the shop's own fields; `merges`:
+    a record changes what it names of the thing that is there (others are replaced as a whole, or stay as they came).
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: str = "key"
     open: str | None = None
     one_of: tuple[str, ...] = ()  # at least one of these must have a value
+    merges: bool = False
 
     def column(self, name: str) -> Column | None:
         """The column of this exact name, the shop's own fields included."""
@@ -52,6 +56,10 @@ class Kind:
         """Nobody knows this column."""
         known = [*self._by_name, *([f"{self.open}.<name>"] if self.open else [])]
         return Invalid(f"There is no column {values.show(name)} in {self.name}.{nearest(name, known)}", field=name[:80])
+
+    def clears(self, column: Column) -> bool:
+        """A value of this column can be taken back."""
+        return self.merges and not (column.required or column.lasting)
 
     @property
     def gathers(self) -> bool:
@@ -136,21 +144,25 @@ _CONTACTS = Kind(
             "How the contact came in: web, survey, flyer, call, partner ...",
             "survey",
             aliases=("source",),
+            lasting=True,
         ),
         Column(
             "email_consent",
             values.BOOLEAN,
             "May be written to; goes to the consent ledger. A file's yes never overturns a no.",
             "true",
+            lasting=True,
         ),
         Column(
             "sms_consent",
             values.BOOLEAN,
             "May be sent SMS; goes to the consent ledger. A file's yes never overturns a no.",
             "false",
+            lasting=True,
         ),
     ),
     open="attributes",
+    merges=True,
 )
 
 _ITEMS = Kind(
@@ -176,14 +188,21 @@ _ITEMS = Kind(
         Column("brand", _text(Item, "brand"), "Maker.", "Lux"),
         Column("price", values.MONEY, "Of one unit, today.", "2.55", aliases=("unit_price",)),
         Column("cost", values.MONEY, "Of one unit, to the shop; makes margins known.", "1.10", aliases=("unit_cost",)),
-        Column("currency", values.CURRENCY, "Default: the shop's.", "GBP"),
+        Column("currency", values.CURRENCY, "Default: the shop's.", "GBP", lasting=True),
         Column("stock", values.integer(), "Units at hand; empty: not counted.", "120", aliases=("inventory",)),
         Column("url", values.url(1024), "Page in the shop.", "https://shop.example/85123A", aliases=("link",)),
         Column("image_url", values.url(1024), "Picture.", "https://shop.example/85123A.jpg", aliases=("image",)),
-        Column("active", values.BOOLEAN, "Is sold at present.", "true"),
-        Column("recommendable", values.BOOLEAN, "May be offered; false for postage, fees, vouchers.", "true"),
+        Column("active", values.BOOLEAN, "Is sold at present.", "true", lasting=True),
+        Column(
+            "recommendable",
+            values.BOOLEAN,
+            "May be offered; false for postage, fees, vouchers.",
+            "true",
+            lasting=True,
+        ),
     ),
     open="attributes",
+    merges=True,
 )
 
 _ORDERS = Kind(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 from math import isnan
-from typing import Any
+from typing import Any, Final, Literal
 
 from engine.errors import Invalid
 from engine.intake.kinds import Column, Kind
@@ -16,6 +16,10 @@ from engine.intake.values import Rules
 from engine.models import OWN_KEYS
 
 Faults = dict[int, list[tuple[str, str]]]  # position in the batch -> (field, message), in the order of the columns
+
+Clear = Literal["never", "null", "empty"]  # missing cells that take back what is known: none, JSON's null, all
+CLEARS: Final = "clears"  # the column that names what a record takes back: ",city,phone,"
+_CLEARED: Final = object()  # such a cell, until the names are gathered
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,16 @@ class Batch:
         """A column; all None when absent."""
         return self.columns.get(name) or [None] * len(self.rows)
 
+    def different(self) -> Batch:
+        """Without the records that are equal in every column to an earlier one."""
+        first: dict[tuple[Any, ...], int] = {}
+        for position, record in enumerate(zip(*self.columns.values(), strict=True)):
+            first.setdefault(record, position)
+        if len(first) == len(self):
+            return self
+        columns = {name: [column[place] for place in first.values()] for name, column in self.columns.items()}
+        return Batch([self.rows[place] for place in first.values()], columns)
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -52,7 +66,13 @@ class Parsed:
 
 
 def parse(
-    kind: Kind, rows: Sequence[int], cells: Mapping[str, Sequence[Any]], rules: Rules, *, repeats: bool = True
+    kind: Kind,
+    rows: Sequence[int],
+    cells: Mapping[str, Sequence[Any]],
+    rules: Rules,
+    *,
+    repeats: bool = True,
+    clear: Clear = "never",
 ) -> Parsed:
     """Read columns of cells, named by our columns. `repeats`: cells are hashable and often equal (a file)."""
     faults: Faults = {}
@@ -61,22 +81,37 @@ def parse(
         column = kind.column(name)
         if column is None:
             raise kind.unknown(name)
-        columns[name] = _column(column, given, rules, faults, repeats=repeats)
+        read = _reader(column, rules, clear if kind.clears(column) else "never")
+        columns[name] = _column(column, given, read, faults, repeats=repeats)
     if kind.one_of:
         _require_one(kind.one_of, columns, len(rows), faults)
     _gather_own_fields(kind, columns, len(rows))
+    if clear != "never":
+        _gather_clears(columns)
     if kind.name == "events":
         columns["key"] = _event_keys(columns, len(rows))
     return _split(kind, list(rows), columns, faults)
 
 
-def _column(column: Column, cells: Sequence[Any], rules: Rules, faults: Faults, *, repeats: bool) -> list[Any]:
+def mark(names: Collection[str]) -> str | None:
+    """Names as the column CLEARS holds them; None for none."""
+    return f",{','.join(sorted(names))}," if names else None
+
+
+def marked(names: str | None) -> set[str]:
+    """What `mark` wrote."""
+    return set((names or "").strip(",").split(",")) - {""}
+
+
+def _column(
+    column: Column, cells: Sequence[Any], read: Callable[[Any], Any], faults: Faults, *, repeats: bool
+) -> list[Any]:
     """Values of one column. In a file each different cell is read once: prices, dates and items repeat."""
     if repeats:
-        known, wrong = _read_each(set(cells), lambda cell: _value(column, cell, rules))
+        known, wrong = _read_each(set(cells), read)
         keys: Iterable[Any] = cells
     else:
-        known, wrong = _read_each(range(len(cells)), lambda position: _value(column, cells[position], rules))
+        known, wrong = _read_each(range(len(cells)), lambda position: read(cells[position]))
         keys = range(len(cells))
     if wrong:
         for position, key in enumerate(keys):
@@ -96,13 +131,19 @@ def _read_each(keys: Iterable[Any], read: Callable[[Any], Any]) -> tuple[dict[An
     return known, wrong
 
 
-def _value(column: Column, cell: Any, rules: Rules) -> Any:
-    missing = not cell.strip() if isinstance(cell, str) else cell is None or (isinstance(cell, float) and isnan(cell))
-    if not missing:
-        return column.type.parse(cell, rules)
-    if column.required:
-        raise Invalid("is missing.")
-    return None
+def _reader(column: Column, rules: Rules, clear: Clear) -> Callable[[Any], Any]:
+    def read(cell: Any) -> Any:
+        if not _is_missing(cell):
+            return column.type.parse(cell, rules)
+        if column.required:
+            raise Invalid("is missing.")
+        return _CLEARED if clear == "empty" or (clear == "null" and cell is None) else None
+
+    return read
+
+
+def _is_missing(cell: Any) -> bool:
+    return not cell.strip() if isinstance(cell, str) else cell is None or (isinstance(cell, float) and isnan(cell))
 
 
 def _require_one(names: Sequence[str], columns: Mapping[str, list[Any]], count: int, faults: Faults) -> None:
@@ -127,8 +168,22 @@ def _gather_own_fields(kind: Kind, columns: dict[str, list[Any]], count: int) ->
 
 
 def _object(names: Sequence[str], row: Sequence[Any]) -> str | None:
-    given = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+    """Of an own field that is taken back the value is null (RFC 7396, JSON merge patch)."""
+    said = ((name, value) for name, value in zip(names, row, strict=True) if value is not None)
+    given = {name: None if value is _CLEARED else value for name, value in said}
     return json.dumps(given, ensure_ascii=False) if given else None
+
+
+def _gather_clears(columns: dict[str, list[Any]]) -> None:
+    names = [name for name, column in columns.items() if _CLEARED in column]
+    if not names:
+        return
+    rows = zip(*(columns[name] for name in names), strict=True)
+    columns[CLEARS] = [
+        mark([name for name, value in zip(names, row, strict=True) if value is _CLEARED]) for row in rows
+    ]
+    for name in names:
+        columns[name] = [None if value is _CLEARED else value for value in columns[name]]
 
 
 def _event_keys(columns: Mapping[str, list[Any]], count: int) -> list[str]:

@@ -45,7 +45,8 @@ def accept(
 ) -> Accepted:
     """Take records in; good ones are written and bad ones named, or with `refuse_all` nothing is written then.
 
-    An order is one record with `lines`; the shop's own fields stand in an object `attributes` or `properties`.
+    An order is one record with `lines`; the shop's own fields stand in an object `attributes` or `properties`. A field
+    that is not named stays as it is known, null takes it back.
     Raises TooLarge for more records than config.intake.max_request_rows.
     """
     wanted = kind(kind_name)
@@ -56,7 +57,9 @@ def accept(
         table.add(position, record)
         if len(table.places) > config.intake.max_request_rows * LINES:
             raise TooLarge(f"One call may carry {config.intake.max_request_rows * LINES} lines; send them in parts.")
-    parsed = parse(wanted, range(len(table.places)), table.columns(), Rules.of(config, now), repeats=False)
+    parsed = parse(
+        wanted, range(len(table.places)), table.columns(), Rules.of(config, now), repeats=False, clear="null"
+    )
     batch, replaced = table.keep_whole(parsed.batch, parsed.rejects)
     prepared, wrong = WRITERS[wanted.name].prepare(batch, config.locale.currency)
     rejected = table.located([*parsed.rejects, *wrong])
@@ -92,8 +95,8 @@ class _Table:
             raise Invalid(f"One call may name at most {OPEN_LIMIT} {self._kind.open}.", field=self._kind.open)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Cells by column; None where a record does not name it."""
-        return {name: [row.get(name) for row in self._rows] for name in self._names}
+        """Cells by column; empty where a record does not name it."""
+        return {name: [row.get(name, "") for row in self._rows] for name in self._names}
 
     def keep_whole(self, batch: Batch, rejects: Iterable[Reject]) -> tuple[Batch, int]:
         """Rows sorted by key, without orders of which a line is bad, or that a later record of the call replaces;

@@ -101,12 +101,14 @@ class CsvSource:
             chunk.broken.append(Reject(record.line, None, record.message))
             return
         line, cells = record
-        if len(cells) == len(self.header):
-            chunk.lines.append(line)
-            chunk.records.append(cells)
-        else:
+        if len(cells) != len(self.header):
             words = f"The line has {len(cells)} cells, the header has {len(self.header)}."
             chunk.broken.append(Reject(line, None, words))
+        elif cells == self.header:  # files joined end to end: no contact is called "key"
+            chunk.broken.append(Reject(line, None, "The line is the header again."))
+        else:
+            chunk.lines.append(line)
+            chunk.records.append(cells)
 
     def _read_header(self) -> list[str]:
         with self._text() as (text, _raw):

@@ -6,14 +6,15 @@ once and in order, so that two writers lock rows in the same order.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
+from engine.intake import leftovers
 from engine.intake.kinds import Kind
 from engine.intake.parsing import Batch, Reject
 
@@ -28,9 +29,9 @@ class Stage:
         """`names`: the columns that will come, the shop's own fields as one."""
         self._kind = kind
         self._fields = [("row", pa.int64()), *((name, _ARROW[_arrow(kind, name)]) for name in names)]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix="intake-", dir=folder)
-        settings: dict[str, Any] = {"memory_limit": MEMORY, "threads": 2, "temp_directory": self._folder.name}
+        self._folder = ExitStack()
+        spill = self._folder.enter_context(leftovers.scratch(folder))
+        settings: dict[str, Any] = {"memory_limit": MEMORY, "threads": 2, "temp_directory": str(spill)}
         self._duck = duckdb.connect(config=settings)  # in memory, what does not fit spills to the folder
         self._create("records", self._fields)
         self._create("rejects", [("row", pa.int64()), ("field", pa.string()), ("message", pa.string())])
@@ -41,7 +42,7 @@ class Stage:
 
     def __exit__(self, *_error: object) -> None:
         self._duck.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def add(self, batch: Batch) -> None:
         """Keep good records."""

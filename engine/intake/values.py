@@ -27,6 +27,7 @@ EXACT: Final = 2**53  # integers beyond this lose digits in JSON readers
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}(?:\.0{1,6})?")  # "3.0": how spreadsheets export a column with gaps
 _MONEY = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
+_COMMA = re.compile(r"([+-]?)([0-9]{1,3}(?:\.[0-9]{3}){1,5}|[0-9]{1,18})(?:,([0-9]{1,9}))?")  # 1.234,56 or 1234,56
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -43,14 +44,16 @@ class Rules:
     now: datetime
     latest: datetime
     time_format: str | None = None
+    comma: bool = False  # numbers in texts are written 1.234,56
 
     @classmethod
-    def of(cls, config: Config, now: datetime, time_format: str | None = None) -> Rules:
+    def of(cls, config: Config, now: datetime, time_format: str | None = None, *, comma: bool = False) -> Rules:
         """The shop's rules; raises Invalid when `time_format` is no strptime format of a date."""
         if time_format is not None:
             _check_format(time_format, now)
         latest = now + timedelta(days=config.intake.max_future_days)
-        return cls(config.locale.country, config.locale.zone, config.locale.currency, now, latest, time_format)
+        locale = config.locale
+        return cls(locale.country, locale.zone, locale.currency, now, latest, time_format, comma)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ def beyond(plain: Type, ours: str) -> Type:
 def integer(low: int = -INT32, high: int = INT32) -> Type:
     """A whole number in [low, high]."""
 
-    def parse(value: Any, _rules: Rules) -> int:
-        number = _as_integer(value)
+    def parse(value: Any, rules: Rules) -> int:
+        number = _as_integer(_pointed(value, rules))
         if not low <= number <= high:
             raise Invalid(f"{show(value)} is not between {low} and {high}.")
         return number
@@ -137,17 +140,45 @@ def url(limit: int) -> Type:
     return Type(f"web address (http or https), at most {limit} characters", parse, format="uri", limit=limit)
 
 
-def _money(value: Any, _rules: Rules) -> int:
-    words = value.strip() if type(value) is str else value
+def _money(value: Any, rules: Rules) -> int:
+    words = _pointed(value, rules)
     if type(words) is str:
         if _MONEY.fullmatch(words):
             whole, _, part = words.partition(".")
             return int(whole + part.ljust(4, "0"))
-        if len(words) > 40:
-            raise Invalid(f"{show(value)} is not an amount; write it like 12.99.")
+        if len(words) > 40 or _has_comma(value) != rules.comma:
+            raise _no_amount(value, rules)
     elif type(words) not in (int, float, Decimal):
-        raise Invalid(f"{show(value)} is not an amount; write it like 12.99.")
+        raise _no_amount(value, rules)
     return money.parse(words)
+
+
+def _no_amount(value: Any, rules: Rules) -> Invalid:
+    if rules.comma:
+        return Invalid(f"{show(value)} is not an amount with a decimal comma; write it like 1234,50.")
+    remedy = ", or say that this file has decimal commas" if isinstance(value, str) and _has_comma(value) else ""
+    return Invalid(f"{show(value)} is not an amount; write it like 12.99{remedy}.")
+
+
+def _has_comma(words: str) -> bool:
+    """A number that only a file with decimal commas holds: 2,50 or 1.234.567."""
+    return ("," in words or words.count(".") > 1) and _COMMA.fullmatch(words.strip()) is not None
+
+
+def _pointed(value: Any, rules: Rules) -> Any:
+    """A text without blanks around it; of a file with decimal commas, as it would be with a point. What is no such
+    number loses its meaning as one: 12.99 there is no 1299.
+    """
+    if type(value) is not str:
+        return value
+    words = value.strip()
+    if not rules.comma:
+        return words
+    found = _COMMA.fullmatch(words)
+    if found is None:
+        return f"{words} " if "." in words else words  # a blank: no pattern takes it for a number
+    sign, whole, part = found.groups()
+    return sign.strip("+") + whole.replace(".", "") + (f".{part}" if part else "")
 
 
 def _moment(value: Any, rules: Rules) -> int:
@@ -200,14 +231,14 @@ def _currency(value: Any, _rules: Rules) -> str:
     return code
 
 
-def _attribute(value: Any, _rules: Rules) -> Any:
+def _attribute(value: Any, rules: Rules) -> Any:
     """A number, a truth value or text: what a text cell plainly is, so that criteria can count with it."""
     if isinstance(value, bool):
         return value
     if type(value) is str:
-        words = value.strip()
-        if _NUMBER.fullmatch(words):
-            return float(words) if "." in words else int(words)
+        words, number = value.strip(), _pointed(value, rules)
+        if _NUMBER.fullmatch(number):
+            return float(number) if "." in number else int(number)
         if words in ("true", "false"):
             return words == "true"
     elif isinstance(value, (int, float, Decimal)):

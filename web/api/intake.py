@@ -22,6 +22,7 @@ blueprint = APIBlueprint("intake", __name__, tag="Intake")
 _FIELDS: dict[str, type[Field[Any]]] = {"string": String, "integer": Integer, "number": Float, "boolean": Boolean}
 
 
+_NULL = " A field that is absent keeps what is known, `null` clears it (docs/intake.md)."
 NONE_TAKEN: dict[int | str, Any] = {422: {"description": "No record was taken; `rejected` tells why, as in 200"}}
 
 
@@ -69,7 +70,8 @@ def _add(kind: Kind) -> None:
     @blueprint.output(AcceptedOut, description="At least one record was taken.")
     @blueprint.doc(
         summary=f"Send {kind.name}",
-        description=f"Up to `intake.max_request_rows` records; idempotent by `{kind.key}`. 422 when none was taken.",
+        description=f"Up to `intake.max_request_rows` records; idempotent by `{kind.key}`. 422 when none was taken."
+        + (_NULL if kind.merges else ""),
         responses=NONE_TAKEN,
     )
     def take(call: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:

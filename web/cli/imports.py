@@ -15,7 +15,8 @@ from rich.table import Table
 from engine import intake, schema
 from engine.config import Config
 from engine.database import Database
-from engine.intake import KINDS, Import
+from engine.intake import KINDS, Import, Reading
+from engine.intake.files import Empty, Repeats
 from engine.intake.sources import ENCODINGS
 from web.services import utcnow
 
@@ -31,6 +32,21 @@ SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
 @click.option("--ignore-unknown", is_flag=True, help="Leave columns out that nobody knows.")
 @click.option("--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, like '%d/%m/%Y %H:%M'.")
 @click.option("--encoding", type=click.Choice(ENCODINGS), help="Of a text that is neither UTF-8 nor GB18030.")
+@click.option(
+    "--decimal", type=click.Choice(["point", "comma"]), default="point", help="Numbers are 1234.56 (point) or 1.234,56."
+)
+@click.option(
+    "--empty",
+    type=click.Choice(["keep", "clear"]),
+    default="keep",
+    help="An empty cell keeps what is known of a contact or item (default), or clears it.",
+)
+@click.option(
+    "--repeats",
+    type=click.Choice(["keep", "drop"]),
+    default="keep",
+    help="Lines of an order that are equal in every column read: keep all (default), or drop all but the first.",
+)
 @click.pass_obj
 def import_(
     config: Config,
@@ -43,6 +59,9 @@ def import_(
     ignore_unknown: bool,
     time_format: str | None,
     encoding: str | None,
+    decimal: str,
+    empty: Empty,
+    repeats: Repeats,
 ) -> None:
     """Import a CSV, gzip CSV or Parquet FILE. Without a FILE, list the columns of KIND.
 
@@ -67,13 +86,12 @@ def import_(
                 dry_run=dry_run,
                 refuse_all=refuse_all,
                 ignore_unknown=ignore_unknown,
-                time_format=time_format,
-                encoding=encoding,
+                reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
     finally:
         database.close()
-    _tell(config, run, dry_run=dry_run)
+    _tell(config, run, dry_run=dry_run, repeats=repeats)
     if run.rejected:
         raise click.exceptions.Exit(1)
 
@@ -86,7 +104,7 @@ def _mapping(maps: Sequence[str]) -> dict[str, str]:
     return {given.rpartition("=")[0]: given.rpartition("=")[2] for given in maps}
 
 
-def _tell(config: Config, run: Import, *, dry_run: bool) -> None:
+def _tell(config: Config, run: Import, *, dry_run: bool, repeats: Repeats) -> None:
     if run.encoding == "gb18030":
         click.echo("The file is not UTF-8; it was read as GB18030.")
     if run.error:
@@ -96,6 +114,9 @@ def _tell(config: Config, run: Import, *, dry_run: bool) -> None:
         f"{run.rows:,} records: {run.created:,} {run.kind} {would}created, {run.updated:,} updated,"
         f" {run.unchanged:,} unchanged; {run.rejected:,} records refused."
     )
+    if run.repeated:
+        fate = f"they {would or 'were '}left out" if repeats == "drop" else "--repeats drop leaves them out"
+        click.echo(f"{run.repeated:,} lines repeat another line of their order in every column: {fate}.")
     if run.rejects_file:
         path = config.folder / "rejects" / run.rejects_file
         with path.open(encoding="utf-8", newline="") as file:

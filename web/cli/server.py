@@ -18,7 +18,7 @@ from campaigns import scheduler
 from campaigns.delivery import Sender
 from engine.config import Config, Server
 from engine.errors import ConfigError
-from web import lifeline, log
+from web import housekeeping, lifeline, log
 from web.lifeline import PATIENCE
 from web.services import Services, opened, opened_database, utcnow
 
@@ -49,6 +49,7 @@ def work(config: Config) -> None:
     """Fire what is due and send it, until stopped."""
     log.configure(config.log)
     stop = _stop_by_signal()
+    housekeeping.register()
     with opened(config) as services, _sender(services) as sender, ThreadPoolExecutor(1, "sender") as threads:
         sending = threads.submit(sender.run, stop)
         sending.add_done_callback(lambda _done: stop.set())  # a sender that falls takes the worker with it
@@ -64,6 +65,7 @@ def work(config: Config) -> None:
 def tick(config: Config) -> None:
     """Do what is due now and end; for cron, instead of `rapport work`."""
     log.configure(config.log)
+    housekeeping.register()
     with opened(config) as services, _sender(services) as sender:
         done = scheduler.tick(services.database, services.warehouse, config, now=utcnow(), sender=sender)
     sent = ", ".join(f"{count} {state}" for state, count in sorted(done.sent.items())) or "nothing to send"

@@ -19,6 +19,7 @@ from campaigns.models import Campaign, Send
 from engine import consent, contacts
 from engine.contacts import Moment
 from engine.errors import Invalid
+from engine.intake.leftovers import REJECTS_LIFE
 from engine.models import CHANNELS, Contact, ContactList, ListMember
 from recommender.answers import Request
 from web.services import services, utcnow
@@ -91,6 +92,7 @@ def show(contact_id: int) -> ResponseReturnValue:
             offers=services().recommender.recommend(session, Request("home", contact_id, n=4), now=now),
             lists=_lists(session, contact_id),
             moments=_moments(session, contact_id, None),
+            rejects_life=REJECTS_LIFE.days,
         )
 
 

@@ -19,6 +19,7 @@ from werkzeug.formparser import FormDataParser
 from engine.errors import Conflict, Invalid, NotFound, RapportError
 from engine.intake import KINDS
 from engine.intake.kinds import kind
+from engine.intake.leftovers import REJECTS_LIFE
 from engine.intake.sources import ENCODINGS
 from engine.models import Import
 from web import importing
@@ -42,6 +43,23 @@ WORDS: Final = {
         lazy_gettext("What was bought and returned: one line for each item of an order."),
     ),
     "events": (lazy_gettext("Events"), lazy_gettext("What people did: visits, calls, surveys, clicks.")),
+}
+AGAIN: Final = {  # what happens to what is here already
+    "contacts": lazy_gettext(
+        "The customer number says who it is. Somebody known is changed where the file says something else. Of several"
+        " rows with one number the last one counts, field by field."
+    ),
+    "items": lazy_gettext(
+        "The article number says what it is. An item that is known is changed where the file says something else. Of"
+        " several rows with one number the last one counts, field by field."
+    ),
+    "orders": lazy_gettext(
+        "The order number says which it is. An order that is here with the same lines stays as it is; with other lines"
+        " it is replaced as a whole."
+    ),
+    "events": lazy_gettext(
+        "An event with a key that is here stays as it is. Without a key all of its content says which it is."
+    ),
 }
 NEXT: Final = {
     "contacts": (
@@ -110,6 +128,7 @@ def index() -> ResponseReturnValue:
             busy={upload.token for upload in open_uploads if uploads.is_busy(upload.token)},
             words=WORDS,
             running=_running(),
+            mendable={run.id for run in found if run.rejects_file and _rejects(run).is_file()},
             next=url_for(".index", before=found[PAGE - 1].id) if len(found) > PAGE else None,
             first=url_for(".index") if before else None,
         )
@@ -151,12 +170,14 @@ def upload(token: str) -> ResponseReturnValue:
     """Where this file is on its way: every step has its page."""
     found = _uploads().find(token)
     if _is_working(found):
-        return render_template("imports/progress.html", upload=found, **_pace(found), words=WORDS)
+        stopping = _uploads().is_stopping(token)
+        return render_template("imports/progress.html", upload=found, stopping=stopping, **_pace(found), words=WORDS)
     if found.import_id:
         return redirect(url_for(".show", import_id=found.import_id), 303)
     if found.stage == "checked":
         first = importing.first_rejects(_uploads().rejects(token), SHOWN)
-        return render_template("imports/checked.html", upload=found, rejects=first, words=WORDS)
+        life = REJECTS_LIFE.days
+        return render_template("imports/checked.html", upload=found, rejects=first, words=WORDS, rejects_life=life)
     if found.stage != "mapping":
         return render_template("imports/stopped.html", upload=found, words=WORDS)
     return redirect(url_for(".columns", token=token), 303)
@@ -201,11 +222,26 @@ def run(token: str) -> ResponseReturnValue:
     return redirect(url_for(".upload", token=token), 303)
 
 
+@blueprint.post("/uploads/<token>/stop")
+def stop(token: str) -> ResponseReturnValue:
+    """Ask whoever works on it to stop; it does within a second or two."""
+    found = _uploads().find(token)
+    if _is_working(found) and found.stage != "refreshing":
+        _uploads().ask_to_stop(token)
+    return redirect(url_for(".upload", token=token), 303)
+
+
 @blueprint.post("/uploads/<token>/discard")
 def discard(token: str) -> ResponseReturnValue:
     """Throw the file away."""
-    _uploads().delete(_idle(token).token)
-    toast(gettext("The file is deleted; nothing came in."))
+    found = _idle(token)
+    _uploads().delete(token)
+    begun = found.stage == "importing"
+    toast(
+        gettext("The file is deleted; what came in stays.")
+        if begun
+        else gettext("The file is deleted; nothing came in.")
+    )
     return redirect(url_for(".index"), 303)
 
 
@@ -225,6 +261,7 @@ def show(import_id: int) -> ResponseReturnValue:
         run=found,
         rejects=importing.first_rejects(_rejects(found), SHOWN) if found.rejects_file else [],
         is_running=found.started_at in _running(),
+        rejects_life=REJECTS_LIFE.days,
         words=WORDS,
         next=NEXT[found.kind],
     )
@@ -292,6 +329,8 @@ def _columns(upload: Upload) -> str:
         headings=found,
         fault=importing.fault(upload),
         has_times=any(one.column and one.column.type.format in importing.TIMES for one in found),
+        has_numbers=any(one.column and one.column.type.json in importing.NUMBERS for one in found),
+        again=AGAIN[upload.kind],
         formats=[("", "2026-03-31 14:05 (ISO 8601)"), *((name, importing.spelt(name)) for name in importing.FORMATS)],
         encodings=SPELT,
         rows=upload.sample[:ROWS],
@@ -303,7 +342,9 @@ def _save_columns(token: str) -> Upload:
     """The form's choices, kept; in another encoding the file is read anew."""
     uploads, now, chosen = _uploads(), utcnow(), _idle(token)
     encoding = request.form.get("encoding") or None
-    if encoding != chosen.encoding:
+    if "fresh" in request.form:
+        importing.begin(chosen, services().config, now)
+    elif encoding != chosen.encoding:
         chosen.encoding, before = encoding, chosen.encoding
         try:
             importing.read(chosen, uploads.path(token), services().config, now)
@@ -312,7 +353,7 @@ def _save_columns(token: str) -> Upload:
     else:
         titles = {f"column-{position}": title.strip() for position, title in enumerate(chosen.header)}
         choices = {titles[name]: value for name, value in request.form.items() if name in titles}
-        importing.choose(chosen, choices, request.form.get("time_format", ""), services().config, now)
+        importing.choose(chosen, choices, request.form, services().config, now)
     chosen.stage = "mapping"
     uploads.save(chosen)
     return chosen

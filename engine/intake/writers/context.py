@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from engine.intake.bulk import Staged, ids
-from engine.intake.parsing import Batch, Reject
+from engine.intake.parsing import CLEARS, Batch, Reject, mark, marked
 from engine.models import Contact, Item, new_bucket
 
 CONTACTS: Table = Contact.__table__  # type: ignore[assignment]
@@ -45,10 +45,12 @@ def fold(batch: Batch, own: str) -> tuple[Folded, list[Reject]]:
     merged: dict[str, dict[str, Any]] = {}
     for row in zip(*batch.columns.values(), strict=True):
         said = {name: value for name, value in zip(batch.columns, row, strict=True) if value is not None}
-        there = merged.setdefault(said["key"], {})
+        there = merged.pop(said["key"], {})  # back at the end: the keys come sorted, so that is its place
         if own in there and own in said:
             said[own] = json.dumps(json.loads(there[own]) | json.loads(said[own]), ensure_ascii=False)
-        there |= said
+        gone = marked(there.get(CLEARS)) - said.keys() | marked(said.get(CLEARS))
+        kept = {name: value for name, value in there.items() if name not in gone}
+        merged[said["key"]] = kept | said | {CLEARS: mark(gone)}
     columns = {name: [record.get(name) for record in merged.values()] for name in batch.columns}
     return Folded(columns, len(batch)), []
 

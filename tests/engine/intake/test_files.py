@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 from engine import intake
 from engine.config import Config
 from engine.database import Database
-from engine.errors import Invalid, RapportError, TooLarge, Unreadable
-from engine.intake import files
+from engine.errors import Conflict, Invalid, RapportError, TooLarge, Unreadable
+from engine.intake import Reading, files
 from engine.models import Consent, Contact, Deletion, Event, Import, Item, Order, OrderLine
 
 Importer = Callable[..., Import]
@@ -102,6 +102,101 @@ def test_own_fields_are_merged(importer: Importer, database: Database) -> None:
     assert counts(importer("contacts", b"key,attributes.club\nC1,gold\n")) == (1, 0, 1, 0, 0)
     assert counts(importer("contacts", b"key,attributes.size\nC1,42\n")) == (1, 0, 0, 1, 0)
     assert rows(database, Contact)[0]["attributes"] == {"size": 42, "vip": True, "club": "gold"}
+
+
+CLEAR = Reading(empty="clear")
+
+
+def test_empty_cells_can_clear(importer: Importer, database: Database) -> None:
+    """When asked: columns the file has and cells that are empty, nothing else, and once."""
+    importer("contacts", b"key,email,city,age,attributes.size,attributes.club\nC1,a@shop.example,Dover,46,42,gold\n")
+    content = b"key,email,age,attributes.size\nC1,,46,\n"
+    assert counts(importer("contacts", content)) == (1, 0, 0, 1, 0)
+    assert counts(importer("contacts", content, reading=CLEAR)) == (1, 0, 1, 0, 0)
+    ann = rows(database, Contact)[0]
+    assert (ann["email"], ann["city"], ann["age"], ann["attributes"]) == (None, "Dover", 46, {"club": "gold"})
+    assert counts(importer("contacts", content, reading=CLEAR)) == (1, 0, 0, 1, 0)
+
+
+def test_the_last_word_clears_or_gives(importer: Importer, database: Database) -> None:
+    """Field by field, for records of one key; a new contact with nothing in a field has nothing there."""
+    head = b"key,city,country,attributes.size\n"
+    importer("contacts", head + b"C1,Dover,GB,1\nC2,Dover,GB,1\n")
+    importer("contacts", head + b"C1,,GB,\nC1,Deal,,2\nC2,Deal,,2\nC2,,GB,\nC3,,,\n", reading=CLEAR)
+    found = [(row["city"], row["country"], row["attributes"]) for row in rows(database, Contact)]
+    assert found == [("Deal", None, {"size": 2}), (None, "GB", {}), (None, None, {})]
+
+
+def test_what_lasts_is_never_cleared(importer: Importer, database: Database) -> None:
+    """Origin, consent, what an item must have; an order's and an event's empty cells mean what they always mean."""
+    importer("contacts", b"key,origin,email_consent\nC1,survey,true\n")
+    importer("contacts", b"key,origin,email_consent,sms_consent\nC1,,,\n", reading=CLEAR)
+    contact = rows(database, Contact)[0]
+    assert (contact["origin"], contact["email_consent"], len(rows(database, Consent))) == ("survey", True, 1)
+    importer("items", b"key,title,price,currency,active,recommendable\nI1,Lamp,3,EUR,false,false\n")
+    importer("items", b"key,title,price,currency,active,recommendable\nI1,,,,,\n", reading=CLEAR)
+    item = rows(database, Item)[0]
+    assert [item[name] for name in ("title", "price", "currency", "active", "recommendable")] == [
+        None, None, "EUR", False, False,
+    ]  # fmt: skip
+    for kind, content in (("orders", ORDERS), ("events", b"type,at,contact,item\ncall,2026-02-01,C1,\n")):
+        importer(kind, content)
+        again = importer(kind, content, reading=CLEAR)
+        assert (again.created, again.updated) == (0, 0)
+
+
+def test_repeated_lines_of_an_order(importer: Importer, database: Database) -> None:
+    """Dropped when asked, wherever they stand; what differs in one cell stays; a dry run counts, both ways."""
+    line = b"O1,2026-02-01,C1,wine,2,9.99\n"
+    content = (
+        b"order,at,contact,item,quantity,unit_price\n" + line + b"O2" + line[2:] + line + line.replace(b"2,9", b"3,9")
+    )
+    drop = Reading(repeats="drop")
+    assert [importer("orders", content, dry_run=True, reading=how).repeated for how in (Reading(), drop)] == [1, 1]
+    assert importer("orders", content).repeated == 0
+    assert [order["units"] for order in rows(database, Order)] == [7, 2]
+    run = importer("orders", content, reading=drop)
+    assert (run.rows, run.updated, run.unchanged, run.repeated, run.rejected) == (4, 1, 1, 1, 0)
+    assert [order["units"] for order in rows(database, Order)] == [5, 2]
+    assert importer("orders", content, reading=drop, refuse_all=True).unchanged == 2
+    assert [run["repeated"] for run in rows(database, Import)] == [0, 1, 1]
+
+
+def test_decimal_commas(importer: Importer, database: Database, config: Config) -> None:
+    """A file of the continent, as its spreadsheets write it; a point there is no decimal point."""
+    content = b"order;at;item;quantity;unit_price\nO1;2026-02-01;wine;2;1.234,50\nO2;2026-02-01;wine;1;12.99\n"
+    run = importer("orders", content, reading=Reading(comma=True))
+    assert counts(run) == (2, 1, 0, 0, 1)
+    assert rows(database, Order)[0]["total"] == 24_690_000
+    assert "decimal comma" in rejects(config, run)[0]["message"]
+    refused = rejects(config, importer("orders", content))
+    assert [row["line"] for row in refused] == ["2"]
+    assert "say that this file has decimal commas" in refused[0]["message"]
+
+
+def test_the_header_again_is_no_record(importer: Importer, database: Database, config: Config) -> None:
+    """Files joined end to end make no contact called "key"."""
+    run = importer("contacts", b"key,first_name\nC1,Ann\nkey,first_name\nC2,Bo\n")
+    assert counts(run) == (3, 2, 0, 0, 1)
+    assert [(row["line"], row["message"]) for row in rejects(config, run)] == [("3", "The line is the header again.")]
+
+
+def test_stopped_in_the_middle(importer: Importer, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written stays and is counted; the same file again brings the rest."""
+    monkeypatch.setattr(files, "WRITE", 10)
+    content = b"key\n" + b"".join(b"C%02d\n" % number for number in range(40))
+
+    def stop(done: int, total: int) -> None:
+        if done > total * 0.7:
+            raise Conflict("Stopped.")
+
+    with pytest.raises(Conflict):
+        importer("contacts", content, progress=stop)
+    run = rows(database, Import)[0]
+    assert (run["rows"], run["created"], run["error"]) == (40, len(rows(database, Contact)), "Stopped.")
+    assert 0 < run["created"] < 40
+    assert run["finished_at"] is not None
+    assert importer("contacts", content).created == 40 - run["created"]
 
 
 def test_orders_add_up(importer: Importer, database: Database) -> None:
@@ -302,7 +397,7 @@ def test_western_text_is_not_taken_for_chinese(importer: Importer, database: Dat
     assert content.decode("gb18030")
     with pytest.raises(Unreadable, match="cp1252"):
         importer("contacts", content)
-    importer("contacts", content, encoding="cp1252")
+    importer("contacts", content, reading=Reading(encoding="cp1252"))
     assert [row["first_name"] for row in rows(database, Contact)] == ["Jérôme", "Hélène"]
 
 
@@ -415,10 +510,10 @@ def test_times(importer: Importer, database: Database, config: Config) -> None:
     slashes, later = rejects(config, run)
     assert "time format" in slashes["message"]
     assert "future" in later["message"]
-    importer("events", head + b"c,C1,03/02/2026 10:00\n", time_format="%d/%m/%Y %H:%M")
+    importer("events", head + b"c,C1,03/02/2026 10:00\n", reading=Reading(time_format="%d/%m/%Y %H:%M"))
     assert datetime(2026, 2, 3, 10, tzinfo=UTC) in {row["occurred_at"] for row in rows(database, Event)}
     with pytest.raises(Invalid, match="no time format"):
-        importer("events", content, time_format="%Q")
+        importer("events", content, reading=Reading(time_format="%Q"))
 
 
 def test_progress_reaches_the_end(importer: Importer) -> None:

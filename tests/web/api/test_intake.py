@@ -161,6 +161,41 @@ def test_the_description_names_every_column(api: FlaskClient) -> None:
         assert kind.open is None or record[kind.open]["type"] == "object"
 
 
+def test_null_takes_a_value_back(api: FlaskClient, services: Services) -> None:
+    """A field that is absent or empty keeps what is known, null clears it; origin and consent are never cleared."""
+    known = {"key": "C1", "email": "ann@shop.example", "city": "Dover", "age": 46, "origin": "survey",
+             "email_consent": True, "attributes": {"size": 42, "vip": True}}  # fmt: skip
+    changes: list[tuple[dict[str, Any], int]] = [
+        (known, 0),
+        ({"email": "", "attributes": None}, 0),
+        ({"origin": None, "email_consent": None}, 0),
+        ({"email": None, "attributes": {"size": None}}, 1),
+        ({"email": None, "attributes": {"size": None}}, 0),
+    ]
+    for change, updated in changes:
+        answer = api.post("/api/v1/contacts", json={"contacts": [{"key": "C1"} | change]})
+        assert (answer.status_code, answer.json["updated"]) == (200, updated), change
+    with services.database.read() as session:
+        ann = session.scalars(select(Contact)).one()
+        assert (ann.email, ann.city, ann.age, ann.origin) == (None, "Dover", 46, "survey")
+        assert (ann.email_consent, ann.attributes) == (True, {"vip": True})
+    assert api.post("/api/v1/contacts", json={"contacts": [{"key": None}]}).status_code == 422
+    item = {"key": "wine", "title": None, "currency": None, "active": None}
+    api.post("/api/v1/items", json={"items": [GOOD["items"]]})
+    assert api.post("/api/v1/items", json={"items": [item]}).json["updated"] == 1
+    assert api.post("/api/v1/orders", json={"orders": [GOOD["orders"] | {"store": None}]}).status_code == 200
+
+
+def test_the_last_record_of_a_call_clears_or_gives(api: FlaskClient, services: Services) -> None:
+    """Several records of one key in one call: the last word on each field."""
+    api.post("/api/v1/contacts", json={"contacts": [{"key": "C1", "city": "Dover", "age": 46}]})
+    records = [{"key": "C1", "city": None, "age": 47}, {"key": "C1", "city": "Deal", "age": None}]
+    assert api.post("/api/v1/contacts", json={"contacts": records}).status_code == 200
+    with services.database.read() as session:
+        ann = session.scalars(select(Contact)).one()
+        assert (ann.city, ann.age) == ("Deal", None)
+
+
 def test_accept_leaves_the_commit_to_the_caller(services: Services) -> None:
     """Rolled back with the caller's transaction, and good for several calls within one."""
     call = {"now": utcnow(), "config": services.config}

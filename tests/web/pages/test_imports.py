@@ -6,8 +6,10 @@ import gzip
 import io
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,12 +17,13 @@ from sqlalchemy import func, select
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
+from campaigns import scheduler
 from engine.errors import Unreadable
-from engine.intake import KINDS, Import
-from engine.models import Consent, Contact
-from web import importing
+from engine.intake import KINDS, Import, files
+from engine.models import Consent, Contact, Order
+from web import importing, shapes
 from web.services import EXTENSION, Services, utcnow
-from web.uploads import Uploads
+from web.uploads import Upload, Uploads
 
 PEOPLE = b"""customer_id,Surname,mail,birthday,email_consent
 C1,<b>Lee</b>,ann@shop.example,1980-03-31,true
@@ -331,6 +334,163 @@ def test_a_fault_in_the_middle(marketer: FlaskClient, services: Services, monkey
     assert "people.csv broke." in step(marketer, address, "check")
     fault = RuntimeError("a bug")
     assert "It stopped before its end" in step(marketer, address, "check")
+
+
+def test_stopped_by_hand(
+    marketer: FlaskClient, services: Services, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check goes back to the columns; an import says what is in, stays so, and the same file brings the rest."""
+    content = b"key\n" + b"".join(b"C%02d\n" % number for number in range(40))
+    address = mapped(marketer, send(marketer, content))
+    token = address.rpartition("/")[2]
+    marketer.post(f"{address}/stop")
+    assert not uploads.is_stopping(token)  # nobody is at work
+    monkeypatch.setattr(files, "WRITE", 10)
+    wanted, real = {"checking": 0.0, "importing": 0.7}, importing.import_file
+
+    def press(*given: Any, progress: Callable[[int, int], None], **named: Any) -> Import:
+        """The button, once so much is done."""
+
+        def note(done: int, total: int) -> None:
+            stage = uploads.find(token).stage
+            if stage in wanted and done > total * wanted[stage]:
+                del wanted[stage]
+                uploads.ask_to_stop(token)
+            progress(done, total)
+
+        return real(*given, progress=note, **named)
+
+    monkeypatch.setattr(importing, "import_file", press)
+    assert "You stopped the check. Nothing was written." in step(marketer, address, "check")
+    assert "All 40 records are good." in step(marketer, address, "check")
+    page = step(marketer, address, "import")
+    with services.database.read() as session:
+        count = session.scalar(select(func.count()).select_from(Contact))
+        run = session.scalars(select(Import)).one()
+    assert (0 < run.created < 40, run.created) == (True, count)
+    assert f"{count} of contacts came in before and stay: {count} new, 0 changed." in page
+    assert "In part" in marketer.get("/imports").text
+    assert "Stopped by hand. What was written by then stays" in marketer.get(f"/imports/{run.id}").text
+    assert "Everything is in." in step(marketer, address, "import")
+    with services.database.read() as session:
+        assert session.scalars(select(Import.created).order_by(Import.id)).all() == [count, 40 - count]
+    assert [name.rpartition(".")[2] for name in left(services)] == ["json"]
+
+
+def test_the_next_file_needs_no_choosing(marketer: FlaskClient, services: Services) -> None:
+    """Columns, times and decimals as for the last file with this header, once it came in; clearing is never kept."""
+    content = b"nr;Ort;geboren am\nC1;Dover;01/02/1980\nC2;;01/03/1980\n"
+    choices = {"column-0": "key", "column-1": "city", "column-2": "birth_date", "time_format": "%d/%m/%Y"}
+    address = mapped(marketer, send(marketer, content))
+    marketer.post(f"{address}/columns", data={**choices, "empty": "clear"})
+    assert "for the last file with this header" not in marketer.get(f"{address}/columns").text
+    assert "Empty cells clear what is known." in step(marketer, address, "check")
+    step(marketer, address, "import")
+
+    address = mapped(marketer, send(marketer, content.replace(b"Dover", b"Deal")))
+    page = marketer.get(f"{address}/columns").text
+    assert "for the last file with this header" in page
+    assert "Everything needed is there." in page
+    assert '<option value="keep" selected>keeps what is known' in page
+    assert '<option value="%d/%m/%Y" selected>' in page
+    fresh = marketer.post(f"{address}/columns", data={"fresh": "1"}).text
+    assert "The column key is missing" in fresh
+    assert "for the last file with this header" not in fresh
+    assert (
+        "The column key is missing"
+        in marketer.get(f"{mapped(marketer, send(marketer, content, kind='items'))}/columns").text
+    )
+    for path in (services.config.folder / "shapes").iterdir():
+        path.write_text("{", encoding="utf-8")  # a disk that was full
+    assert "The column key is missing" in marketer.get(f"{mapped(marketer, send(marketer, content))}/columns").text
+
+
+def test_shapes_are_bounded(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest are kept, and none that is huge."""
+    monkeypatch.setattr(shapes, "KEPT", 3)
+    folder = services.config.folder / "shapes"
+    for number in range(5):
+        upload = Upload(
+            "0" * 32, "contacts", "a.csv", 1, utcnow(), header=[f"h{number}"], mapping={f"h{number}": "key"}
+        )
+        shapes.Shapes(folder).keep(upload)
+        os.utime(max(folder.iterdir(), key=lambda path: path.stat().st_ctime), (number, number))
+    assert len(list(folder.iterdir())) == 3
+    upload.header, upload.mapping = ["x" * 10**6], {"x" * 10**6: "key"}
+    shapes.Shapes(folder).keep(upload)
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_files_of_the_continent(marketer: FlaskClient, services: Services) -> None:
+    """Semicolons and decimal commas are seen in the sample, also when a column is found later, and can be refused."""
+    content = b"Nr;at;item;quantity;Preis\nO1;2026-02-01;I1;1;1.234,50\nO2;2026-02-01;I1;2;n/a\n"
+    address = mapped(marketer, send(marketer, content, kind="orders"))
+    comma = '<option value="comma" selected>'
+    assert comma not in marketer.get(f"{address}/columns").text
+    page = marketer.post(
+        f"{address}/columns", data={"column-0": "order", "column-4": "unit_price", "decimal": "point"}
+    ).text
+    assert comma in page
+    assert "1 of the first 2 cannot be read" in page
+    page = marketer.post(f"{address}/columns", data={"decimal": "point"}).text
+    assert comma not in page
+    assert "2 of the first 2 cannot be read" in page
+    marketer.post(f"{address}/columns", data={"decimal": "comma"})
+    step(marketer, address, "check")
+    step(marketer, address, "import")
+    with services.database.read() as session:
+        assert session.scalars(select(Order.total)).all() == [12_345_000]
+
+
+def test_repeated_lines_are_told(marketer: FlaskClient, services: Services) -> None:
+    """Counted by the check, kept unless somebody chooses otherwise; the import's page says how many were left out."""
+    line = b"O1,2026-02-01,I1,1,2\n"
+    address = mapped(marketer, send(marketer, b"order,at,item,quantity,unit_price\n" + line * 3, kind="orders"))
+    page = step(marketer, address, "check")
+    assert "2 lines repeat another line of their order in every column." in page
+    assert "All of them come in" in page
+    marketer.post(f"{address}/columns", data={"repeats": "drop"})
+    assert "Only the first of each comes in." in step(marketer, address, "check")
+    assert "2 left out" in step(marketer, address, "import")
+    with services.database.read() as session:
+        assert session.scalars(select(Order.units)).all() == [1]
+
+
+def test_a_month_later(marketer: FlaskClient, services: Services, uploads: Uploads) -> None:
+    """A tick deletes what is old, whether or not anybody opens a page; the pages say why it is gone."""
+    address = mapped(marketer, send(marketer, PEOPLE))
+    step(marketer, address, "check", mapped="1", **{"column-2": "email"})
+    step(marketer, address, "import", on_error="keep")
+    assert "/imports/1/rejects" in marketer.get("/imports").text
+    waiting = mapped(marketer, send(marketer, PEOPLE)).rpartition("/")[2]
+    scheduler.tick(services.database, services.warehouse, services.config, now=utcnow() + timedelta(hours=23))
+    assert uploads.path(waiting).exists()
+    scheduler.tick(services.database, services.warehouse, services.config, now=utcnow() + timedelta(days=29))
+    assert left(services) == []
+    assert len(list((services.config.folder / "rejects").iterdir())) == 1
+    scheduler.tick(services.database, services.warehouse, services.config, now=utcnow() + timedelta(days=31))
+    assert list((services.config.folder / "rejects").iterdir()) == []
+    assert "/imports/1/rejects" not in marketer.get("/imports").text
+    assert "it is kept for 30 days" in marketer.get("/imports/1").text
+
+
+def test_erasing_says_what_stays(admin: FlaskClient, services: Services) -> None:
+    """Files of refused records are not searched, and the dialog does not hide it."""
+    address = mapped(admin, send(admin, b"key\nC1\n"))
+    step(admin, address, "check")
+    step(admin, address, "import")
+    with services.database.read() as session:
+        contact_id = session.scalar(select(Contact.id))
+    assert "they are deleted 30 days after their import" in admin.get(f"/contacts/{contact_id}").text
+
+
+def test_a_file_can_be_imported_from_anywhere(marketer: FlaskClient) -> None:
+    """Ctrl-K, and the pages that are empty without one."""
+    palette = marketer.get("/settings/profile").text.partition('id="palette"')[2]
+    assert 'href="/imports/new">' in palette
+    assert "Import a file" in palette
+    for page in ("/", "/contacts", "/recommendations"):
+        assert "/imports/new" in marketer.get(page).text.partition("<main")[2].partition("</main>")[0], page
 
 
 def test_a_day_later(services: Services, marketer: FlaskClient, uploads: Uploads) -> None:

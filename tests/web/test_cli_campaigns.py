@@ -36,9 +36,9 @@ def test_see_stop_and_read(database: Database, command: list[str], now: datetime
 
     assert "sending    email" in call("list")[1]
     assert "3  queued" in call("show", "1")[1]
-    assert call("pause", "1") == (0, "Spring is paused.\n")
-    assert call("resume", "1") == (0, "Spring is sending.\n")
-    assert call("cancel", "1") == (0, "Spring is cancelled.\n")
+    assert call("pause", "1") == (0, "Campaign 1, Spring, is paused.\n")
+    assert call("resume", "1") == (0, "Campaign 1, Spring, is sending.\n")
+    assert call("cancel", "1") == (0, "Campaign 1, Spring, is cancelled.\n")
     assert call("pause", "1")[0] == 1
     assert "Nobody was held out" in call("report", "1")[1]
     assert json.loads(call("report", "1", "--json")[1])["funnel"]["matched"] == 3

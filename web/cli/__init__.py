@@ -34,6 +34,7 @@ COMMANDS = {  # word: module and name of the command or group
     "list": "web.cli.lists:group",
     "migrate": "web.cli.migrate:migrate",
     "migration": "web.cli.migrate:migration",
+    "recommend": "web.cli.recommend:recommend",
     "run": "web.cli.server:run",
     "serve": "web.cli.server:serve",
     "tick": "web.cli.server:tick",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from engine import criteria, lists
+from engine.catalogue import open_catalogue
 from engine.config import Config
-from web.services import opened, utcnow
+from engine.models import ContactList
+from web.cli import given
+from web.services import opened, opened_database, utcnow
+
+SHOWN = ("id", "name", "criteria", "version", "size", "counted_at", "frozen_at", "created_at", "updated_at")
 
 
 @click.group("list")
@@ -18,14 +24,62 @@ def group() -> None:
 
 @group.command("all")
 @click.argument("words", default="")
+@given.as_json
 @click.pass_obj
-def show_all(config: Config, words: str) -> None:
+def show_all(config: Config, words: str, *, as_json: bool) -> None:
     """Show all lists, newest first, or those with WORDS in their name."""
     with opened(config) as services, services.database.read() as session:
-        for found in lists.browse(session, words=words, limit=1000):
-            kind = "frozen" if found.frozen_at else "dynamic"
-            size = "-" if found.size is None else f"{found.size:,}"
-            click.echo(f"{found.id:>6}  {size:>10}  {kind:<7}  {found.name}")
+        found = lists.browse(session, words=words, limit=1000)
+    if as_json:
+        given.show([_fields(one) for one in found])
+        return
+    for one in found:
+        kind = "frozen" if one.frozen_at else "dynamic"
+        size = "-" if one.size is None else f"{one.size:,}"
+        click.echo(f"{one.id:>6}  {size:>10}  {kind:<7}  {one.name}")
+
+
+@group.command("create")
+@click.argument("name")
+@click.argument("file")
+@given.as_json
+@click.pass_obj
+def create(config: Config, name: str, file: str, *, as_json: bool) -> None:
+    """Save a list NAME of those whom the criteria in FILE find: JSON or TOML, docs/criteria.md; - is standard input."""
+    _save(config, None, name, file, None, as_json=as_json)
+
+
+@group.command("edit")
+@click.argument("list_id", type=int)
+@click.option("--name", help="Another name.")
+@click.option("--file", metavar="FILE", help="Other criteria: JSON or TOML, docs/criteria.md; - is standard input.")
+@click.option("--version", type=int, help="Refuse when it was changed since this version was read.")
+@given.as_json
+@click.pass_obj
+def edit(
+    config: Config, list_id: int, name: str | None, file: str | None, version: int | None, *, as_json: bool
+) -> None:
+    """Change the name or the criteria of a list."""
+    _save(config, list_id, name, file, version, as_json=as_json)
+
+
+@group.command("delete")
+@click.argument("list_id", type=int)
+@click.pass_obj
+def delete(config: Config, list_id: int) -> None:
+    """Put a list away; `restore` brings it back within 30 days."""
+    with opened_database(config) as database, database.begin() as session:
+        lists.delete(session, list_id, now=utcnow())
+    click.echo(f"List {list_id} is put away; `rapport list restore {list_id}` brings it back within 30 days.")
+
+
+@group.command("restore")
+@click.argument("list_id", type=int)
+@click.pass_obj
+def restore(config: Config, list_id: int) -> None:
+    """Bring a list back that was put away."""
+    with opened_database(config) as database, database.begin() as session:
+        _tell(lists.restore(session, list_id, now=utcnow()))
 
 
 @group.command("show")
@@ -76,3 +130,36 @@ def export(config: Config, list_id: int, file: Path) -> None:
         with click.open_file(str(file), "w", encoding="utf-8", atomic=True) as out:
             for piece in pieces:
                 out.write(piece)
+
+
+def _save(
+    config: Config, list_id: int | None, name: str | None, file: str | None, version: int | None, *, as_json: bool
+) -> None:
+    """A new list, or a change of one that is there, where what is not given stays."""
+    read = given.document(file) if file else None
+    with opened(config) as services:
+        services.warehouse.refresh()
+        with services.database.begin() as session:
+            there = lists.get(session, list_id) if list_id else None
+            saved = lists.save(
+                session,
+                list_id,
+                name if name is not None else there.name if there else "",
+                read if read is not None else there.criteria if there else {},
+                version=version,
+                now=utcnow(),
+                catalogue=open_catalogue(session, services.warehouse),
+            )
+    if as_json:
+        given.show(_fields(saved))
+    else:
+        _tell(saved)
+
+
+def _tell(found: ContactList) -> None:
+    click.echo(f"List {found.id}, {found.name}, is saved.")
+
+
+def _fields(found: ContactList) -> dict[str, Any]:
+    """As the API shows it."""
+    return {name: getattr(found, name) for name in SHOWN}

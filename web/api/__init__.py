@@ -26,11 +26,12 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAuthenticated
 from web import security
-from web.api import access, campaigns, fields, intake, lists, recommendations
+from web.api import access, campaigns, contacts, fields, intake, lists, recommendations
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
     campaigns.blueprint,
+    contacts.blueprint,
     fields.blueprint,
     intake.blueprint,
     lists.blueprint,

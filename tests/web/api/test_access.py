@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from apiflask import APIFlask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -65,6 +66,12 @@ def test_unknown_scope_names_the_nearest(database: Database, now: datetime) -> N
         access.add_key(session, " ", ["events:write"], now=now)
     with pytest.raises(Invalid, match="at least one"), database.begin() as session:
         access.add_key(session, "Shop", [], now=now)
+
+
+def test_every_scope_opens_something(app: APIFlask) -> None:
+    """What a key is offered exists."""
+    used = {getattr(view, "scope", None) for view in app.view_functions.values()}
+    assert set(access.SCOPES) - used == {"metrics:read"}, "asked for by /metrics itself"
 
 
 def test_description_of_the_api(client: FlaskClient, api: FlaskClient, marketer: FlaskClient) -> None:

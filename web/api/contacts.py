@@ -1,0 +1,242 @@
+"""People: find them, give out everything known about one, forget one. What somebody may ask a shop for by law."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from apiflask import APIBlueprint, Schema
+from apiflask.fields import AwareDateTime, Boolean, Date, Dict, Float, Integer, List, Nested, String
+from apiflask.validators import Length, Range
+from flask import g
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns.models import Campaign, Send
+from engine import consent, contacts, money
+from engine.contacts import Moment
+from engine.errors import NotFound
+from engine.models import Contact
+from web.api.access import needs
+from web.api.body import Whole
+from web.api.lists import PageIn, PersonOut
+from web.services import services, utcnow
+
+blueprint = APIBlueprint("contacts", __name__, tag="Contacts")
+
+MOST: Final = 500  # moments of one answer; more only when more of them happened at one instant
+ADDRESSES: Final = {"email": "email", "sms": "phone"}
+AMOUNTS: Final = ("spend", "margin", "average_order")
+
+log = structlog.get_logger(__name__)
+
+
+def _on_the_calendar(moment: datetime) -> None:
+    """The first and the last day have moments that UTC has not."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("This is no moment that can be stored.") from None
+
+
+class PeopleIn(PageIn):
+    """Contacts to find."""
+
+    words = String(
+        load_default="",
+        validate=Length(0, 200),
+        metadata={"description": "All of them stand in key, e-mail, telephone or name."},
+    )
+
+
+class PeopleOut(Schema):
+    """A page of contacts, by id."""
+
+    contacts = List(Nested(PersonOut))
+    next = Integer(allow_none=True)
+
+
+class HistoryIn(Schema):
+    """The part of the history to show."""
+
+    before = AwareDateTime(
+        load_default=None, validate=_on_the_calendar, metadata={"description": "`next` of the page before."}
+    )
+    limit = Whole(load_default=100, validate=Range(1, MOST))
+
+
+class StandingOut(Schema):
+    """How things stand on one channel."""
+
+    channel = String(metadata={"example": "email"})
+    address = String(allow_none=True)
+    consent = Boolean(allow_none=True, metadata={"description": "The last word; null: never asked."})
+    suppressed = Boolean(metadata={"description": "Never written to, whatever the consent says."})
+
+
+class TraitsOut(Schema):
+    """What the orders tell; null where they do not. Amounts in the shop's currency."""
+
+    first_order_at = AwareDateTime(allow_none=True)
+    last_order_at = AwareDateTime(allow_none=True)
+    order_count = Integer()
+    other_currency_orders = Integer()
+    spend = String(metadata={"example": "129.90"})
+    margin = String(allow_none=True)
+    average_order = String(allow_none=True)
+    units = Integer()
+    returned_units = Integer()
+    mean_gap_days = Float(allow_none=True)
+    favourite_category = String(allow_none=True)
+    channels = String(allow_none=True)
+    rfm_recency = Integer(allow_none=True)
+    rfm_frequency = Integer(allow_none=True)
+    rfm_monetary = Integer(allow_none=True)
+
+
+class MomentOut(Schema):
+    """Something that happened."""
+
+    at = AwareDateTime()
+    kind = String(metadata={"example": "order", "description": "event, order, consent or send"})
+    title = String(metadata={"description": "The event's type, the order's key, the campaign ..."})
+    detail = String()
+    amount = String(allow_none=True, metadata={"example": "12.50"})
+    currency = String(allow_none=True)
+
+
+class ContactOut(PersonOut):
+    """Everything known about one person."""
+
+    first_name = String(allow_none=True)
+    last_name = String(allow_none=True)
+    birth_date = Date(allow_none=True)
+    age = Integer(allow_none=True)
+    income = String(allow_none=True, metadata={"description": "A year, in the shop's currency."})
+    education = String(allow_none=True)
+    household_size = Integer(allow_none=True)
+    region = String(allow_none=True)
+    postcode = String(allow_none=True)
+    language = String(allow_none=True)
+    origin = String(allow_none=True)
+    attributes = Dict()
+    created_at = AwareDateTime()
+    updated_at = AwareDateTime()
+    channels = List(Nested(StandingOut))
+    traits = Nested(TraitsOut, allow_none=True, metadata={"description": "null without an order."})
+    traits_as_of = AwareDateTime(allow_none=True, metadata={"description": "The moment the traits show."})
+    history = List(Nested(MomentOut), metadata={"description": "Newest first."})
+    next = AwareDateTime(allow_none=True, metadata={"description": "`before` of the next part of the history."})
+
+
+FACTS: Final = [name for name in ContactOut().fields if hasattr(Contact, name)]
+
+
+@blueprint.get("/contacts")
+@needs("contacts:read")
+@blueprint.input(PeopleIn, location="query")
+@blueprint.output(PeopleOut)
+def index(query_data: dict[str, Any]) -> dict[str, Any]:
+    """Find contacts"""
+    limit = query_data["limit"]
+    with services().database.read() as session:
+        found = contacts.search(session, query_data["words"], after=query_data["cursor"] or None, limit=limit)
+    return {"contacts": found, "next": found[-1].id if len(found) == limit else None}
+
+
+@blueprint.get("/contacts/<path:key>")
+@needs("contacts:read")
+@blueprint.input(HistoryIn, location="query")
+@blueprint.output(ContactOut)
+@blueprint.doc(description="`key` is the shop's customer number; GET /contacts finds it by an address.")
+def show(key: str, query_data: dict[str, Any]) -> dict[str, Any]:
+    """Everything known about a contact"""
+    with services().database.read() as session:
+        contact = _find(session, key)
+        history, following = _history(session, contact.id, query_data["before"], query_data["limit"])
+        return {
+            **{name: getattr(contact, name) for name in FACTS},
+            "income": _decimal(contact.income),
+            "channels": [_standing(session, contact, channel) for channel in ADDRESSES],
+            "traits": _traits(contact.id),
+            "traits_as_of": services().warehouse.as_of,
+            "history": [{**vars(moment), "amount": _decimal(moment.amount)} for moment in history],
+            "next": following,
+        }
+
+
+@blueprint.delete("/contacts/<path:key>")
+@needs("contacts:erase")
+@blueprint.output({}, status_code=204)
+@blueprint.doc(
+    description="Name, addresses, history and messages go, from the warehouse too; orders stay without a name, and the"
+    " addresses are never written to again. Nothing brings this back."
+)
+def erase(key: str) -> ResponseReturnValue:
+    """Forget a person for good"""
+    with services().database.begin() as session:
+        contact_id = _find(session, key).id
+        contacts.erase(session, contact_id, utcnow())
+    log.info("contact erased", contact=contact_id, key=g.api_key.id)
+    services().warehouse.refresh()
+    return ""
+
+
+def _find(session: Session, key: str) -> Contact:
+    contact = session.scalar(select(Contact).where(Contact.key == key))
+    if contact is None:
+        raise NotFound(f"There is no contact with the key '{key[:128]}'; it may have been erased.")
+    return contact
+
+
+def _standing(session: Session, contact: Contact, channel: str) -> dict[str, Any]:
+    address = getattr(contact, ADDRESSES[channel])
+    suppressed = address is not None and consent.is_suppressed(session, channel, address)
+    told = getattr(contact, f"{channel}_consent")
+    return {"channel": channel, "address": address, "consent": told, "suppressed": suppressed}
+
+
+def _traits(contact_id: int) -> dict[str, Any] | None:
+    traits = services().warehouse.table("traits")
+    rows = services().warehouse.execute(traits.filter(traits.contact_id == contact_id)).to_pylist()
+    return rows[0] | {name: _decimal(rows[0][name]) for name in AMOUNTS} if rows else None
+
+
+def _history(
+    session: Session, contact_id: int, before: datetime | None, limit: int
+) -> tuple[list[Moment], datetime | None]:
+    """The newest moments before `before`, and where the next part begins. Moments of one instant stay together: a
+    part that ended between them would lose the rest.
+    """
+    while True:
+        known = contacts.timeline(session, contact_id, before=before, limit=limit + 1)
+        sent = _sends(session, contact_id, before, limit + 1)
+        found = list(heapq.merge(known, sent, key=lambda moment: moment.at, reverse=True))
+        if len(found) <= limit:
+            return found, None
+        whole = [moment for moment in found[: limit + 1] if moment.at > found[limit].at]
+        if whole:
+            return whole, whole[-1].at
+        limit *= 2
+
+
+def _sends(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+    statement = (
+        select(Send, Campaign.name)
+        .join(Campaign, Campaign.id == Send.campaign_id)
+        .where(Send.contact_id == contact_id)
+        .order_by(Send.created_at.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(Send.created_at < before)
+    return [Moment(send.created_at, "send", name, send.state) for send, name in session.execute(statement)]
+
+
+def _decimal(amount: int | None) -> str | None:
+    return None if amount is None else str(money.to_decimal(amount))

@@ -183,6 +183,9 @@ def _kept(database: Database, run: Import, *, dry_run: bool) -> Iterator[None]:
     except RapportError as error:
         run.error = error.message
         raise
+    except BaseException:  # Ctrl-C, or a fault of ours: nobody may take it for complete
+        run.error = "It was broken off. What was written by then stays; the same file brings the rest."
+        raise
     finally:
         with database.begin() as session:
             run.finished_at = database_now(session)

@@ -199,6 +199,17 @@ def test_stopped_in_the_middle(importer: Importer, database: Database, monkeypat
     assert importer("contacts", content).created == 40 - run["created"]
 
 
+def test_broken_off_is_not_complete(importer: Importer, database: Database) -> None:
+    """Ctrl-C is told by the row of the import as well."""
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        importer("contacts", CONTACTS, progress=interrupt)
+    assert "broken off" in rows(database, Import)[0]["error"]
+
+
 def test_orders_add_up(importer: Importer, database: Database) -> None:
     """Lines are gathered wherever they stand; total, units and margin are exact; a stranger's order has no contact."""
     assert counts(importer("orders", ORDERS)) == (3, 2, 0, 0, 0)

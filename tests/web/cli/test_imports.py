@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from engine.config import Config
 from engine.database import Database
 from engine.intake import KINDS
-from engine.models import Contact
+from engine.models import Contact, Order
 from web.cli import main
 
 CONTACTS = "no,name,shoe\nC1,Ann,42\nC2,Bob,\n"
@@ -59,6 +59,33 @@ def test_refused_records_are_told(settings_file: Path) -> None:
     assert "All refused records: " in result.stdout
     result = run(settings_file, CONTACTS + ",Cy,\n", *MAPS, "--ignore-unknown", "--refuse-all")
     assert "Nothing was written" in result.stdout
+
+
+def test_empty_cells_clear_when_asked(database: Database, settings_file: Path) -> None:
+    """--empty clear, and not without."""
+    maps = (*MAPS, "--map", "shoe=attributes.shoe")
+    run(settings_file, CONTACTS, *maps)
+    for options, changed, attributes in (((), 0, {"shoe": 42}), (("--empty", "clear"), 1, {})):
+        result = run(settings_file, CONTACTS.replace("42", ""), *maps, *options)
+        assert f"{changed} updated" in result.stdout
+        with database.read() as session:
+            assert session.scalars(select(Contact.attributes).where(Contact.key == "C1")).one() == attributes
+
+
+def test_repeats_and_commas(database: Database, settings_file: Path) -> None:
+    """--repeats drop says how many; a dry run names the option; --decimal comma reads 2,50."""
+    path = settings_file.with_name("orders.csv")
+    path.write_text("order;at;item;quantity;unit_price\n" + "O1;2026-02-01;I1;1;2,50\n" * 3)
+    arguments = ["--config", str(settings_file), "import", "orders", str(path), "--decimal", "comma"]
+    for options, words in (
+        (("--dry-run",), "2 lines repeat another line of their order in every column: --repeats drop leaves them out."),
+        (("--dry-run", "--repeats", "drop"), "they would be left out."),
+        (("--repeats", "drop"), "they were left out."),
+    ):
+        result = CliRunner().invoke(main, [*arguments, *options], catch_exceptions=False)
+        assert (result.exit_code, words in result.stdout) == (0, True), result.output
+    with database.read() as session:
+        assert session.scalars(select(Order.total)).all() == [25_000]
 
 
 def test_a_header_that_does_not_fit_is_an_error(settings_file: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from campaigns import planning, roi, scheduler
-from campaigns.models import Campaign, OutboxMessage, Send, Variant
+from campaigns.models import Campaign, Firing, OutboxMessage, Send, Variant
 from engine import consent
+from engine.models import Contact, Order
 from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 from tests.web.pages.conftest import send_all
@@ -133,6 +135,99 @@ def test_blocks(marketer: FlaskClient, services: Services, draft: int, act: str,
         planning.edit(session, draft, {"blocks": blocks}, version=1, now=utcnow())
     assert save(marketer, services, draft, act=act).status_code == 200
     assert [block["type"] for block in kept(services, draft)[1].blocks] == types
+
+
+BLOCKS = [{"type": "heading", "text": "One"}, {"type": "text", "text": "Two\n\n“2”"}, {"type": "divider"}]
+
+
+def hidden(text: str) -> dict[str, Any]:
+    """The hidden fields of removed blocks, and the order of all blocks, as the page would post them."""
+    fields = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', text)
+    order = [unescape(value) for name, value in fields if name == "block"]
+    return {"block": order, **{name: unescape(value) for name, value in fields if name != "block" and name[0] == "b"}}
+
+
+@pytest.mark.parametrize("headers", [HTMX, {}])
+def test_a_removed_block_comes_back(
+    marketer: FlaskClient, services: Services, draft: int, headers: dict[str, str]
+) -> None:
+    """With all it said and where it stood, however the others were moved since, with and without script."""
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"blocks": BLOCKS}, version=1, now=utcnow())
+    address = f"/campaigns/{draft}"
+    answer = marketer.post(address, data=form(services, draft, act="remove:b1"), headers=headers)
+    assert answer.status_code == 200
+    assert kept(services, draft)[1].blocks == [BLOCKS[0], BLOCKS[2]]
+    said = form(services, draft, **hidden(answer.text))
+    assert said["b2-type"] == "divider"
+    answer = marketer.post(address, data={**said, "act": "up:b2"}, headers=headers)
+    assert kept(services, draft)[1].blocks == [BLOCKS[2], BLOCKS[0]]  # past the removed one too
+    said = form(services, draft, **hidden(answer.text)) | {"b0-text": "One"}
+    marketer.post(address, data={**said, "act": "back:b1"}, headers=headers)
+    assert kept(services, draft)[1].blocks == [BLOCKS[2], BLOCKS[1], BLOCKS[0]]
+
+
+def test_bringing_back_writes_over_nobody(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Undo is an edit like any other: of an old version it is refused."""
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"blocks": BLOCKS}, version=1, now=utcnow())
+    answer = save(marketer, services, draft, act="remove:b1")
+    said = form(services, draft, **hidden(answer.text), act="back:b1")
+    with services.database.begin() as session:
+        planning.edit(session, draft, {"subject": "Theirs"}, version=3, now=utcnow())
+    assert marketer.post(f"/campaigns/{draft}", data=said, headers=HTMX).status_code == 409
+    assert len(kept(services, draft)[1].blocks) == 2
+
+
+def test_no_time_is_not_now(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Who chose a time and left it empty is told beside the field and cannot send, not after a recount either."""
+    answer = save(marketer, services, draft, when="at", at="")
+    assert "Choose the day and the time" in re.search(r'#at-fault" hx-swap="innerHTML">([^<]*)<', answer.text)[1]  # type: ignore[index]
+    recount = marketer.get(f"/campaigns/{draft}/reach?when=at&at=")
+    for text in (answer.text, recount.text):
+        assert "thing has to be put right" in text
+        assert "people now" not in text
+    page = marketer.post(f"/campaigns/{draft}", data=form(services, draft, when="at", at=" "))  # without script
+    assert page.status_code == 422
+    assert 'value="at" checked' in page.text
+    assert "Choose the day and the time" in page.text
+    assert "people now" in marketer.get(f"/campaigns/{draft}/reach?when=now&at=").text
+
+
+def test_what_nobody_could_get_cannot_be_sent(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Content that compiles and fails for everybody is a fault at its field; for one person only it is none."""
+    answer = save(marketer, services, draft, **{"b0-text": "One\n{% break %}"})
+    assert "Line 2: unexpected" in re.search(r'#b0-text-fault" hx-swap="innerHTML">([^<]*)<', answer.text)[1]  # type: ignore[index]
+    assert "thing has to be put right" in answer.text
+    refused = marketer.post(f"/campaigns/{draft}/schedule", data={"version": 2})
+    assert refused.status_code == 422
+    with services.database.begin() as session:
+        session.get_one(Contact, 1).age = 0
+        session.get_one(Contact, 2).age = 40
+    answer = save(marketer, services, draft, contact=1, **{"b0-text": "{{ 80 | divided_by: contact.age }}"})
+    assert "Not for this person" in answer.text
+    assert "has to be put right" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [(0, "All of it is out."), (3, "7 of 10 messages went out."), (10, "none of the 10 messages left")],
+)
+def test_the_end_is_told_as_it_is(
+    marketer: FlaskClient, services: Services, draft: int, failed: int, words: str
+) -> None:
+    """Nobody reads that all is out when some or all of it failed."""
+    now = utcnow()
+    with services.database.begin() as session:
+        found = session.get_one(Campaign, draft)
+        found.holdout = 0
+        shop.accept(session, shop.fire(session, found, range(1, 11), now), now)
+        for send in session.scalars(select(Send).limit(failed)):
+            send.state, send.reason = "failed", "mailbox full"
+        found.status = "finished"
+    live = marketer.get(f"/campaigns/{draft}/progress").text
+    assert words in live
+    assert ("All of it is out" in live) == (not failed)
 
 
 def test_order_of_the_page_is_kept(marketer: FlaskClient, services: Services, draft: int) -> None:
@@ -309,6 +404,50 @@ def test_report(marketer: FlaskClient, finished: int) -> None:
     for said in ("Between £", "Caused £", "https://shop.example/sale?a=1", "Held out", "No consent", "As of"):
         assert said in page, said
     assert 'class="plot-line"' in page
+
+
+def test_report_while_the_window_is_open(marketer: FlaskClient, services: Services, finished: int) -> None:
+    """Neither headline nor colour says that it is over; the table of campaigns and the API say so far too."""
+    with services.database.begin() as session:
+        session.execute(update(Firing).values(fired_at=utcnow() - DAY))
+        session.execute(update(Order).values(ordered_at=utcnow() - DAY / 2))
+    page = marketer.get(f"/campaigns/{finished}").text
+    for said in ("So far it has earned money", "So far the campaign has earned", "Interim", "Orders count until"):
+        assert said in page, said
+    for over in ("It earned money", "verdict-good", "kpi-value good"):
+        assert over not in page, over
+    cells = marketer.get(f"/campaigns/results?ids={finished}").text
+    assert "so far" in cells
+    assert 'class="good"' not in cells
+
+
+def test_funnel_adds_up(marketer: FlaskClient, services: Services, finished: int) -> None:
+    """From the list to those it went to nobody is lost on the way; of a text nobody asks whether it was opened."""
+
+    def steps() -> dict[str, int]:
+        page = marketer.get(f"/campaigns/{finished}").text
+        found = re.findall(r'funnel-name">([^<]+)<.*?funnel-count">([\d,]+)<', page, re.DOTALL)
+        return {words: int(count.replace(",", "")) for words, count in found}
+
+    with services.database.begin() as session:
+        for send, state in zip(
+            session.scalars(select(Send).where(Send.state == "accepted").limit(3)),
+            ("failed", "unknown", "cancelled"),
+            strict=True,
+        ):
+            send.state = state
+        of = roi.report(session, finished, now=utcnow())
+    shown, f = steps(), of.funnel
+    assert list(shown) == [
+        "On the list", "Could be written to", "To get it", "Sent", "Opened", "Clicked", "Ordered",
+    ]  # fmt: skip
+    assert shown["On the list"] - sum(f.excluded.values()) == shown["Could be written to"]
+    assert shown["Could be written to"] - f.held == shown["To get it"] == of.treated.revenue.n
+    assert shown["To get it"] - 3 == shown["Sent"]
+    assert shown["Ordered"] == of.attributed.buyers
+    with services.database.begin() as session:
+        session.get_one(Campaign, finished).channel = "sms"
+    assert "Opened" not in steps()
 
 
 def test_costs_come_later(marketer: FlaskClient, services: Services, finished: int) -> None:

@@ -33,6 +33,7 @@ from web.pages.campaigns.draft import (
     preview,
     reach,
     readers,
+    tried,
 )
 from web.pages.campaigns.draft import checks as review_of
 from web.security import foreign, user
@@ -40,16 +41,18 @@ from web.services import services, utcnow
 from web.shell import toast
 
 
-def screen(session: Session, campaign: Campaign) -> str:
-    """The whole page; whom it reaches and how it looks come after it."""
+def screen(session: Session, campaign: Campaign, read: form.Read | None = None) -> str:
+    """The whole page; whom it reaches and how it looks come after it. `read`: what a plain form has just said."""
+    draft = look(session, campaign, read.rows, read.refused) if read else look(session, campaign)
     return render_template("campaigns/compose.html", lists=lists.browse(session, limit=200),
-                           **_context(session, look(session, campaign)))  # fmt: skip
+                           **_context(session, draft))  # fmt: skip
 
 
 def _context(session: Session, draft: Draft, contact_id: int | None = None) -> dict[str, Any]:
     """What the parts of the page are drawn from."""
     now, config = utcnow(), services().config
-    found, shown = known_reach(draft, now), preview(session, draft, contact_id, now)
+    draft, shown = tried(session, draft, contact_id, now)
+    found = known_reach(draft, now)
     return {
         "draft": draft,
         "campaign": draft.campaign,
@@ -91,10 +94,18 @@ def save(campaign_id: int) -> ResponseReturnValue:
     except Conflict as error:
         return _told(error)
     if not request.headers.get("HX-Request"):
-        return redirect(url_for(".show", campaign_id=campaign_id) + "#content", 303)
+        return _page(campaign_id, read)
     if "channel" in changed:
         return Response("", headers={"HX-Refresh": "true"})
     return _saved(campaign_id, read, changed)
+
+
+def _page(campaign_id: int, read: form.Read) -> ResponseReturnValue:
+    """The page again; with what could not be kept marked, and with what was removed to bring back, if there is any."""
+    if not read.refused and not any(form.GONE in block for _, block in read.rows):
+        return redirect(url_for(".show", campaign_id=campaign_id) + "#content", 303)
+    with services().database.read() as session:
+        return screen(session, planning.get(session, campaign_id), read), 422 if read.refused else 200
 
 
 def _keep(campaign_id: int, plan: dict[str, Any], version: int, now: datetime) -> set[str]:
@@ -116,7 +127,7 @@ def _told(error: Conflict) -> ResponseReturnValue:
 def _saved(campaign_id: int, read: form.Read, changed: set[str]) -> Response:
     acted = "act" in request.form
     with services().database.read() as session:
-        draft = look(session, planning.get(session, campaign_id), read.keys, read.refused)
+        draft = look(session, planning.get(session, campaign_id), read.rows, read.refused)
         context = _context(session, draft, request.form.get("contact", type=int))
         response = make_response(render_template("campaigns/saved.html", acted=acted, changed=changed, **context))
     if changed & form.REACH:
@@ -126,11 +137,12 @@ def _saved(campaign_id: int, read: form.Read, changed: set[str]) -> Response:
 
 @blueprint.get("/<int:campaign_id>/reach")
 def waterfall(campaign_id: int) -> ResponseReturnValue:
-    """Whom it would reach, and the review that depends on it."""
+    """Whom it would reach, and the review that depends on it; a time that could not be kept stays a fault in it."""
     now = utcnow()
     services().warehouse.refresh()
+    refused = form.read(request.args, services().config.locale.zone).refused
     with services().database.read() as session:
-        draft = look(session, planning.get(session, campaign_id))
+        draft = look(session, planning.get(session, campaign_id), refused=refused)
         reach(session, draft, now)
         return render_template("campaigns/reached.html", counted=True, **_context(session, draft))
 

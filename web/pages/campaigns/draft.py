@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,9 +16,10 @@ from campaigns.content.email import CLIPPED
 from campaigns.estimates import Estimate, estimate
 from campaigns.models import Campaign, Variant
 from engine import lists
-from engine.errors import RapportError
+from engine.errors import Invalid, RapportError
 from engine.models import Contact, ContactList
 from web.format import number, share
+from web.pages.campaigns import form
 from web.pages.campaigns.door import keep, recall
 from web.services import services
 
@@ -58,7 +59,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft with everything that is said about it. `keys` name the blocks; `refused` could not be kept."""
+    """A draft with everything that is said about it. `keys` name the blocks; `refused` could not be kept; `gone` are
+    blocks removed since the page was opened, each (before how many blocks it stood, key, block).
+    """
 
     campaign: Campaign
     variant: Variant
@@ -66,11 +69,20 @@ class Draft:
     keys: Sequence[str]
     refused: Mapping[str, str]
     chosen: ContactList | None
+    gone: Sequence[tuple[int, str, dict[str, Any]]] = ()
 
     @property
     def blocks(self) -> list[tuple[str, dict[str, Any]]]:
         """(key, block) in order."""
         return list(zip(self.keys, self.variant.blocks, strict=True))
+
+    @property
+    def rows(self) -> list[tuple[str, dict[str, Any]]]:
+        """The same with the removed ones at their places."""
+        rows = self.blocks
+        for place, key, block in reversed(self.gone):
+            rows.insert(place, (key, block))
+        return rows
 
     @property
     def faults(self) -> dict[str, str]:
@@ -116,13 +128,14 @@ class Draft:
 
 
 def look(
-    session: Session, campaign: Campaign, keys: Sequence[str] = (), refused: Mapping[str, str] | None = None
+    session: Session, campaign: Campaign, rows: form.Keyed | None = None, refused: Mapping[str, str] | None = None
 ) -> Draft:
-    """Everything about a draft but whom it reaches."""
+    """Everything about a draft but whom it reaches. `rows` and `refused`: what its form said (form.Read)."""
     variant = planning.variant_of(session, campaign.id)
     chosen = session.get(ContactList, campaign.list_id) if campaign.list_id else None
+    keys, gone = _places(rows or [])
     if len(keys) != len(variant.blocks):
-        keys = [f"b{number}" for number in range(len(variant.blocks))]
+        keys, gone = [f"b{number}" for number in range(len(variant.blocks))], []
     return Draft(
         campaign,
         variant,
@@ -130,7 +143,19 @@ def look(
         keys,
         refused or {},
         chosen if chosen and chosen.deleted_at is None else None,
+        gone,
     )
+
+
+def _places(rows: form.Keyed) -> tuple[list[str], list[tuple[int, str, dict[str, Any]]]]:
+    keys: list[str] = []
+    gone = []
+    for key, block in rows:
+        if form.GONE in block:
+            gone.append((len(keys), key, block))
+        else:
+            keys.append(key)
+    return keys, gone
 
 
 def reach(session: Session, draft: Draft, now: datetime) -> Estimate | None:
@@ -173,6 +198,23 @@ def preview(session: Session, draft: Draft, contact_id: int | None, now: datetim
                                recommender=ours.recommender, variant=given)  # fmt: skip
     except RapportError:
         return None
+
+
+def tried(
+    session: Session, draft: Draft, contact_id: int | None, now: datetime
+) -> tuple[Draft, content.Preview | None]:
+    """The draft with its preview. When that one contact cannot get it, the people of the list are asked: what fails
+    for all of them is a fault like any other.
+    """
+    shown = preview(session, draft, contact_id, now)
+    if shown is not None or draft.review.faults:
+        return draft, shown
+    try:
+        planning.try_out(session, services().warehouse, draft.campaign, now=now, config=services().config)
+    except Invalid as error:
+        found = replace(draft.review, faults={error.field or "blocks": error.message})
+        draft = replace(draft, review=found)
+    return draft, preview(session, draft, contact_id, now)
 
 
 def _sound(draft: Draft) -> Variant | None:

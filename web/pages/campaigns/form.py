@@ -1,7 +1,8 @@
 """The form of a draft: what was typed as a plan, and the blocks of an e-mail with what was done to them.
 
 A block has a key as long as the page is open ("b3"): it names the block's fields and stays with it when it moves, so
-that the focus does too. The order of the hidden fields called "block" is the order of the blocks.
+that the focus does too. The order of the hidden fields called "block" is the order of the blocks. A removed one stays
+in the form, hidden at its place and marked "b3-gone", until the page is opened anew: so it can come back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engine.errors import Invalid
 
 Form = MultiDict[str, str]
 Keyed = list[tuple[str, dict[str, Any]]]
+GONE: Final = "gone"  # in a block that was removed
 
 PLAIN: Final = ("name", "channel", "subject", "preheader", "text")
 COSTS: Final = ("fixed_cost", "message_cost")
@@ -32,11 +34,11 @@ FILLED: Final[Mapping[str, Mapping[str, str]]] = {"products": {"title": "Picked 
 
 @dataclass(frozen=True)
 class Read:
-    """What a form says: fields that can be kept, why others cannot, and the keys of the blocks in order."""
+    """What a form says: fields that can be kept, why others cannot, and its blocks in order, removed ones too."""
 
     plan: dict[str, Any]
     refused: dict[str, str]
-    keys: list[str]
+    rows: Keyed
 
 
 def read(form: Form, zone: ZoneInfo) -> Read:
@@ -55,10 +57,10 @@ def read(form: Form, zone: ZoneInfo) -> Read:
             refused["at"] = error.message
     keyed = _blocks(form)
     if plan.get("channel") == "email" and "subject" in form:
-        plan["blocks"] = [block for _, block in keyed]
+        plan["blocks"] = [block for _, block in keyed if GONE not in block]
     refused |= {name: error.message for name, error in plans.faults(plan).items()}
     kept = {name: value for name, value in plan.items() if name not in refused}
-    return Read(kept, refused, [key for key, _ in keyed])
+    return Read(kept, refused, keyed)
 
 
 def _number(text: str) -> int | str | None:
@@ -68,8 +70,12 @@ def _number(text: str) -> int | str | None:
 
 
 def _time(form: Form, zone: ZoneInfo) -> datetime | None:
-    at = form.get("at", "")
-    return planning.wall_time(at, zone) if form["when"] == "at" and at else None
+    if form["when"] != "at":
+        return None
+    at = form.get("at", "").strip()
+    if not at:
+        raise Invalid("Choose the day and the time, or now.", field="at")
+    return planning.wall_time(at, zone)
 
 
 def changes(plan: Mapping[str, Any], campaign: Campaign, variant: Variant) -> dict[str, Any]:
@@ -97,7 +103,8 @@ def _block(form: Form, key: str) -> dict[str, Any]:
     typed = {
         name: form[f"{key}-{name}"].replace("\r\n", "\n") for name in KINDS[kind].fields if f"{key}-{name}" in form
     }
-    return {"type": kind} | {
+    gone = {GONE: True} if f"{key}-{GONE}" in form else {}
+    return {"type": kind, **gone} | {
         name: int(value)
         if isinstance(KINDS[kind].fields[name], int) and value.isdecimal() and len(value) < 10
         else value
@@ -118,16 +125,25 @@ def _copy(keyed: Keyed, key: str) -> Keyed:
 
 
 def _remove(keyed: Keyed, key: str) -> Keyed:
-    return [(name, block) for name, block in keyed if name != key]
+    return [(name, {**block, GONE: True} if name == key else block) for name, block in keyed]
+
+
+def _back(keyed: Keyed, key: str) -> Keyed:
+    """Bring a removed block back to where it was."""
+    kept = {name: {field: value for field, value in block.items() if field != GONE} for name, block in keyed}
+    return [(name, kept[name] if name == key else block) for name, block in keyed]
 
 
 def _move(by: int) -> Callable[[Keyed, str], Keyed]:
     def move(keyed: Keyed, key: str) -> Keyed:
+        """Change places with the next block that is seen."""
+        seen = [at for at, (name, block) in enumerate(keyed) if GONE not in block or name == key]
         at = _place(keyed, key)
-        if at is None or not 0 <= at + by < len(keyed):
+        to = seen.index(at) + by if at is not None else -1
+        if at is None or not 0 <= to < len(seen):
             return keyed
         moved = list(keyed)
-        moved[at], moved[at + by] = moved[at + by], moved[at]
+        moved[at], moved[seen[to]] = moved[seen[to]], moved[at]
         return moved
 
     return move
@@ -137,6 +153,7 @@ ACTS: Final[Mapping[str, Callable[[Keyed, str], Keyed]]] = {
     "add": _add,
     "copy": _copy,
     "remove": _remove,
+    "back": _back,
     "up": _move(-1),
     "down": _move(1),
 }

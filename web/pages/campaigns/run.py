@@ -92,6 +92,7 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "reasons": sends.reasons(session, campaign.id) if states else [],
         "newest": sends.newest(session, campaign.id) if gone else [],
         "done": gone,
+        "out": states.get("accepted", 0),
         "total": gone + live,
         "pace": pace(gone, live, request.args.get("marks", ""), now),
         "fired_at": fired,

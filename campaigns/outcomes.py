@@ -16,8 +16,8 @@ from engine.models import Order
 
 @dataclass(frozen=True)
 class Outcome:
-    """An arm: revenue and margin per contact in units of the currency, orders, and how many of them have no known
-    cost (their whole amount counts as margin).
+    """An arm: revenue and margin per contact in units of the currency, orders, and how many orders and returns have no
+    known cost (their whole amount counts as margin).
     """
 
     revenue: Arm
@@ -68,15 +68,15 @@ def outcomes(
 
 
 def _moments(amount: ColumnElement[Any], name: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Sum and sum of squares; as floating point, for the square of an amount overflows 64 bits."""
+    """Sum, exact, and sum of squares; these as floating point, for the square of an amount overflows 64 bits."""
     value = cast(amount, Float) / money.UNIT
-    return func.sum(value).label(name), func.sum(value * value).label(f"{name}_squares")
+    return func.sum(amount).label(name), func.sum(value * value).label(f"{name}_squares")
 
 
 def _outcome(row: Any) -> Outcome:
     return Outcome(
-        revenue=Arm(row.n, row.revenue, row.revenue_squares, row.buyers),
-        margin=Arm(row.n, row.margin, row.margin_squares, row.buyers),
+        revenue=Arm(row.n, int(row.revenue) / money.UNIT, row.revenue_squares, row.buyers),
+        margin=Arm(row.n, int(row.margin) / money.UNIT, row.margin_squares, row.buyers),
         orders=int(row.orders),
         unknown_cost=int(row.unknown_cost),
     )

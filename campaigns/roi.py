@@ -28,7 +28,9 @@ from engine.models import Order
 
 @dataclass(frozen=True)
 class Funnel:
-    """People at each step. `matched` = `excluded` (by reason) + `held` + `assigned`; the rest is part of `assigned`."""
+    """People at each step. `matched` = `excluded` (by reason) + `held` + `assigned`; `assigned` = `waiting` + `sent` +
+    `failed` + `unknown` + `withdrawn`; the rest is part of `sent`.
+    """
 
     matched: int
     excluded: Mapping[str, int]
@@ -36,7 +38,7 @@ class Funnel:
     assigned: int
     waiting: int
     sent: int
-    delivered: int
+    delivered: int  # known to be: many servers tell nothing, so that only who opened is counted
     opened: int
     clicked: int
     unsubscribed: int
@@ -62,10 +64,13 @@ class Costs:
 
 @dataclass(frozen=True)
 class Attributed:
-    """Orders credited by last touch, returns taken off: an upper bound of what the campaign caused."""
+    """Orders credited by last touch, returns taken off, and the people who made them: an upper bound of what the
+    campaign caused, unless a later message took its credits.
+    """
 
     revenue: float
     margin: float
+    buyers: int
     orders: int
     profit: float
     roi: float | None
@@ -84,10 +89,11 @@ class Increment:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word for machines, one sentence for people."""
+    """One word for machines, one sentence for people. `interim`: the window is open and it may turn round."""
 
     code: str
     sentence: str
+    interim: bool
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,8 @@ class Report:
     treated: Outcome
     control: Outcome
     increment: Increment | None
-    overstated: float | None  # attributed / incremental revenue
-    detectable: float | None  # smallest true increment per contact that this holdout shows in 4 of 5 trials
+    overstated: float | None  # attributed / incremental revenue, where that is above zero for sure
+    detectable: float | None  # smallest true increment per contact that such a holdout shows in 4 of 5 trials
     mismatch: float | None  # chance of a split as uneven as this
     verdict: Verdict
     warnings: list[str] = field(default_factory=list)
@@ -118,7 +124,8 @@ class Report:
         """How the figures are counted, in words."""
         return (
             f"Orders and returns within {self.window_days} days of the campaign, in {self.currency}, of everybody drawn"
-            " to get it and of everybody held out, whether or not a message reached them. Attributed: orders within"
+            " to get it and of everybody held out, whether or not a message reached them. Buyers: those with an order"
+            " or a return in that time. Profit: the margin caused, less the costs. Attributed: orders within"
             f" {self.window_days} days of an accepted message, credited to the last one before the order."
         )
 
@@ -139,7 +146,7 @@ def report(session: Session, campaign_id: int, *, now: datetime) -> Report:
     interim = end is not None and now < end
     n, share = treated.revenue.n + control.revenue.n, campaign.holdout
     case_ = _Case(campaign, start, end, interim, treated, control, chance, increment)
-    caused = increment.revenue.value if increment else 0.0
+    caused = increment.revenue if increment else Interval(0, 0)
     return Report(
         campaign_id=campaign_id,
         currency=campaign.currency,
@@ -154,8 +161,8 @@ def report(session: Session, campaign_id: int, *, now: datetime) -> Report:
         treated=treated,
         control=control,
         increment=increment,
-        overstated=attributed.revenue / caused if caused > 0 else None,
-        detectable=experiment.detectable(n, share, control.revenue.variance**0.5) if control.revenue.buyers else None,
+        overstated=attributed.revenue / caused.value if caused.low > 0 else None,
+        detectable=experiment.detectable(n, share, control.revenue.variance**0.5) if increment else None,
         mismatch=chance,
         verdict=_verdict(case_),
         warnings=_warnings(case_, funnel),
@@ -206,6 +213,7 @@ def _attributed(session: Session, campaign: Campaign, costs: Costs) -> Attribute
         select(
             func.coalesce(func.sum(Order.total * Conversion.credit), 0),
             func.coalesce(func.sum(func.coalesce(Order.margin, Order.total) * Conversion.credit), 0),
+            func.count(case((Order.total > 0, Order.contact_id)).distinct()),
             func.count(case((Order.total > 0, 1))),
         )
         .join(Conversion, Conversion.order_id == Order.id)
@@ -213,7 +221,7 @@ def _attributed(session: Session, campaign: Campaign, costs: Costs) -> Attribute
     ).one()
     revenue, margin = float(row[0]) / money.UNIT, float(row[1]) / money.UNIT
     profit = margin - costs.total
-    return Attributed(revenue, margin, row[2], profit, profit / costs.total if costs.total else None)
+    return Attributed(revenue, margin, row[2], row[3], profit, profit / costs.total if costs.total else None)
 
 
 def _mismatch(campaign: Campaign, treated: Outcome, control: Outcome) -> float | None:
@@ -263,50 +271,62 @@ class _Case:
         """The figures that the sentences name."""
         profit = self.increment.profit if self.increment else Interval(0, 0)
         shown = {"profit": abs(profit.value), "low": profit.low, "high": profit.high}
-        return {name: _money(value, self.campaign.currency) for name, value in shown.items()} | {
-            "treated": self.treated.revenue.n,
+        whole = max(abs(profit.low), abs(profit.high)) >= 100  # no penny of it is known
+        return {name: _money(value, self.campaign.currency, whole=whole) for name, value in shown.items()} | {
+            "people": self.treated.revenue.n + self.control.revenue.n,
             "control": self.control.revenue.n,
             "buyers": self.control.revenue.buyers,
-            "share": self.campaign.holdout,
+            "share": f"{self.campaign.holdout * 100:g} %",
             "least": experiment.FEW_BUYERS,
         }
 
 
-# The first line that fits is the verdict.
-VERDICTS: Final[tuple[tuple[str, Callable[[_Case], bool], str], ...]] = (
-    ("waiting", lambda c: c.start is None, "Nothing has been sent yet."),
+# The first line that fits is the verdict: once the window has closed, and, where that differs, while it is open. Costs
+# count from the first day and orders come by and by, so that nothing is called lost before the end.
+VERDICTS: Final[tuple[tuple[str, Callable[[_Case], bool], str, str], ...]] = (
+    ("waiting", lambda c: c.start is None, "Nothing has been sent yet.", ""),
     (
         "no holdout",
         lambda c: c.campaign.holdout == 0,
-        "Nobody was held out, so nobody can say what the campaign caused. Attributed revenue is an upper bound.",
+        "Nobody was held out, so nobody can say what the campaign caused. Attributed revenue is at best an upper bound:"
+        " it counts everybody who would have bought anyway.",
+        "",
     ),
     (
         "broken",
         lambda c: c.mismatch is not None and c.mismatch < experiment.MISMATCH,
-        "The draw is broken: {treated:,} to {control:,} people is not the split of {share:.0%} that was planned. Find"
-        " out why before believing any figure.",
+        "The draw is broken: {control:,} of {people:,} people are held out where {share} were planned, further off than"
+        " chance goes once in a thousand campaigns. Find out why before believing any figure.",
+        "",
     ),
     (
         "few buyers",
         lambda c: c.increment is None,
-        "Too few buyers to tell: {buyers} in the holdout of {control:,}, {least} are needed. Hold out more people, or"
-        " judge by clicks.",
+        "Too few buyers to tell: {buyers} among the {control:,} held out, {least} are needed. Next time hold out more"
+        " people, or write to more. Clicks show interest, not sales.",
+        "So far too few buyers to tell: {buyers} among the {control:,} held out, {least} are needed.",
     ),
     (
         "gain",
         lambda c: c.sure > 0,
-        "The campaign earned {profit} more than it cost, beyond what would have been bought anyway (95 %: {low} to"
-        " {high}).",
+        "The campaign earned about {profit} after its costs, beyond what would have been bought anyway (95 % interval:"
+        " {low} to {high}).",
+        "So far the campaign has earned about {profit} after its costs, beyond what would have been bought anyway (95 %"
+        " interval: {low} to {high}).",
     ),
     (
         "loss",
         lambda c: c.sure < 0,
-        "The campaign lost {profit}: what it caused does not pay for it (95 %: {low} to {high}).",
+        "The campaign lost about {profit}: what it caused does not pay for it (95 % interval of the profit: {low} to"
+        " {high}).",
+        "So far the campaign has not paid for itself: about {profit} are missing (95 % interval of the profit: {low} to"
+        " {high}).",
     ),
     (
         "unclear",
         lambda _: True,
-        "Cannot tell gain from loss: the profit lies between {low} and {high} (95 %).",
+        "Cannot tell gain from loss: the profit may be anything between {low} and {high} (95 % interval).",
+        "So far gain cannot be told from loss: the profit may be anything between {low} and {high} (95 % interval).",
     ),
 )
 
@@ -318,28 +338,29 @@ PEEKING: Final = (
 
 
 def _verdict(given: _Case) -> Verdict:
-    code, _, sentence = next(verdict for verdict in VERDICTS if verdict[1](given))
-    words = sentence.format_map(given.amounts())
-    if given.interim and given.end and code != "waiting":
-        wait = ": decide after that day" if given.increment else ""
-        words = f"Interim until {given.end:%Y-%m-%d}, more orders may come{wait}. {words}"
-    return Verdict(code, words)
+    code, _, closed, so_far = next(verdict for verdict in VERDICTS if verdict[1](given))
+    if not given.interim or given.end is None:
+        return Verdict(code, closed.format_map(given.amounts()), interim=False)
+    decide = ": decide after that day." if given.increment else "."
+    words = f"{(so_far or closed).format_map(given.amounts())} Orders count until {given.end:%Y-%m-%d}{decide}"
+    return Verdict(code, words, interim=True)
 
 
 def _warnings(given: _Case, funnel: Funnel) -> list[str]:
     """What to keep in mind when reading the figures."""
     unknown_cost = given.treated.unknown_cost + given.control.unknown_cost
-    orders = given.treated.orders + given.control.orders
     checks = (
         (given.campaign.holdout == 0, "No holdout: next time hold out 10 % to learn what the campaign causes."),
         (given.interim, "The window is still open: every figure may change."),
         (given.interim and given.increment is not None, PEEKING),
-        (unknown_cost > 0, f"{unknown_cost:,} of {orders:,} orders have no known cost: all of it counts as margin."),
-        (funnel.unknown > 0, f"Of {funnel.unknown:,} messages nobody knows whether they arrived."),
-        (funnel.waiting > 0, f"{funnel.waiting:,} messages have not been sent yet."),
+        (unknown_cost > 0, f"Orders and returns without a known cost: {unknown_cost:,}. All of it counts as margin."),
+        (funnel.unknown > 0, f"Messages of which nobody knows whether they arrived: {funnel.unknown:,}."),
+        (funnel.waiting > 0, f"Messages not sent yet: {funnel.waiting:,}."),
     )
     return [words for applies, words in checks if applies]
 
 
-def _money(amount: float, currency: str) -> str:
+def _money(amount: float, currency: str, *, whole: bool) -> str:
+    if whole:
+        return format_currency(Decimal(round(amount)), currency, "¤#,##0", locale="en", currency_digits=False)
     return format_currency(Decimal(str(round(amount, 2))), currency, locale="en")

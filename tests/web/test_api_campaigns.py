@@ -67,6 +67,8 @@ def test_from_draft_to_report(api: FlaskClient) -> None:
     assert found["funnel"]["matched"] == 50
     assert found["costs"] == {"fixed": 200.5, "messages": 0.0, "total": 200.5}
     assert found["verdict"]["code"] == "few buyers"
+    assert found["verdict"]["interim"] is True
+    assert found["verdict"]["sentence"].startswith("So far too few buyers to tell")
     assert found["increment"] is None
     assert [campaign["name"] for campaign in api.get("/api/v1/campaigns").json["campaigns"]] == ["Summer"]
     assert api.get("/api/v1/campaigns?before=1").json["campaigns"] == []

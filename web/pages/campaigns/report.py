@@ -36,6 +36,13 @@ HEADLINES: Final = {
     "broken": lazy_gettext("The draw is broken"),
 }
 
+SO_FAR: Final = {  # while the window is open nothing is over
+    "gain": lazy_gettext("So far it has earned money"),
+    "loss": lazy_gettext("So far it has not paid for itself"),
+    "unclear": lazy_gettext("Gain or loss: cannot tell so far"),
+    "few buyers": lazy_gettext("Too few buyers to tell so far"),
+}
+
 
 def screen(session: Session, campaign: Campaign, fault: Invalid | None = None) -> str:
     """The report as of now."""
@@ -67,7 +74,8 @@ def export(campaign_id: int) -> Response:
         with services().database.read() as session:
             yield from sends.export_csv(session, campaign_id)
 
-    headers = {"Content-Disposition": f"attachment; filename=campaign-{campaign_id}.csv", "X-Accel-Buffering": "no"}
+    name = f"campaign-{campaign_id}-{utcnow():%Y-%m-%d}.csv"  # more opens and clicks may come
+    headers = {"Content-Disposition": f"attachment; filename={name}", "X-Accel-Buffering": "no"}
     return Response(stream_with_context(pieces()), mimetype="text/csv", headers=headers)
 
 
@@ -80,11 +88,11 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "variant": planning.variant_of(session, campaign.id),
         "list": session.get(ContactList, campaign.list_id) if campaign.list_id else None,
         "report": found,
-        "headline": HEADLINES[found.verdict.code],
-        "kind": KINDS.get(found.verdict.code, "warn"),
+        "headline": _headline(found.verdict),
+        "kind": "warn" if found.verdict.code in SO_FAR and found.interim else KINDS.get(found.verdict.code, "warn"),
         "amount": lambda value: _amount(value, found.currency),
         "plot": _plot(found),
-        "funnel": _funnel(found),
+        "funnel": _funnel(found, campaign.channel),
         "arms": _arms(found),
         "left_out": [(REASONS.get(reason, reason), count) for reason, count in found.funnel.excluded.items()],
         "others": _others(found),
@@ -92,6 +100,10 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "seen": found.increment.per_contact if found.increment else None,
         "typed": {name: f"{to_decimal(getattr(campaign, name)).normalize():f}" for name in COSTS},
     }
+
+
+def _headline(verdict: roi.Verdict) -> Any:
+    return (SO_FAR if verdict.interim else HEADLINES).get(verdict.code) or HEADLINES[verdict.code]
 
 
 def _amount(value: float, currency: str) -> str:
@@ -113,19 +125,23 @@ def _plot(found: roi.Report) -> Any:
     return plot(marks, words)
 
 
-def _funnel(found: roi.Report) -> list[tuple[str, int, float, str]]:
-    """(words, people, share of the step that bears it, note): each step is part of the ones before."""
+def _funnel(found: roi.Report, channel: str) -> list[tuple[str, int, float, str]]:
+    """(words, people, share of the step that bears it, note). Who opened, clicked or ordered is part of those sent to,
+    but not of one another: pictures may be off, and many order without a click.
+    """
     f = found.funnel
     could = f.held + f.assigned
     steps = (
         (gettext("On the list"), f.matched, f.matched, ""),
         (gettext("Could be written to"), could, f.matched, gettext("of the list")),
-        (gettext("Sent"), f.sent, could, gettext("the rest is the holdout")),
+        (gettext("To get it"), f.assigned, could, gettext("of these; the others are held out")),
+        (gettext("Sent"), f.sent, f.assigned, gettext("of those to get it: accepted for delivery")),
         (gettext("Opened"), f.opened, f.sent, gettext("of sent; Apple Mail opens by itself")),
         (gettext("Clicked"), f.clicked, f.sent, gettext("of sent")),
-        (gettext("Ordered"), found.attributed.orders, f.sent, gettext("orders after the message, of sent")),
+        (gettext("Ordered"), found.attributed.buyers, f.sent, gettext("of sent, after the message, clicked or not")),
     )
-    return [(words, count, count / base if base else 0.0, note) for words, count, base, note in steps]
+    shown = [step for step in steps if channel == "email" or step[0] != gettext("Opened")]  # a text shows no picture
+    return [(words, count, count / base if base else 0.0, note) for words, count, base, note in shown]
 
 
 def _arms(found: roi.Report) -> list[dict[str, Any]]:
@@ -148,15 +164,16 @@ def _arm(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _others(found: roi.Report) -> list[tuple[str, int]]:
-    """What else became of messages, without what never happened."""
+def _others(found: roi.Report) -> list[tuple[str, int, float]]:
+    """What else became of messages, without what never happened: of those sent, or of those that were to be."""
     f = found.funnel
     lines = (
-        (gettext("Unsubscribed"), f.unsubscribed),
-        (gettext("Reported as spam"), f.complained),
-        (gettext("Bounced"), f.bounced),
-        (gettext("Failed"), f.failed),
-        (gettext("Unknown"), f.unknown),
-        (gettext("Withdrawn before sending"), f.withdrawn),
+        (gettext("Unsubscribed"), f.unsubscribed, f.sent),
+        (gettext("Reported as spam"), f.complained, f.sent),
+        (gettext("Bounced"), f.bounced, f.sent),
+        (gettext("Failed"), f.failed, f.assigned),
+        (gettext("Unknown"), f.unknown, f.assigned),
+        (gettext("Not sent yet"), f.waiting, f.assigned),
+        (gettext("Withdrawn before sending"), f.withdrawn, f.assigned),
     )
-    return [(words, count) for words, count in lines if count]
+    return [(words, count, count / base if base else 0.0) for words, count, base in lines if count]

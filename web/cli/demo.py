@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 
 from engine import schema
 from engine.config import Config
@@ -35,6 +38,8 @@ def demo(ctx: click.Context, *, serve: bool, fresh: bool, seed: int, contacts: i
     """Make a believable shop in a workspace of its own and show it; a second time it is kept."""
     config = workspace.settings(ctx.obj)
     console = Console()
+    if serve:
+        server.check_port(config.server)  # before half a minute of work
     marker = workspace.read(config.folder)
     if marker is None or fresh:
         wanted = workspace.Marker(seed=seed, contacts=contacts)
@@ -43,40 +48,71 @@ def demo(ctx: click.Context, *, serve: bool, fresh: bool, seed: int, contacts: i
         kept(config, marker, replace(marker, seed=seed, contacts=contacts, version=workspace.VERSION), console)
     greet(config, marker, console)
     if serve:
-        os.environ.update(workspace.environment())  # for the processes of `run`
+        os.environ.update(workspace.environment(config))  # for the processes of `run`
         ctx.obj = config
         ctx.invoke(server.run)
 
 
+class Steps:
+    """One line for each step that is done, with its count and seconds; on a terminal also a bar for the present one."""
+
+    def __init__(self, console: Console) -> None:
+        columns = TextColumn("  {task.description:<32}"), BarColumn(24), MofNCompleteColumn()
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self.bar.add_task("", total=None)
+        self._done = ""
+        self._since = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """How far `what` is."""
+        if what == self._done:
+            return
+        name = what[:1].upper() + what[1:].replace("_", " ")
+        self.bar.update(self._task, description=name, completed=done, total=total)
+        if done >= total:
+            now = time.monotonic()
+            self.bar.console.print(f"  {name:<32}{total:>10,}{now - self._since:>8.1f} s", highlight=False)
+            self._done, self._since = what, now
+
+
 def make(config: Config, marker: workspace.Marker, console: Console, now: datetime) -> workspace.Marker:
-    """Make the shop with a bar for each step."""
-    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console) as bars:
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        return workspace.make(config, marker, now=now, progress=progress)
+    """Make the shop and tell how far it is."""
+    console.print(f"\nMaking [bold]{SHOP}[/bold], a demo shop, in {config.folder}\n", soft_wrap=True)
+    begun, steps = time.monotonic(), Steps(console)
+    try:
+        with steps.bar:
+            made = workspace.make(config, marker, now=now, progress=steps)
+    except KeyboardInterrupt:
+        console.print("Stopped half-way; the next `rapport demo` makes the shop anew.")
+        raise
+    console.print(f"\nReady in {time.monotonic() - begun:.0f} s.", highlight=False)
+    return made
 
 
 def kept(config: Config, marker: workspace.Marker, wanted: workspace.Marker, console: Console) -> None:
     """Bring a workspace that is there up to this program's tables; say so when it is not what was asked for."""
     database = Database(config.database_url)
-    schema.upgrade(database)
-    database.close()
+    try:
+        schema.upgrade(database)
+    finally:
+        database.close()
     if marker != wanted:
         console.print("The demo shop of last time is kept; `rapport demo --fresh` makes a new one.")
 
 
 def greet(config: Config, marker: workspace.Marker, console: Console) -> None:
     """Where it is, how to get in, what to try."""
-    console.print(f"\n[bold]{SHOP}[/bold] is at [bold]{config.server.public_url}[/bold]\n")
-    for name, value in (("log-in", workspace.EMAIL), ("password", marker.password), ("API key", marker.key)):
-        console.print(f"  {name:<10}{value}", soft_wrap=True)
+    console.print(f"\n[bold]{SHOP}[/bold] is at [bold]{config.server.public_url}[/bold]\n", soft_wrap=True)
+    for name, value in (("Log-in", workspace.EMAIL), ("Password", marker.password), ("API key", marker.key)):
+        console.print(f"  {name:<10}{value}", soft_wrap=True, highlight=False)
     console.print("\nThree things to try:")
-    for number, words in enumerate(TRY, 1):
-        console.print(f"  {number}. {words}")
+    console.print(_numbered(TRY))
     console.print()
+
+
+def _numbered(lines: Iterable[str]) -> Table:
+    """Lines with their numbers, turned under their own beginning."""
+    table = Table.grid(padding=(0, 1))
+    for number, words in enumerate(lines, 1):
+        table.add_row(f"  {number}.", words)
+    return table

@@ -127,10 +127,11 @@ def _sender(services: Services) -> Sender:
 def _check(config: Config) -> None:
     """Say at once, in words, what would otherwise fail in another process."""
     with opened_database(config):
-        _check_port(config.server)
+        check_port(config.server)
 
 
-def _check_port(server: Server) -> None:
+def check_port(server: Server) -> None:
+    """Raise ConfigError when the address cannot be listened on."""
     with socket.socket(socket.AF_INET6 if ":" in server.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -138,6 +139,6 @@ def _check_port(server: Server) -> None:
         except OSError as error:
             raise ConfigError(
                 f"{server.host}:{server.port} cannot be listened on ({error.strerror}): "
-                "stop what uses it or set server.port to another.",
+                f"stop what uses it or set server.port to another (RAPPORT_SERVER__PORT={server.port % 65_535 + 1}).",
                 field="server.port",
             ) from error

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import attribution, planning
 from engine import lists, schema
-from engine.config import PREFIX, Config
+from engine.config import PREFIX, Config, Server
 from engine.database import Database
 from engine.errors import Conflict
 from engine.models import ContactList
@@ -31,6 +31,8 @@ from web.services import Services, open_services
 
 VERSION: Final = 1  # of the shop's making; raise it when an old workspace would lack something
 MARKER: Final = "demo.json"
+NEW: Final = f"{MARKER}.new"  # being written
+STORE: Final = "rapport.db"
 EMAIL: Final = "marketer@demo.example"
 
 # A workspace, a database and a sender of its own, whatever the settings say; nothing leaves the machine.
@@ -64,20 +66,26 @@ class Marker:
     def write(self, folder: Path) -> None:
         """Keep it, in one move."""
         folder.mkdir(parents=True, exist_ok=True)
-        new = folder / f"{MARKER}.new"
+        new = folder / NEW
         new.touch(mode=0o600)
         new.write_text(json.dumps(asdict(self)), encoding="utf-8")
         new.replace(folder / MARKER)
 
 
 def settings(config: Config) -> Config:
-    """The given settings with the demo's own in their place."""
-    return replace(config, **{name: replace(getattr(config, name), **own) for name, own in OWN.items()})
+    """The given settings with the demo's own in their place; its address follows host and port unless one is set."""
+    server = config.server
+    if server.public_url == Server().public_url:
+        host = server.host if server.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  # all addresses
+        server = replace(server, public_url=f"http://{f'[{host}]' if ':' in host else host}:{server.port}")
+    own = {name: replace(getattr(config, name), **own) for name, own in OWN.items()}
+    return replace(config, server=server, **own)
 
 
-def environment() -> dict[str, str]:
+def environment(config: Config) -> dict[str, str]:
     """The demo's own settings for the processes that it starts."""
-    return {f"{PREFIX}{section}__{key}".upper(): value for section, own in OWN.items() for key, value in own.items()}
+    own = {f"{PREFIX}{section}__{key}".upper(): value for section, own in OWN.items() for key, value in own.items()}
+    return {**own, f"{PREFIX}SERVER__PUBLIC_URL": config.server.public_url}
 
 
 def read(folder: Path) -> Marker | None:
@@ -85,22 +93,23 @@ def read(folder: Path) -> Marker | None:
     try:
         marker = Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
     except FileNotFoundError:
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(path.name != NEW for path in folder.iterdir()):
             raise Conflict(f"{folder} holds something that is no demo shop; move it away first.") from None
         return None
     except (ValueError, TypeError):
         raise Conflict(f"{folder / MARKER} cannot be read; delete {folder} to make the demo shop anew.") from None
-    return marker if marker.finished else None
+    return marker if marker.finished and (folder / STORE).exists() else None
 
 
 def make(config: Config, marker: Marker, *, now: datetime, progress: Progress) -> Marker:
     """Make the shop in the workspace of `config` from nothing; what an interrupted making left is removed."""
     folder = config.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    marker.write(folder)
-    progress("making up the shop", 0, 1)
+    marker.write(folder)  # first: from here on it is known to be ours and half-made, whenever we are stopped
+    _clear(folder)
+    progress("shop made up", 0, 1)
     shop = generate(marker.seed, now, marker.contacts)
-    progress("making up the shop", 1, 1)
+    rows = sum(len(frame) for _name, frame in shop.tables())
+    progress("shop made up", rows, rows)
     database = Database(config.database_url)
     schema.upgrade(database)
     load(database, shop, progress)
@@ -112,6 +121,15 @@ def make(config: Config, marker: Marker, *, now: datetime, progress: Progress) -
         services.close()
     finished.write(folder)
     return finished
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything but the marker."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != MARKER:
+            path.unlink()
 
 
 def plan_ahead(session: Session, config: Config, now: datetime) -> None:

@@ -67,7 +67,7 @@ def test_from_a_file_to_the_report(rapport: Rapport, api: HeaderClient) -> None:
     assert f"{forecast['sent']} accepted" in rapport("tick").stdout
     report = json.loads(rapport("campaign", "report", 1, "--json").stdout)
     assert (report["funnel"]["sent"], report["funnel"]["held"]) == (forecast["sent"], forecast["held"])
-    assert rapport("campaign", "report", 1).output.startswith("Interim until ")
+    assert rapport("campaign", "report", 1).output.startswith(report["verdict"]["sentence"])
 
 
 def test_from_options(rapport: Rapport) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import socket
 import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -29,7 +38,7 @@ pytestmark = pytest.mark.xdist_group("demo")
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder; the demo's folder in it."""
     monkeypatch.chdir(tmp_path)
-    for name in workspace.environment():
+    for name in workspace.environment(Config()):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "var" / "demo"
 
@@ -42,6 +51,12 @@ def test_the_demo_is_made_once(here: Path) -> None:
     marker = workspace.read(here)
     assert marker is not None
     made = (here / "rapport.db").stat().st_mtime_ns
+    steps = re.findall(r"^  ([A-Z][a-z: ]+?) +([\d,]+) +[\d.]+ s$", first.output, re.MULTILINE)
+    assert [name for name, _ in steps] == [*dict.fromkeys(name for name, _ in steps)]  # each step once
+    assert dict(steps) | {"Contacts": "500", "Order lines": dict(steps)["Warehouse: order lines"]} == dict(steps)
+    assert {"Shop made up", "Orders credited to messages", "Lists counted", "Recommendations"} <= dict(steps).keys()
+    middle = first.output.partition("\n\n")[2].partition("\n\n")[0]
+    assert len(middle.splitlines()) == len(steps)  # and nothing else
     second = CliRunner().invoke(main, call)
     for output in (first.output, second.output):
         assert marker.password in output
@@ -75,6 +90,93 @@ def test_an_interrupted_demo_is_made_anew(here: Path, now: datetime, monkeypatch
     assert workspace.read(here) == marker
 
 
+def test_ctrl_c_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What becomes of the half-made shop; a foreign file in it is not needed for the next start to make it anew."""
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace, "generate", _interrupted)
+        stopped = CliRunner().invoke(main, ["demo", "--no-serve", "--contacts", "500"])
+    assert stopped.exit_code == 1
+    assert "the next `rapport demo` makes the shop anew" in stopped.output
+    assert workspace.read(here) is None
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_a_kill_leaves_is_recognised(here: Path) -> None:
+    """Before its marker was in place, while an older shop was being thrown away, or when the database was deleted."""
+    here.mkdir(parents=True)
+    (here / "demo.json.new").write_text("{")
+    assert workspace.read(here) is None
+    workspace.Marker(finished=True).write(here)
+    assert workspace.read(here) is None
+    (here / "rapport.db").touch()
+    assert workspace.read(here) is not None
+    (here / "warehouse").mkdir()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = workspace.settings(load(environ={}))
+    with pytest.raises(KeyboardInterrupt):
+        workspace.make(config, workspace.Marker(), now=datetime.now(UTC), progress=killed)
+    assert [path.name for path in here.iterdir()] == ["demo.json"]
+    assert workspace.read(here) is None
+
+
+def test_a_port_that_is_taken_is_told_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is made, with the port and what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("RAPPORT_SERVER__PORT", str(port))
+        result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 2
+    assert f"127.0.0.1:{port} cannot be listened on" in result.output
+    assert f"RAPPORT_SERVER__PORT={port + 1}" in result.output
+    assert not here.exists()
+
+
+def test_who_follows_what_is_printed_gets_in(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real command: at the printed address, with the printed log-in and key, on the port that was set."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("RAPPORT_SERVER__PORT", str(port))
+    command = [sys.executable, "-m", "web.cli", "demo", "--contacts", "500"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            lines = "".join(iter(process.stdout.readline, "Three things to try:\n"))
+            address = re.search(r"is at (http\S+)", lines)[1]  # type: ignore[index]
+            said = dict(re.findall(r"^  (Log-in|Password|API key) +(\S+)$", lines, re.MULTILINE))
+            assert address == f"http://127.0.0.1:{port}"
+            _wait_until_ready(address)
+            browser = build_opener(HTTPCookieProcessor())
+            form = urlencode({"email": said["Log-in"], "password": said["Password"]}).encode()
+            page = browser.open(Request(f"{address}/login", form, {"Origin": address}), timeout=30)
+            assert "Robin Marsh" in page.read().decode()
+            asked = Request(f"{address}/api/v1/lists", headers={"Authorization": f"Bearer {said['API key']}"})
+            assert len(json.load(urlopen(asked, timeout=30))["lists"]) == 8
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert here.exists()
+
+
+def _wait_until_ready(address: str) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with suppress(OSError):
+            urlopen(f"{address}/ready", timeout=5)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{address} never became ready")
+
+
 def test_a_foreign_folder_is_left_alone(here: Path) -> None:
     """A folder that holds something else is refused, and a damaged marker too."""
     here.mkdir(parents=True)
@@ -93,4 +195,4 @@ def test_nothing_leaves_the_machine(config: Config) -> None:
     real = replace(config, mail=replace(config.mail, transport="smtp"), sms=replace(config.sms, transport="http"))
     demo = workspace.settings(real)
     assert (demo.mail.transport, demo.sms.transport, demo.database.url) == ("outbox", "outbox", "")
-    assert load(environ=workspace.environment() | {"RAPPORT_CONFIG": ""}).mail == demo.mail
+    assert load(environ=workspace.environment(demo) | {"RAPPORT_CONFIG": ""}).mail == demo.mail

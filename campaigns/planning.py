@@ -14,7 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, null, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, case, exists, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from campaigns import content, plans
@@ -22,7 +22,7 @@ from campaigns.delivery.ledger import requeue_unknown
 from campaigns.models import LIVE, Campaign, Firing, Send, Variant
 from engine import lists, money
 from engine.config import Config
-from engine.database import next_revision
+from engine.database import UtcDateTime, next_revision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.models import BUCKETS, ContactList
 from engine.warehouse import Warehouse
@@ -95,7 +95,10 @@ def record_costs(
     """
     campaign = get(session, campaign_id)
     guarded = Campaign.id == campaign_id, Campaign.version == version
-    if not _changed(session, update(Campaign).where(*guarded).values(version=version + 1, updated_at=now)):
+    decided = case(
+        (Campaign.status.in_(WAITING), Campaign.updated_at), else_=literal(now, UtcDateTime)
+    )  # is_list_changed
+    if not _changed(session, update(Campaign).where(*guarded).values(version=version + 1, updated_at=decided)):
         _explain(session, campaign_id, version, (campaign.status,))
     return _write(session, campaign_id, {name: costs[name] for name in ("fixed_cost", "message_cost") if name in costs})
 
@@ -277,6 +280,36 @@ def undo_delete(session: Session, campaign_id: int, *, now: datetime) -> Campaig
     if not _changed(session, update(Campaign).where(*gone).values(deleted_at=None, updated_at=now)):
         raise NotFound(f"Campaign {campaign_id} cannot be brought back: it was not deleted in the last 30 days.")
     return get(session, campaign_id)
+
+
+WAITING: Final = ("scheduled", "late")
+
+
+def waiting(session: Session, *, list_id: int | None = None) -> list[Campaign]:
+    """Campaigns whose list is still to be evaluated, the next first; of `list_id`: those it decides who gets."""
+    there = Campaign.status.in_(WAITING), Campaign.deleted_at.is_(None)
+    found = session.scalars(select(Campaign).where(*there).order_by(Campaign.due_at, Campaign.id)).all()
+    return [one for one in found if list_id is None or list_id in {part.id for part in _lists(session, one)}]
+
+
+def is_list_changed(session: Session, campaign: Campaign) -> bool:
+    """Was the list of a waiting campaign, or one it is made of, changed after somebody decided to send? A campaign
+    that waits cannot be edited, so `updated_at` is when that was.
+    """
+    parts = _lists(session, campaign) if campaign.status in WAITING else []
+    return any(part.deleted_at is not None or part.updated_at > campaign.updated_at for part in parts)
+
+
+def _lists(session: Session, campaign: Campaign) -> list[ContactList]:
+    return lists.behind(session, campaign.list_id) if campaign.list_id else []
+
+
+def people(session: Session, warehouse: Warehouse, campaign: Campaign, now: datetime) -> int | None:
+    """How many are on a campaign's list now; None when its criteria cannot be read any more."""
+    try:
+        return len(lists.member_ids(session, warehouse, campaign.list_id or 0, now))
+    except (Invalid, NotFound):
+        return None
 
 
 def wall_time(given: str, zone: ZoneInfo) -> datetime:

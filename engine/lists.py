@@ -27,8 +27,8 @@ from engine.preview import Clause, Person, Preview, preview
 if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
-__all__ = ["Clause", "Person", "Preview", "browse", "copy", "count", "delete", "export_csv", "freeze", "get", "load",
-           "member_ids", "members", "preview", "rename", "restore", "save"]  # fmt: skip
+__all__ = ["Clause", "Person", "Preview", "behind", "browse", "copy", "count", "delete", "export_csv", "freeze", "get",
+           "load", "member_ids", "members", "preview", "rename", "restore", "save"]  # fmt: skip
 
 NAME_LIMIT: Final = 128
 UNDO: Final = timedelta(days=30)
@@ -138,6 +138,20 @@ def count(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -
     found.size, found.counted_at = size, now
     session.flush()
     return size
+
+
+def behind(session: Session, list_id: int) -> list[ContactList]:
+    """The list and all that decide who is on it: those its criteria name, those that theirs do. A frozen one is its
+    people and nothing else. Deleted ones too.
+    """
+    found: dict[int, ContactList] = {}
+    waiting = [list_id]
+    while waiting:
+        one = session.get(ContactList, waiting.pop())
+        if one is not None and one.id not in found:
+            found[one.id] = one
+            waiting += _named(one.criteria) if one.frozen_at is None else ()
+    return list(found.values())
 
 
 def member_ids(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> npt.NDArray[np.int64]:

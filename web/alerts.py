@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from campaigns import planning
 from campaigns.models import Campaign, Firing, Send
 from engine.models import Import
 from recommender.models import Published, Training
+from web.format import number as format_number
 from web.format import share
+from web.services import services
 
 RECENT = timedelta(days=7)
 STALE = timedelta(days=14)  # of a training: a fortnight's new items and habits are missing from it
+MOST_COUNTED = 5  # lists, each a question to the warehouse
 MANY_BOUNCES = 0.02  # receivers begin to distrust a sender above two in a hundred
 
 
@@ -40,6 +45,20 @@ def _late(session: Session, _now: datetime) -> Iterator[Alert]:
     for campaign in session.scalars(select(Campaign).where(Campaign.status == "late", Campaign.deleted_at.is_(None))):
         text = gettext("“%(name)s” missed its time. Decide whether it still goes out.", name=campaign.name)
         yield Alert("bad", text, "campaigns.show", {"campaign_id": campaign.id})
+
+
+def _lists(session: Session, now: datetime) -> Iterator[Alert]:
+    changed = (one for one in planning.waiting(session) if planning.is_list_changed(session, one))
+    for campaign in islice(changed, MOST_COUNTED):
+        number = planning.people(session, services().warehouse, campaign, now)
+        if number is None:
+            text = gettext("The list of “%(name)s” cannot be read any more: it will not go out.", name=campaign.name)
+        else:
+            told = gettext("The list of “%(name)s” was changed after you scheduled it.", name=campaign.name)
+            now_on_it = ngettext("%(n)s person is on it now.", "%(n)s people are on it now.", number,
+                                 n=format_number(number))  # fmt: skip
+            text = f"{told} {now_on_it}"
+        yield Alert("bad" if number is None else "warn", text, "campaigns.show", {"campaign_id": campaign.id})
 
 
 def _bounces(session: Session, now: datetime) -> Iterator[Alert]:
@@ -74,4 +93,4 @@ def _training(session: Session, now: datetime) -> Iterator[Alert]:
         yield Alert("warn", text, "recommendations.index", {})
 
 
-CHECKS: tuple[Callable[[Session, datetime], Iterator[Alert]], ...] = (_late, _bounces, _imports, _training)
+CHECKS: tuple[Callable[[Session, datetime], Iterator[Alert]], ...] = (_late, _lists, _bounces, _imports, _training)

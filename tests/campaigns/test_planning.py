@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from campaigns import planning
+from campaigns import planning, scheduler
 from campaigns.models import Campaign, Firing, Link, Send
 from engine import lists
 from engine.config import Config
@@ -347,6 +347,36 @@ def test_costs_are_written_over_what_is_there(database: Database, draft: int, no
         planning.record_costs(session, draft, {"fixed_cost": "5"}, version=2, now=now)
     with database.read() as session:
         assert session.get_one(Campaign, draft).fixed_cost == 50_000
+
+
+def test_a_list_changed_since_is_noticed(database: Database, config: Config, draft: int, now: datetime) -> None:
+    """The list or one it is made of, until somebody decides anew; being late or costing something is no decision."""
+
+    def changed() -> bool:
+        with database.read() as session:
+            return planning.is_list_changed(session, planning.get(session, draft))
+
+    with database.begin() as session:
+        part = shop.contact_list(session, now, criteria={"field": "email", "operator": "known"}).id
+        lists.save(session, 1, "All", {"list": part}, now=now)
+        shop.schedule(session, draft, now + timedelta(seconds=1), config)
+    assert not changed()
+    with database.begin() as session:
+        assert [one.id for one in planning.waiting(session, list_id=part)] == [draft]
+        assert planning.waiting(session, list_id=part + 1) == []
+        lists.save(session, part, "Part", {"field": "city", "operator": "known"}, now=now + DAY)
+    assert changed()
+    with database.begin() as session:
+        planning.record_costs(session, draft, {"fixed_cost": "5"}, version=2, now=now + 2 * DAY)
+    scheduler.tick(database, Warehouse(database, config.folder / "warehouse", config), config, now=now + 2 * DAY)
+    assert status(database, draft) == "late"
+    assert changed()
+    with database.begin() as session:
+        planning.decide_late(session, draft, send=True, now=now + 2 * DAY)
+    assert not changed()
+    with database.begin() as session:
+        lists.delete(session, 1, now=now + 2 * DAY)
+    assert changed()
 
 
 def test_delete_and_undo(database: Database, draft: int, now: datetime) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from campaigns import planning, sends
 from campaigns.models import FINAL, LIVE, Campaign
+from engine import lists
 from engine.models import ContactList
-from web.pages.campaigns.door import blueprint
+from web.pages.campaigns.door import blueprint, remember
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -84,6 +85,7 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
     live = sum(states.get(state, 0) for state in LIVE)
     gone = sum(states.get(state, 0) for state in ("accepted", "failed", "unknown", "expired", "cancelled"))
     fired = sends.fired_at(session, campaign.id)
+    changed = planning.is_list_changed(session, campaign)
     return {
         "campaign": campaign,
         "list": session.get(ContactList, campaign.list_id) if campaign.list_id else None,
@@ -92,6 +94,8 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "reasons": sends.reasons(session, campaign.id) if states else [],
         "newest": sends.newest(session, campaign.id) if gone else [],
         "done": gone,
+        "changed": changed,
+        "people": _people(session, campaign, now) if changed else None,
         "out": states.get("accepted", 0),
         "total": gone + live,
         "pace": pace(gone, live, request.args.get("marks", ""), now),
@@ -99,6 +103,12 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "polls": campaign.status in ("scheduled", "sending", "paused"),
         "every": "1s" if campaign.status == "sending" else "3s",
     }
+
+
+def _people(session: Session, campaign: Campaign, now: datetime) -> int | None:
+    """Counted once for every change: the page asks every three seconds."""
+    key = "people", *((one.id, one.version) for one in lists.behind(session, campaign.list_id or 0))
+    return remember(key, now, lambda: planning.people(session, services().warehouse, campaign, now))
 
 
 def pace(gone: int, live: int, marks: str, now: datetime) -> Pace:

@@ -15,6 +15,7 @@ from flask_babel import get_locale, gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaigns import planning
 from campaigns.models import Campaign
 from engine import criteria, lists
 from engine.catalogue import Catalogue, open_catalogue
@@ -251,6 +252,8 @@ def _answer(session: Session, state: State, looked: builder.Looked, status: int 
     template = "lists/parts.html" if is_part and request.method == "POST" else "lists/builder.html"
     sign = get_currency_symbol(services().config.locale.currency, locale=str(get_locale()))
     shown = {"page": page, "state": state, "looked": looked, "currency": sign, "templates": TEMPLATES, **more}
+    if template == "lists/builder.html":
+        shown["waiting"] = planning.waiting(session, list_id=state.list_id) if state.list_id else []
     answer = make_response(render_template(template, **shown), status)
     header = "HX-Push-Url" if ":" in request.form.get("do", "") else "HX-Replace-Url"
     answer.headers[header] = state.address or request.path

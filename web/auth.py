@@ -85,15 +85,25 @@ def is_password(user: User | None, password: str) -> bool:
 
 
 def log_in(
-    database: Database, security: Security, email: str, password: str, *, address: str, browser: str, now: datetime
+    database: Database,
+    security: Security,
+    email: str,
+    password: str,
+    *,
+    address: str,
+    browser: str,
+    now: datetime,
+    former: str = "",
 ) -> str:
-    """Open a session and return its token. Raises NotAuthenticated, or TooMany after too many failures."""
+    """Open a session and return its token; the browser's `former` one ends. Raises NotAuthenticated, or TooMany after
+    too many failures.
+    """
     user = verify(database, security, email, password, address=address, now=now)
     with database.begin() as session:
-        session.execute(delete(LoginFailure).where(LoginFailure.at < now - timedelta(days=1)))
         session.execute(delete(WebSession).where(WebSession.created_at < now - timedelta(hours=security.session_hours)))
         if _HASHER.check_needs_rehash(user.password):
             session.execute(update(User).where(User.id == user.id).values(password=_HASHER.hash(password)))
+        log_out(session, digest(former))
         return open_session(session, user, browser=browser, now=now)
 
 
@@ -106,6 +116,7 @@ def verify(database: Database, security: Security, email: str, password: str, *,
     with database.begin() as session:
         if not database.is_sqlite:  # where BEGIN IMMEDIATE queues writers anyway
             session.execute(select(func.pg_advisory_xact_lock(_QUEUE)))
+        session.execute(delete(LoginFailure).where(LoginFailure.at < now - timedelta(days=1)))
         _brake(session, security, email, place, now)
         session.add(LoginFailure(email=email, address=place, at=now))
         user = session.scalar(select(User).where(User.email == email, User.disabled_at.is_(None)))

@@ -43,7 +43,7 @@ class LoginFailure(Base):
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     email: Mapped[str] = mapped_column(String(254))
     address: Mapped[str] = mapped_column(String(64))  # an IPv6 network of 64 bits counts as one
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     __table_args__ = (
         Index("ix_login_failures_address_at", "address", "at"),
         Index("ix_login_failures_email_at", "email", "at"),

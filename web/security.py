@@ -121,7 +121,7 @@ def refuse_cross_site() -> None:
     """Refuse an unsafe request that another site made the browser send."""
     origin = request.headers.get("Origin")
     ours = {request.host, urlsplit(services().config.server.public_url).netloc}  # a proxy may write another Host
-    foreign_origin = origin is not None and urlsplit(origin).netloc not in ours
+    foreign_origin = origin is not None and origin.partition("://")[2] not in ours  # urlsplit fails on "http://["
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"} or foreign_origin:
         raise NotAllowed("This request came from another site and was not carried out.")
 
@@ -179,7 +179,7 @@ def _headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", POLICY)
     if is_https():
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-    if "user" in g:
+    if "user" in g or "api_key" in g:
         response.headers.setdefault("Cache-Control", "private, no-store")
     return response
 

@@ -182,6 +182,14 @@ def test_parallel_guesses_are_counted(database: Database, config: Config, now: d
     assert Counter(seen) == {NotAuthenticated: 5, TooMany: 15}
 
 
+def test_old_failures_are_forgotten(database: Database, config: Config, now: datetime, user: User) -> None:
+    """After a day, also where nobody ever succeeds: strangers' addresses are not kept."""
+    _failures(database, now - timedelta(days=2), "stranger@x.example", ["198.51.100.1"] * 3)
+    _fail(database, config, now, 1)
+    with database.read() as session:
+        assert session.scalars(select(LoginFailure.email)).all() == [EMAIL]
+
+
 def test_right_password_forgives(database: Database, config: Config, now: datetime, user: User) -> None:
     """Failures before a success are forgotten."""
     _fail(database, config, now, 4)

@@ -69,7 +69,14 @@ def test_token_in_the_form_is_as_good(marketer: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}]
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+    ],
 )
 def test_other_sites_are_refused(marketer: FlaskClient, headers: dict[str, str]) -> None:
     """Even with the right token, and at the log-in, which has none."""
@@ -88,9 +95,10 @@ def test_headers_on_every_answer(client: FlaskClient) -> None:
         assert "Strict-Transport-Security" not in headers
 
 
-def test_pages_are_not_kept_by_caches(marketer: FlaskClient) -> None:
+def test_pages_are_not_kept_by_caches(marketer: FlaskClient, api: FlaskClient) -> None:
     """Neither a proxy nor the next user of a browser reads them."""
     assert marketer.get("/settings").headers["Cache-Control"] == "private, no-store"
+    assert api.get("/api/v1/contacts").headers["Cache-Control"] == "private, no-store"
 
 
 def test_over_tls(services: Services) -> None:

@@ -156,7 +156,7 @@ def _finish(services: Services, marker: Marker, now: datetime, progress: Progres
     password = secrets.token_urlsafe(12)
     with services.database.begin() as session:
         plan_ahead(session, services.config, now)
-        auth.add_user(session, EMAIL, "Robin Marsh", password, now=now)
+        auth.add_user(session, EMAIL, "Robin Marsh", password, role="admin", now=now)
         key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
     progress("orders credited to messages", 0, 1)
     with services.database.begin() as session:

@@ -77,4 +77,5 @@ def _open() -> str:
         address=request.remote_addr or "",
         browser=request.headers.get("User-Agent", ""),
         now=utcnow(),
+        former=request.cookies.get(security.cookie_name(), ""),
     )

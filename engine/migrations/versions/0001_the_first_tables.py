@@ -138,6 +138,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("login_failures", schema=None) as batch_op:
         batch_op.create_index("ix_login_failures_address_at", ["address", "at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_login_failures_at"), ["at"], unique=False)
         batch_op.create_index("ix_login_failures_email_at", ["email", "at"], unique=False)
 
     op.create_table(
@@ -577,6 +578,7 @@ def downgrade() -> None:
     op.drop_table("placements")
     with op.batch_alter_table("login_failures", schema=None) as batch_op:
         batch_op.drop_index("ix_login_failures_email_at")
+        batch_op.drop_index(batch_op.f("ix_login_failures_at"))
         batch_op.drop_index("ix_login_failures_address_at")
 
     op.drop_table("login_failures")

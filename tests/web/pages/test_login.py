@@ -23,6 +23,21 @@ def test_right_password_opens_the_page_asked_for(client: FlaskClient, services: 
     assert client.get("/").status_code == 200
 
 
+def test_a_new_log_in_ends_the_old_one(client: FlaskClient, services: Services) -> None:
+    """In the same browser: whoever copied the cookie of before is out. A wrong password ends nothing."""
+    _user(services)
+    form = {"email": "mei@shop.example", "password": PASSWORD}
+    client.post("/login", data=form)
+    copied = client.get_cookie("rapport")
+    assert copied
+    client.post("/login", data=form | {"password": "wrong wrong wrong"})
+    now, settings = utcnow(), services.config.security
+    assert auth.recognise(services.database, settings, copied.value, now)
+    client.post("/login", data=form)
+    assert auth.recognise(services.database, settings, copied.value, now) is None
+    assert client.get("/").status_code == 200
+
+
 def test_pages_ask_a_stranger_to_log_in(client: FlaskClient) -> None:
     """No page opens without a session."""
     answer = client.get("/?a=b")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from copy import copy
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -26,15 +27,18 @@ class Shapes:
         self._folder = folder
 
     def recall(self, upload: Upload) -> None:
-        """Choose as the last time, if there was one; columns that are no more are left out."""
+        """Choose as the last time, if there was one; columns that are no more are left out. `remembered` only when that
+        is another choice than the names alone would make.
+        """
         with suppress(OSError, ValueError):
             path = self._path(upload)
+            before = [copy(getattr(upload, name)) for name in _CHOICES]
             chosen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             wanted = kind(upload.kind)
             for title, name in chosen["mapping"].items():
                 upload.mapping[title] = name if wanted.column(name) else ""
             upload.time_format, upload.comma, upload.repeats = (chosen[name] for name in _CHOICES[1:])
-            upload.remembered = True
+            upload.remembered = before != [getattr(upload, name) for name in _CHOICES]
 
     def keep(self, upload: Upload) -> None:
         """For the next file with this header."""

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,7 +80,8 @@ class CsvSource:
         self._delimiter = ","
         self.size = path.stat().st_size
         self.encoding = self._find_encoding(encoding)
-        self.header = self._read_header()
+        self._titles = self._read_header()
+        self.header = _distinct(self._titles)
 
     def chunks(self) -> Iterator[tuple[Chunk, int]]:
         """Records after the header."""
@@ -104,7 +106,7 @@ class CsvSource:
         if len(cells) != len(self.header):
             words = f"The line has {len(cells)} cells, the header has {len(self.header)}."
             chunk.broken.append(Reject(line, None, words))
-        elif cells == self.header:  # files joined end to end: no contact is called "key"
+        elif cells == self._titles:  # files joined end to end: no contact is called "key"
             chunk.broken.append(Reject(line, None, "The line is the header again."))
         else:
             chunk.lines.append(line)
@@ -220,7 +222,7 @@ class ParquetSource:
         nested = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_nested(kind)]
         if nested:
             raise Unreadable(f"{path.name}: the column '{nested[0][:80]}' is nested; write it as plain columns.")
-        self.header = list(schema.names)
+        self.header = _distinct(schema.names)
 
     def chunks(self) -> Iterator[tuple[Chunk, int]]:
         """Records; `lines` count from 1."""
@@ -235,6 +237,17 @@ class ParquetSource:
                     line += len(records)
         except (pa.ArrowException, OSError):
             raise Unreadable(f"{self._path.name} is a damaged Parquet file; write it again.") from None
+
+
+def _distinct(titles: Sequence[str]) -> list[str]:
+    """Titles by which each column can be named: the second "email" is "email (2)"."""
+    seen: Counter[str] = Counter()
+    named = []
+    for title in titles:
+        words = title.strip()
+        seen[words] += 1
+        named.append(f"{words} ({seen[words]})" if words and seen[words] > 1 else title)
+    return named
 
 
 def _cells(column: Any) -> list[Any]:

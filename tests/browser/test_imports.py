@@ -69,6 +69,39 @@ def test_a_file_comes_in(desk: Page, site: Site, people: Path, tmp_path: Path) -
     expect(desk.get_by_text("dora@shop.example")).to_be_hidden()
 
 
+def test_a_good_file_and_the_next_one(desk: Page, tmp_path: Path) -> None:
+    """Found by Ctrl-K, read with decimal commas, its repeats told, its columns chosen once, nothing narrow."""
+    path = tmp_path / "orders.csv"
+    line = "O1;31.01.2026 10:00;A1;2;1.234,50\n"
+    path.write_text("Nr;at;item;quantity;Preis\n" + line * 2, encoding="utf-8")
+    desk.goto("/")
+    desk.keyboard.press("Control+k")
+    desk.keyboard.type("import a file")
+    desk.keyboard.press("Enter")
+    for chosen in (False, True):
+        expect(desk.get_by_role("heading", name="What is in the file?")).to_be_visible()
+        desk.get_by_role("radio", name="Orders").check()
+        desk.get_by_label("File", exact=True).set_input_files(path)
+        desk.get_by_role("button", name="Upload and look").click()
+        if chosen:
+            expect(desk.get_by_text("as you chose them for the last file")).to_be_visible()
+        else:
+            desk.get_by_label("“Nr” means").select_option("order")
+            expect(desk.get_by_text("The column unit_price is missing")).to_be_visible()
+            desk.get_by_label("“Preis” means").select_option("unit_price")
+            expect(desk.get_by_label("Numbers are written like")).to_have_value("comma")
+        expect(desk.get_by_text("Everything needed is there.")).to_be_visible()
+        check_accessible(desk)
+        desk.get_by_role("button", name="Check the whole file").click()
+        expect(desk.get_by_text("1 line repeats another line of its order")).to_be_visible()
+        button = desk.get_by_role("button", name="Import", exact=True)
+        assert desk.get_by_text("All 2 records are good.").bounding_box()["width"] > 200  # type: ignore[index]
+        check_fits(desk)
+        button.click()
+        expect(desk.get_by_text("Everything is in.")).to_be_visible()
+        desk.get_by_role("link", name="Import another file").first.click()
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_accessible(desk: Page, people: Path, colours: str) -> None:
     """axe finds nothing at any step in either theme, and nothing sticks out at 390 px."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,6 +198,15 @@ def test_stopped_in_the_middle(importer: Importer, database: Database, monkeypat
     assert 0 < run["created"] < 40
     assert run["finished_at"] is not None
     assert importer("contacts", content).created == 40 - run["created"]
+
+
+def test_a_title_that_stands_twice(importer: Importer, database: Database) -> None:
+    """Each can be named: whoever imports says which one is meant."""
+    content = b"key,email,email,\nC1,ann@shop.example,bo@shop.example,\n"
+    with pytest.raises(Invalid, match=re.escape("There is no column 'email (2)' in contacts")):
+        importer("contacts", content)
+    importer("contacts", content, mapping={"email": "", "email (2)": "email"})
+    assert rows(database, Contact)[0]["email"] == "bo@shop.example"
 
 
 def test_broken_off_is_not_complete(importer: Importer, database: Database) -> None:

@@ -368,7 +368,7 @@ def test_stopped_by_hand(
         count = session.scalar(select(func.count()).select_from(Contact))
         run = session.scalars(select(Import)).one()
     assert (0 < run.created < 40, run.created) == (True, count)
-    assert f"{count} of contacts came in before and stay: {count} new, 0 changed." in page
+    assert f"What came in before stays: {count} new contacts, 0 changed; 0 were known as they are." in page
     assert "In part" in marketer.get("/imports").text
     assert "Stopped by hand. What was written by then stays" in marketer.get(f"/imports/{run.id}").text
     assert "Everything is in." in step(marketer, address, "import")

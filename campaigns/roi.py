@@ -341,9 +341,9 @@ def _verdict(given: _Case) -> Verdict:
     code, _, closed, so_far = next(verdict for verdict in VERDICTS if verdict[1](given))
     if not given.interim or given.end is None:
         return Verdict(code, closed.format_map(given.amounts()), interim=False)
+    until = f"Orders count until {given.end.day} {given.end:%b %Y}"
     decide = ": decide after that day." if given.increment else "."
-    words = f"{(so_far or closed).format_map(given.amounts())} Orders count until {given.end:%Y-%m-%d}{decide}"
-    return Verdict(code, words, interim=True)
+    return Verdict(code, f"{(so_far or closed).format_map(given.amounts())} {until}{decide}", interim=True)
 
 
 def _warnings(given: _Case, funnel: Funnel) -> list[str]:

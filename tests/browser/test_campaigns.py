@@ -151,6 +151,17 @@ def test_fault_is_told_where_it_is(desk: Page, site: Site, campaigns: dict[str, 
     expect(desk.locator("#subject-fault")).to_be_empty()
 
 
+def test_a_report_prints_on_white(desk: Page, campaigns: dict[str, int]) -> None:
+    """Ink on paper, from the dark theme too: nobody prints white letters."""
+    desk.emulate_media(color_scheme="dark")
+    desk.goto(f"/campaigns/{campaigns['finished']}")
+    heading = desk.get_by_role("heading", level=1)
+    expect(heading).to_have_css("color", "rgb(229, 234, 231)")
+    desk.emulate_media(media="print")
+    expect(heading).to_have_css("color", "rgb(26, 32, 29)")
+    expect(desk.locator(".card").first).to_have_css("background-color", "rgb(255, 255, 255)")
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_accessible(desk: Page, campaigns: dict[str, int], colours: str) -> None:
     """axe finds nothing on any page or step in either theme, and nothing sticks out at 390 px."""

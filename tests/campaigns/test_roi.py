@@ -190,7 +190,7 @@ def test_an_open_window_is_interim(database: Database, now: datetime) -> None:
     assert found.verdict.interim
     assert found.verdict.code == "gain"
     assert found.verdict.sentence.startswith("So far the campaign has earned about £824 after its costs")
-    assert found.verdict.sentence.endswith("Orders count until 2026-03-16: decide after that day.")
+    assert found.verdict.sentence.endswith("Orders count until 16 Mar 2026: decide after that day.")
     assert found.increment is not None
     assert found.increment.per_contact.value == pytest.approx(10)
     assert found.warnings[:2] == ["The window is still open: every figure may change.", roi.PEEKING]
@@ -228,7 +228,7 @@ def test_nothing_is_final_while_the_window_is_open(
             found = roi.report(session, 1, now=now + day * DAY)
         assert (found.verdict.code, found.verdict.interim) == (code, day == 2)
         assert found.verdict.sentence.startswith(begins)
-        assert ("Orders count until 2026-03-16" in found.verdict.sentence) is (day == 2)
+        assert ("Orders count until 16 Mar 2026" in found.verdict.sentence) is (day == 2)
 
 
 def test_no_penny_is_claimed_that_nobody_knows(database: Database, now: datetime) -> None:

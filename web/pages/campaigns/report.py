@@ -112,12 +112,13 @@ def _amount(value: float, currency: str) -> str:
 
 
 def _plot(found: roi.Report) -> Any:
-    """Attributed and caused revenue on one scale; nothing while there is neither."""
-    caused = found.increment.revenue if found.increment else None
-    if caused is None and not found.attributed.revenue:
+    """Attributed and caused revenue on one scale; nothing where there is only one of them."""
+    if found.increment is None:
         return ""
-    marks = [Mark(gettext("Attributed"), Interval(found.attributed.revenue, 0), "attributed")]
-    marks += [Mark(gettext("Caused"), caused, "caused")] if caused else []
+    marks = (
+        Mark(gettext("Attributed"), Interval(found.attributed.revenue, 0), "attributed"),
+        Mark(gettext("Caused"), found.increment.revenue, "caused"),
+    )
 
     def words(value: float) -> str:
         return money(round(value * UNIT), found.currency, whole=True)
@@ -134,11 +135,11 @@ def _funnel(found: roi.Report, channel: str) -> list[tuple[str, int, float, str]
     steps = (
         (gettext("On the list"), f.matched, f.matched, ""),
         (gettext("Could be written to"), could, f.matched, gettext("of the list")),
-        (gettext("To get it"), f.assigned, could, gettext("of these; the others are held out")),
-        (gettext("Sent"), f.sent, f.assigned, gettext("of those to get it: accepted for delivery")),
+        (gettext("To get it"), f.assigned, could, gettext("of these; the rest is held out")),
+        (gettext("Sent"), f.sent, f.assigned, gettext("of those; accepted for delivery")),
         (gettext("Opened"), f.opened, f.sent, gettext("of sent; Apple Mail opens by itself")),
         (gettext("Clicked"), f.clicked, f.sent, gettext("of sent")),
-        (gettext("Ordered"), found.attributed.buyers, f.sent, gettext("of sent, after the message, clicked or not")),
+        (gettext("Ordered"), found.attributed.buyers, f.sent, gettext("of sent, clicked or not")),
     )
     shown = [step for step in steps if channel == "email" or step[0] != gettext("Opened")]  # a text shows no picture
     return [(words, count, count / base if base else 0.0, note) for words, count, base, note in shown]

@@ -4,11 +4,13 @@ BIN := .venv/bin
 ARGS ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench assets migration clean help
+.PHONY: demo install test check format bench assets migration clean help
 .DEFAULT_GOAL := help
 
 demo: .venv/.app assets ## a demo shop at http://127.0.0.1:8000, in var/demo
 	$(BIN)/rapport demo $(ARGS)
+
+install: .venv/.app assets ## the program in .venv, for a shop of your own
 
 test: .venv/.dev assets ## the whole suite (ARGS="-k lists" runs a part)
 	$(BIN)/pytest --numprocesses auto --dist loadgroup $(ARGS)

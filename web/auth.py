@@ -65,7 +65,8 @@ def hashed(password: str, email: str) -> str:
     """The argon2id text of a password that is good enough; long is what counts, so no rules of composition."""
     if not _SHORTEST <= len(password) <= _LONGEST:
         raise Invalid(f"A password has {_SHORTEST} to {_LONGEST} characters.", field="password")
-    if len(set(password)) < 5 or email.partition("@")[0].lower() in password.lower():
+    name = email.partition("@")[0].lower()
+    if len(set(password)) < 5 or (len(name) > 2 and name in password.lower()):  # "jo" stands in any sentence
         raise Invalid("This password is easy to guess; take a few words that do not belong together.", field="password")
     return _HASHER.hash(password)
 

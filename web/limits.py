@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 import flask
 from apiflask import APIFlask
-from flask import current_app, request
+from flask import Response, current_app, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import IntegerConverter
 
@@ -16,6 +17,9 @@ PUBLIC: Final = 64 * 2**10  # bytes that a stranger may send: a log-in, a webhoo
 API: Final = 2**20  # bytes of a call, except those that bring records (intake.max_request_mb)
 LARGEST: Final = 2**63 - 1  # what a database can count to
 VERSIONS: Final = 2**31 - 2  # what a column of versions can hold, and one more
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 NUL: Final = "A NUL character cannot be stored; remove it."
 
@@ -56,6 +60,20 @@ def register(app: APIFlask) -> None:
     app.url_map.converters["int"] = Number
     app.url_map.merge_slashes = False  # it would redirect "//" to an address made from the header Host
     app.before_request(_check)
+    app.wsgi_app = _with_a_host(app.wsgi_app)  # type: ignore[method-assign, assignment]
+
+
+def _with_a_host(application: WSGIApplication) -> WSGIApplication:
+    """Refuse a header Host that can be none: Werkzeug fails on it before any handler of errors can answer."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            environ.get("HTTP_HOST", "").encode("idna")
+        except UnicodeError:
+            return Response("The header Host names no host.\n", 400, mimetype="text/plain")(environ, start_response)
+        return application(environ, start_response)
+
+    return answer
 
 
 def _whole(text: str) -> int:

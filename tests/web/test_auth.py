@@ -216,6 +216,12 @@ def test_weak_passwords_are_refused(password: str) -> None:
     assert caught.value.field == "password"
 
 
+def test_short_names_stand_in_any_sentence() -> None:
+    """jo@ and a@ can have passwords, too."""
+    for email in ("jo@shop.example", "a@shop.example"):
+        assert auth.hashed("enjoy a correct horse", email)
+
+
 def test_an_address_is_one_user(database: Database, now: datetime, user: User) -> None:
     """Whatever case it is written in; unknown ones and nonsense are named."""
     assert user.email == EMAIL

@@ -84,6 +84,13 @@ def test_other_sites_are_refused(marketer: FlaskClient, headers: dict[str, str])
     assert marketer.post("/login", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["x" * 64, "a..b", f"{'x' * 70}.example", "\xfc" * 60])
+def test_a_host_that_is_none_is_refused(client: FlaskClient, host: str) -> None:
+    """Before anything fails on it."""
+    for path in ("/login", "/health", "/nowhere"):
+        assert client.get(path, headers={"Host": host}).status_code == 400
+
+
 def test_headers_on_every_answer(client: FlaskClient) -> None:
     """Pages, files, faults: the strict policy and no sniffing."""
     for address in ("/login", "/health", "/nowhere", "/static/nowhere.js"):

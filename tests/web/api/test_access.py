@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from apiflask import APIFlask
@@ -72,6 +74,13 @@ def test_every_scope_opens_something(app: APIFlask) -> None:
     """What a key is offered exists."""
     used = {getattr(view, "scope", None) for view in app.view_functions.values()}
     assert set(access.SCOPES) - used == {"metrics:read"}, "asked for by /metrics itself"
+
+
+def test_every_scope_is_explained() -> None:
+    """The table of docs/access.md names all of them, and no other."""
+    text = (Path(__file__).parents[3] / "docs/access.md").read_text(encoding="utf-8")
+    table = text.partition("| scope |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+:\w+)`", table)) == set(access.SCOPES)
 
 
 def test_description_of_the_api(client: FlaskClient, api: FlaskClient, marketer: FlaskClient) -> None:

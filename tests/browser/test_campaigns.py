@@ -136,6 +136,30 @@ def test_blocks_by_keyboard(desk: Page, site: Site, people: None) -> None:
     saved(desk, site, blocks=letter)
     block(desk, 1).get_by_role("button", name="Remove").click()
     saved(desk, site, blocks=[letter[0], *letter[2:]])
+    undo = block(desk, 1).get_by_role("button", name="Undo")
+    expect(undo).to_be_focused()
+    check_accessible(desk)
+    check_fits(desk)
+    desk.keyboard.press("Enter")
+    saved(desk, site, blocks=letter)
+
+
+def test_no_time_is_not_now(desk: Page, campaigns: dict[str, int]) -> None:
+    """A time that is left empty is told beside its field, and nothing can be sent, whatever is counted anew."""
+    desk.goto(f"/campaigns/{campaigns['draft']}#schedule")
+    expect(desk.get_by_role("complementary", name="Who gets it")).to_contain_text("Will be sent")
+    desk.get_by_label("At a time").check()
+    expect(desk.locator("#at-fault")).to_contain_text("Choose the day and the time")
+    check_accessible(desk)
+    go(desk, "Audience")
+    desk.get_by_role("slider", name="Held out").fill("30")
+    expect(desk.get_by_role("complementary", name="Who gets it")).to_contain_text("28")
+    go(desk, "Review")
+    expect(desk.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    go(desk, "Schedule")
+    desk.get_by_role("radio", name="Now").check()
+    go(desk, "Review")
+    expect(desk.get_by_role("button", name=re.compile(r"Send to \d+ people now"))).to_be_enabled()
 
 
 def test_fault_is_told_where_it_is(desk: Page, site: Site, campaigns: dict[str, int]) -> None:

@@ -58,8 +58,8 @@ class Costs:
 
     @property
     def total(self) -> float:
-        """All of it."""
-        return self.fixed + self.messages
+        """All of it, to the ten-thousandth that amounts have."""
+        return round(self.fixed + self.messages, 4)
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _attributed(session: Session, campaign: Campaign, costs: Costs) -> Attribute
         .where(Conversion.campaign_id == campaign.id, Order.currency == campaign.currency)
     ).one()
     revenue, margin = float(row[0]) / money.UNIT, float(row[1]) / money.UNIT
-    profit = margin - costs.total
+    profit = round(margin - costs.total, 4)
     return Attributed(revenue, margin, row[2], row[3], profit, profit / costs.total if costs.total else None)
 
 

@@ -248,8 +248,8 @@ def test_no_penny_is_claimed_that_nobody_knows(database: Database, now: datetime
 
 
 def test_who_ordered_twice_is_one_person(database: Database, now: datetime) -> None:
-    """The funnel counts people, and sums are exact: ten times 0.1 is 1."""
-    run(database, now, 10, holdout=0.0)
+    """The funnel counts people, and sums are exact: ten times 0.1 is 1, and 0.1 and 0.2 are 0.3."""
+    run(database, now, 10, holdout=0.0, fixed_cost=1_000, message_cost=200)
     with database.begin() as session:
         for number in range(10):
             session.add(shop.purchase(f"a{number}", 1 + number // 9, now + DAY, total=1_000, margin=400))
@@ -258,6 +258,7 @@ def test_who_ordered_twice_is_one_person(database: Database, now: datetime) -> N
     assert (found.attributed.buyers, found.attributed.orders, found.treated.orders) == (2, 10, 10)
     assert found.treated.revenue.total == 1 - 5
     assert found.treated.margin.total == 0.4 - 2
+    assert (found.costs.total, found.attributed.profit) == (0.3, -1.9)
 
 
 def test_unknown_costs_are_said(database: Database, now: datetime) -> None:

@@ -17,8 +17,8 @@ WRITE: Final = "Give this user the right to write there, or set workspace.path o
 
 FILES: Final[Remedies] = (
     (
-        r"No space left on device|Disk quota exceeded|disk is full|File too large",
-        "Free some space, then run the command again.",
+        r"No space left on device|Disk quota exceeded|disk is full|disk I/O error|File too large",
+        "Free some space if the disk is full, then run the command again.",
     ),
     (r"Read-only file system|Permission denied|Operation not permitted|readonly database|unable to open", WRITE),
     (r"Not a directory|File exists", "Where a folder is wanted stands a file: set workspace.path to another place."),
@@ -53,12 +53,14 @@ def explained(error: Exception, config: Config | None) -> str | None:
 
 
 def _database(error: DBAPIError, config: Config | None) -> str | None:
-    lost = error.statement is None or error.connection_invalidated
-    text = re.sub(r"^connection (failed|is bad): ", "", _first_line(error.orig or error))
-    remedy = _remedy((*FILES, *STORED, *(CONNECT if lost else ())), text)
-    if remedy is None or config is None:
+    if config is None:
         return None
     url = make_url(config.database_url)
+    lost = url.get_backend_name() != "sqlite" and (error.statement is None or error.connection_invalidated)
+    text = re.sub(r"^connection (failed|is bad): ", "", _first_line(error.orig or error))
+    remedy = _remedy((*FILES, *STORED, *(CONNECT if lost else ())), text)
+    if remedy is None:
+        return None
     if url.password:
         text = text.replace(str(url.password), "***")
     return _sentence(f"{shown(url)}: {text}", remedy)

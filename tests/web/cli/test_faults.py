@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -121,17 +122,17 @@ def test_a_full_disk(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.
     refused(call("list", "all", WORKSPACE__PATH=str(tmp_path)), "Free some space", "warehouse: No space left on device")
 
 
-def test_a_file_that_may_not_be_written(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read-only disk in the words of the database, and an export to a folder that is not there."""
+def test_a_disk_that_cannot_be_written(sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read-only or without room, in the words of the database: never the remedy of a server."""
     (tmp_path / "rapport.db").write_bytes(sqlite_template.read_bytes())
 
-    def readonly(*_: object, **__: object) -> None:
-        raise OperationalError("INSERT", {}, Exception("attempt to write a readonly database"))
-
-    monkeypatch.setattr(lists, "browse", readonly)
-    refused(
-        call("list", "all", WORKSPACE__PATH=str(tmp_path)), "Give this user the right to write there", "rapport.db:"
-    )
+    for words, remedy in (
+        ("attempt to write a readonly database", "Give this user the right to write there"),
+        ("disk I/O error", "Free some space"),  # a full disk without room for what WAL shares
+    ):
+        error = OperationalError(None, {}, Exception(words))
+        monkeypatch.setattr(lists, "browse", Mock(side_effect=error))
+        refused(call("list", "all", WORKSPACE__PATH=str(tmp_path)), remedy, f"rapport.db: {words}")
 
 
 def test_a_fault_of_the_program_is_not_hidden(

@@ -150,6 +150,7 @@ class SendGridConfig:
     host: str = web_address("https://api.sendgrid.com")
     api_key: str = secret()
     timeout_seconds: int = between(30, 1, 600)
+    webhook_public_key: str = shaped("", r"[A-Za-z0-9+/]*={0,2}", "a key in Base64, in one line")
 
 
 @dataclass(frozen=True)

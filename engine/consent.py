@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import ColumnElement, String, exists, literal, or_, select
+from sqlalchemy import ColumnElement, String, delete, exists, literal, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from engine.database import insert_new
-from engine.errors import Invalid, NotFound, nearest
+from engine.errors import Conflict, Invalid, NotFound, nearest
 from engine.models import CHANNELS, Consent, Contact, Suppression
 
 ERASED = "sha256:"
+ADDRESSES: Final = {"email": "email", "sms": "phone"}  # channel -> the contact's address on it
+FINAL: Final = frozenset({"complaint", "erased"})  # a suppression for these reasons is never lifted
 
 # What almost every address looks like, 20 times faster than the full check: a dot-atom (RFC 5322 3.2.3), host labels
 # (RFC 1123 2.1). Anything else, and the reserved names of RFC 6761, go to the library.
@@ -67,13 +70,56 @@ def suppress(session: Session, channel: str, address: str, reason: str, now: dat
     return insert_new(session, Suppression.__table__, [row], ["channel", "address"]) == 1  # type: ignore[arg-type]
 
 
-def is_suppressed(session: Session, channel: str, address: str) -> bool:
-    """The address must be left alone."""
+def lift(session: Session, channel: str, address: str) -> bool:
+    """Let an address be spoken to again, because its owner asked for it; True if it was suppressed.
+
+    Raises Conflict for the reasons in FINAL: who complained to their provider, or was erased, stays alone.
+    """
+    reason = suppression(session, channel, address)
+    if reason in FINAL:
+        raise Conflict(f"This address stays suppressed for good: {reason}.")
+    session.execute(delete(Suppression).where(Suppression.channel == channel, Suppression.address == address))
+    return reason is not None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things stand with a contact on one channel: the last word of consent, and why the address is suppressed."""
+
+    channel: str
+    address: str | None
+    consent: bool | None
+    suppression: str | None
+
+    @property
+    def reachable(self) -> bool:
+        """May be spoken to."""
+        return bool(self.address and self.consent and not self.suppression)
+
+
+def standings(session: Session, contact: Contact) -> list[Standing]:
+    """Where the contact stands on every channel."""
+    found = []
+    for channel, name in ADDRESSES.items():
+        address = getattr(contact, name)
+        reason = suppression(session, channel, address) if address else None
+        found.append(Standing(channel, address, getattr(contact, f"{channel}_consent"), reason))
+    return found
+
+
+def suppression(session: Session, channel: str, address: str) -> str | None:
+    """Why the address must be left alone; None when it may be spoken to."""
     _check(channel)
-    statement = select(Suppression.id).where(
+    statement = select(Suppression.reason).where(
         Suppression.channel == channel, Suppression.address.in_([address, erased(address)])
     )
-    return session.scalars(statement.limit(1)).first() is not None
+    reasons = session.scalars(statement).all()
+    return next((reason for reason in reasons if reason in FINAL), next(iter(reasons), None))
+
+
+def is_suppressed(session: Session, channel: str, address: str) -> bool:
+    """The address must be left alone."""
+    return suppression(session, channel, address) is not None
 
 
 def suppressed(channel: str, address: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -65,40 +65,41 @@ def _holds(word: str) -> ColumnElement[bool]:
     return or_(*(column.icontains(word, autoescape=True) for column in columns))
 
 
-def timeline(session: Session, contact_id: int, *, before: datetime | None = None, limit: int = 50) -> list[Moment]:
-    """What happened with a contact, newest first: at most `limit` moments earlier than `before`."""
+def timeline(session: Session, contact_id: int, *, until: datetime | None = None, limit: int = 50) -> list[Moment]:
+    """What happened with a contact, newest first: at most `limit` moments, none later than `until`."""
     sources = (_events, _orders, _consents)
-    found = (source(session, contact_id, before, limit) for source in sources)
+    found = (source(session, contact_id, until, limit) for source in sources)
     return list(islice(heapq.merge(*found, key=lambda moment: moment.at, reverse=True), limit))
 
 
-def _events(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+def _events(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
     statement = (
         select(Event, Item.title, Item.key)
         .outerjoin(Item, Item.id == Event.item_id)
-        .where(Event.contact_id == contact_id, Event.occurred_at < before if before else literal(value=True))
-        .order_by(Event.occurred_at.desc())
+        .where(Event.contact_id == contact_id, Event.occurred_at <= until if until else literal(value=True))
+        .order_by(Event.occurred_at.desc(), Event.id.desc())
         .limit(limit)
     )
     for event, title, key in session.execute(statement):
-        yield Moment(event.occurred_at, "event", event.type, title or key or "", event.value)
+        detail = title or key or str(event.properties.get("query") or "")
+        yield Moment(event.occurred_at, "event", event.type, detail, event.value)
 
 
-def _orders(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+def _orders(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
     statement = (
         select(Order)
-        .where(Order.contact_id == contact_id, Order.ordered_at < before if before else literal(value=True))
-        .order_by(Order.ordered_at.desc())
+        .where(Order.contact_id == contact_id, Order.ordered_at <= until if until else literal(value=True))
+        .order_by(Order.ordered_at.desc(), Order.id.desc())
         .limit(limit)
     )
     for order in session.scalars(statement):
         yield Moment(order.ordered_at, "order", order.key, order.channel or "", order.total, order.currency)
 
 
-def _consents(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
+def _consents(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
     statement = (
         select(Consent)
-        .where(Consent.contact_id == contact_id, Consent.at < before if before else literal(value=True))
+        .where(Consent.contact_id == contact_id, Consent.at <= until if until else literal(value=True))
         .order_by(Consent.at.desc(), Consent.id.desc())
         .limit(limit)
     )

@@ -236,6 +236,14 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
         _behaviour("recommendation_click", Words("clicked a recommendation", "点击推荐"),
                    "did not click a recommendation", Words("recommendation clicks", "推荐点击")),
         _behaviour("unsubscribe", Words("unsubscribed", "退订"), "did not unsubscribe", Words("unsubscribes", "退订")),
+        _behaviour("bounce", Words("had a message bounce", "消息退回"), "had no message bounce",
+                   Words("bounces", "退信")),
+        _behaviour("complaint", Words("complained of a message", "投诉消息"), "did not complain of a message",
+                   Words("complaints", "投诉")),
+        _behaviour("store_visit", Words("came to a store", "到店"), "did not come to a store",
+                   Words("store visits", "到店")),
+        _behaviour("identify", Words("was recognised", "被识别"), "was not recognised",
+                   Words("recognitions", "识别")),
     )
 }  # fmt: skip
 

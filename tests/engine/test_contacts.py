@@ -95,7 +95,7 @@ def test_search(database: Database, now: datetime) -> None:
 
 
 def test_timeline(database: Database, now: datetime, ann: int) -> None:
-    """Events, orders and consent in one row, newest first, in pages."""
+    """Events, orders and consent in one row, newest first, up to a moment."""
     day = timedelta(days=1)
     expected = [
         Moment(now - day, "consent", "email granted", "web"),
@@ -107,7 +107,7 @@ def test_timeline(database: Database, now: datetime, ann: int) -> None:
         assert contacts.timeline(session, ann) == expected
         page = contacts.timeline(session, ann, limit=2)
         assert page == expected[:2]
-        assert contacts.timeline(session, ann, before=page[-1].at) == expected[2:]
+        assert contacts.timeline(session, ann, until=page[-1].at) == expected[1:]
 
 
 def test_erase(database: Database, now: datetime, ann: int) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -13,13 +10,11 @@ from apiflask.fields import AwareDateTime, Boolean, Date, Dict, Float, Integer, 
 from apiflask.validators import Length, Range
 from flask import g
 from flask.typing import ResponseReturnValue
-from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns.models import Campaign, Send
+from campaigns.history import Cursor, history
 from engine import consent, contacts, money
-from engine.contacts import Moment
 from engine.errors import NotFound
 from engine.models import Contact
 from web.api.access import needs
@@ -29,19 +24,10 @@ from web.services import services, utcnow
 
 blueprint = APIBlueprint("contacts", __name__, tag="Contacts")
 
-MOST: Final = 500  # moments of one answer; more only when more of them happened at one instant
-ADDRESSES: Final = {"email": "email", "sms": "phone"}
+MOST: Final = 500  # moments of one answer
 AMOUNTS: Final = ("spend", "margin", "average_order")
 
 log = structlog.get_logger(__name__)
-
-
-def _on_the_calendar(moment: datetime) -> None:
-    """The first and the last day have moments that UTC has not."""
-    try:
-        moment.astimezone(UTC)
-    except OverflowError:
-        raise ValidationError("This is no moment that can be stored.") from None
 
 
 class PeopleIn(PageIn):
@@ -64,9 +50,7 @@ class PeopleOut(Schema):
 class HistoryIn(Schema):
     """The part of the history to show."""
 
-    before = AwareDateTime(
-        load_default=None, validate=_on_the_calendar, metadata={"description": "`next` of the page before."}
-    )
+    cursor = String(load_default=None, validate=Length(0, 60), metadata={"description": "`next` of the page before."})
     limit = Whole(load_default=100, validate=Range(1, MOST))
 
 
@@ -76,7 +60,13 @@ class StandingOut(Schema):
     channel = String(metadata={"example": "email"})
     address = String(allow_none=True)
     consent = Boolean(allow_none=True, metadata={"description": "The last word; null: never asked."})
-    suppressed = Boolean(metadata={"description": "Never written to, whatever the consent says."})
+    suppression = String(
+        allow_none=True,
+        metadata={
+            "description": "Why nobody writes to it, whatever the consent says.",
+            "enum": ["unsubscribe", "complaint", "bounce", "erased", "manual", None],
+        },
+    )
 
 
 class TraitsOut(Schema):
@@ -131,7 +121,7 @@ class ContactOut(PersonOut):
     traits = Nested(TraitsOut, allow_none=True, metadata={"description": "null without an order."})
     traits_as_of = AwareDateTime(allow_none=True, metadata={"description": "The moment the traits show."})
     history = List(Nested(MomentOut), metadata={"description": "Newest first."})
-    next = AwareDateTime(allow_none=True, metadata={"description": "`before` of the next part of the history."})
+    next = String(allow_none=True, metadata={"description": "`cursor` of the next part of the history."})
 
 
 FACTS: Final = [name for name in ContactOut().fields if hasattr(Contact, name)]
@@ -158,15 +148,16 @@ def show(key: str, query_data: dict[str, Any]) -> dict[str, Any]:
     """Everything known about a contact"""
     with services().database.read() as session:
         contact = _find(session, key)
-        history, following = _history(session, contact.id, query_data["before"], query_data["limit"])
+        cursor = Cursor.parse(query_data["cursor"]) if query_data["cursor"] else None
+        moments, following = history(session, contact.id, cursor, limit=query_data["limit"])
         return {
             **{name: getattr(contact, name) for name in FACTS},
             "income": _decimal(contact.income),
-            "channels": [_standing(session, contact, channel) for channel in ADDRESSES],
+            "channels": consent.standings(session, contact),
             "traits": _traits(contact.id),
             "traits_as_of": services().warehouse.as_of,
-            "history": [{**vars(moment), "amount": _decimal(moment.amount)} for moment in history],
-            "next": following,
+            "history": [{**vars(moment), "amount": _decimal(moment.amount)} for moment in moments],
+            "next": following and str(following),
         }
 
 
@@ -194,48 +185,10 @@ def _find(session: Session, key: str) -> Contact:
     return contact
 
 
-def _standing(session: Session, contact: Contact, channel: str) -> dict[str, Any]:
-    address = getattr(contact, ADDRESSES[channel])
-    suppressed = address is not None and consent.is_suppressed(session, channel, address)
-    told = getattr(contact, f"{channel}_consent")
-    return {"channel": channel, "address": address, "consent": told, "suppressed": suppressed}
-
-
 def _traits(contact_id: int) -> dict[str, Any] | None:
     traits = services().warehouse.table("traits")
     rows = services().warehouse.execute(traits.filter(traits.contact_id == contact_id)).to_pylist()
     return rows[0] | {name: _decimal(rows[0][name]) for name in AMOUNTS} if rows else None
-
-
-def _history(
-    session: Session, contact_id: int, before: datetime | None, limit: int
-) -> tuple[list[Moment], datetime | None]:
-    """The newest moments before `before`, and where the next part begins. Moments of one instant stay together: a
-    part that ended between them would lose the rest.
-    """
-    while True:
-        known = contacts.timeline(session, contact_id, before=before, limit=limit + 1)
-        sent = _sends(session, contact_id, before, limit + 1)
-        found = list(heapq.merge(known, sent, key=lambda moment: moment.at, reverse=True))
-        if len(found) <= limit:
-            return found, None
-        whole = [moment for moment in found[: limit + 1] if moment.at > found[limit].at]
-        if whole:
-            return whole, whole[-1].at
-        limit *= 2
-
-
-def _sends(session: Session, contact_id: int, before: datetime | None, limit: int) -> Iterable[Moment]:
-    statement = (
-        select(Send, Campaign.name)
-        .join(Campaign, Campaign.id == Send.campaign_id)
-        .where(Send.contact_id == contact_id)
-        .order_by(Send.created_at.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        statement = statement.where(Send.created_at < before)
-    return [Moment(send.created_at, "send", name, send.state) for send, name in session.execute(statement)]
 
 
 def _decimal(amount: int | None) -> str | None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns.models import Campaign, Send
+from campaigns.history import Cursor
+from campaigns.history import history as history_of
 from engine import consent, contacts
-from engine.contacts import Moment
 from engine.errors import Invalid
+from engine.fields import BEHAVIOURS, other_behaviour
 from engine.intake.leftovers import REJECTS_LIFE
-from engine.models import CHANNELS, Contact, ContactList, ListMember
+from engine.models import Contact, ContactList, ListMember
 from recommender.answers import Request
 from web.services import services, utcnow
 from web.shell import toast
@@ -41,22 +39,6 @@ FACTS: Final = (
     ("language", lazy_gettext("Language")),
     ("origin", lazy_gettext("Came in by")),
 )
-ADDRESS: Final = {"email": "email", "sms": "phone"}
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How things stand on one channel: the last word of consent, and whether the address is suppressed."""
-
-    channel: str
-    address: str | None
-    consent: bool | None
-    suppressed: bool
-
-    @property
-    def reachable(self) -> bool:
-        """May be spoken to."""
-        return bool(self.address and self.consent and not self.suppressed)
 
 
 @blueprint.get("")
@@ -87,11 +69,11 @@ def show(contact_id: int) -> ResponseReturnValue:
             contact=contact,
             age=_age(contact, now),
             facts=FACTS,
-            standings=[_standing(session, contact, channel) for channel in CHANNELS],
+            standings=consent.standings(session, contact),
             traits=_traits([contact_id]).get(contact_id),
             offers=services().recommender.recommend(session, Request("home", contact_id, n=4), now=now),
             lists=_lists(session, contact_id),
-            moments=_moments(session, contact_id, None),
+            **_history(session, contact_id, None),
             rejects_life=REJECTS_LIFE.days,
         )
 
@@ -100,17 +82,23 @@ def show(contact_id: int) -> ResponseReturnValue:
 def history(contact_id: int) -> ResponseReturnValue:
     """The next stretch of history, before a moment."""
     with services().database.read() as session:
-        contact = contacts.get(session, contact_id)
-        before = _moment(request.args.get("before", ""))
-        return render_template("contacts/history.html", contact=contact, moments=_moments(session, contact_id, before))
+        contact, cursor = contacts.get(session, contact_id), Cursor.parse(request.args.get("cursor", ""))
+        return render_template("contacts/history.html", contact=contact, **_history(session, contact_id, cursor))
 
 
 @blueprint.post("/<int:contact_id>/consent")
 def save_consent(contact_id: int) -> ResponseReturnValue:
-    """Write down what somebody said, on the telephone for instance."""
+    """Write down what somebody said, on the telephone for instance. A yes with evidence lifts a suppression."""
     channel, granted = request.form.get("channel", ""), request.form.get("granted") == "yes"
     evidence = request.form.get("evidence", "").strip()[:500] or None
     with services().database.begin() as session:
+        contact = contacts.get(session, contact_id)
+        stands = {one.channel: one for one in consent.standings(session, contact)}.get(channel)
+        if granted and stands and stands.address and stands.suppression:
+            if evidence is None:
+                raise Invalid(gettext("They asked to be left alone: write down how and when they took it back."),
+                              field="evidence")  # fmt: skip
+            consent.lift(session, channel, stands.address)
         consent.record(session, contact_id, channel, granted, origin="manual", evidence=evidence, now=utcnow())
     toast(gettext("Written down"))
     return redirect(url_for(".show", contact_id=contact_id), 303)
@@ -146,12 +134,6 @@ def _age(contact: Contact, now: datetime) -> int | None:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def _standing(session: Session, contact: Contact, channel: str) -> Standing:
-    address = getattr(contact, ADDRESS[channel])
-    suppressed = address is not None and consent.is_suppressed(session, channel, address)
-    return Standing(channel, address, getattr(contact, f"{channel}_consent"), suppressed)
-
-
 def _lists(session: Session, contact_id: int) -> Sequence[ContactList]:
     """Frozen lists the person stands on."""
     statement = (
@@ -164,34 +146,13 @@ def _lists(session: Session, contact_id: int) -> Sequence[ContactList]:
     return session.scalars(statement).all()
 
 
-def _moments(session: Session, contact_id: int, before: datetime | None) -> list[Moment]:
-    """History with the messages in it, newest first."""
-    known = contacts.timeline(session, contact_id, before=before, limit=PAGE)
-    sources = (known, _sends(session, contact_id, before))
-    return list(islice(heapq.merge(*sources, key=lambda moment: moment.at, reverse=True), PAGE))
+def _history(session: Session, contact_id: int, cursor: Cursor | None) -> dict[str, Any]:
+    """A stretch of history, where the next begins, and the words for what people do."""
+    moments, following = history_of(session, contact_id, cursor, limit=PAGE)
+    return {"moments": moments, "next": following, "deed": deed}
 
 
-def _sends(session: Session, contact_id: int, before: datetime | None) -> Iterable[Moment]:
-    statement = (
-        select(Send, Campaign.name)
-        .join(Campaign, Campaign.id == Send.campaign_id)
-        .where(Send.contact_id == contact_id)
-        .order_by(Send.created_at.desc())
-        .limit(PAGE)
-    )
-    if before is not None:
-        statement = statement.where(Send.created_at < before)
-    rows = session.execute(statement).all()
-    found = [Moment(send.accepted_at or send.created_at, "send", name, send.state) for send, name in rows]
-    return sorted(found, key=lambda moment: moment.at, reverse=True)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        moment.astimezone(UTC)  # the first and the last day have moments that UTC has not
-    except (ValueError, OverflowError):
-        raise Invalid(f"'{text[:40]}' is no moment.", field="before") from None
-    if moment.tzinfo is None:
-        raise Invalid(f"'{text[:40]}' has no time zone.", field="before")
-    return moment
+def deed(event_type: str) -> str:
+    """What somebody did, in the page's language: "Viewed an item"."""
+    words = (BEHAVIOURS.get(event_type) or other_behaviour(event_type)).verb(str(get_locale()))
+    return words[0].upper() + words[1:]

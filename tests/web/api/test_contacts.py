@@ -25,7 +25,7 @@ def ann(services: Services, now: datetime) -> str:
     with services.database.begin() as session:
         shop.contact(session, 1, now, key="A/1", email="ann@x.example", income=305_000, attributes={"size": 40})
         shop.contact(session, 2, now, email="ben@x.example")
-        consent.suppress(session, "sms", "+447946000001", "complained", now)
+        consent.suppress(session, "sms", "+447946000001", "complaint", now)
         shop.order(session, "O1", 1, now + SECOND, 25)
         campaign = shop.campaign(session, now, name="Spring")
         shop.fire(session, campaign, [1], now + 2 * SECOND)
@@ -51,8 +51,8 @@ def test_everything_known_is_told(api: FlaskClient, ann: str, now: datetime) -> 
     assert (told["key"], told["email"], told["income"]) == ("A/1", "ann@x.example", "30.5")
     assert told["attributes"] == {"size": 40}
     assert told["channels"] == [
-        {"channel": "email", "address": "ann@x.example", "consent": True, "suppressed": False},
-        {"channel": "sms", "address": "+447946000001", "consent": True, "suppressed": True},
+        {"channel": "email", "address": "ann@x.example", "consent": True, "suppression": None},
+        {"channel": "sms", "address": "+447946000001", "consent": True, "suppression": "complaint"},
     ]
     assert (told["traits"]["order_count"], told["traits"]["spend"]) == (1, "25")
     assert [moment["kind"] for moment in told["history"]][:3] == ["event", "send", "order"]
@@ -66,21 +66,21 @@ def test_history_is_read_whole_in_parts(api: FlaskClient, ann: str) -> None:
     assert len(whole) == 13
     for limit in (1, 2, 3, 12):
         parts: list[dict[str, Any]] = []
-        before: dict[str, str] = {}
+        cursor: dict[str, str] = {}
         while True:
-            told = api.get(f"/api/v1/contacts/{ann}", query_string={"limit": limit, **before}).json
+            told = api.get(f"/api/v1/contacts/{ann}", query_string={"limit": limit, **cursor}).json
             parts += told["history"]
             if told["next"] is None:
                 break
-            before = {"before": told["next"]}
+            cursor = {"cursor": told["next"]}
         assert parts == whole
 
 
-@pytest.mark.parametrize("before", ["yesterday", "2026-03-01T00:00:00", "0001-01-01T00:00:00+23:59"])
-def test_a_wrong_moment_is_refused(api: FlaskClient, ann: str, before: str) -> None:
+@pytest.mark.parametrize("cursor", ["yesterday", "0@2026-03-01T00:00:00", "0@0001-01-01T00:00:00+23:59"])
+def test_a_wrong_moment_is_refused(api: FlaskClient, ann: str, cursor: str) -> None:
     """With its field, before a database sees it."""
-    answer = api.get(f"/api/v1/contacts/{ann}", query_string={"before": before})
-    assert (answer.status_code, answer.json["error"]["field"]) == (422, "before")
+    answer = api.get(f"/api/v1/contacts/{ann}", query_string={"cursor": cursor})
+    assert (answer.status_code, answer.json["error"]["field"]) == (422, "cursor")
 
 
 def test_forgotten_for_good(api: FlaskClient, services: Services, ann: str) -> None:

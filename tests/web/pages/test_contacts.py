@@ -19,7 +19,7 @@ RECORDS = {
     ],
     "orders": [{"order": "O1", "at": "2026-02-01T10:00:00Z", "contact": "C1",
                 "lines": [{"item": "I1", "quantity": 2, "unit_price": "12.50"}]}],
-    "events": [{"type": "search", "at": "2026-02-02T10:00:00Z", "contact": "C1"}],
+    "events": [{"type": "search", "at": "2026-02-02T10:00:00Z", "contact": "C1", "properties": {"query": "red <tea>"}}],
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def test_a_contact_shows_what_happened(services: Services, marketer: FlaskClient
     assert "Order O1" in page
     assert "£25.00" in page
     assert "Searched" in page
+    assert "red &lt;tea&gt;" in page
     assert marketer.get("/contacts/999999").status_code == 404
 
 
@@ -62,6 +63,24 @@ def test_consent_by_telephone_is_written_down(services: Services, marketer: Flas
         assert session.get_one(Contact, ann).sms_consent is True
 
 
+def test_a_yes_lifts_an_unsubscribe_with_evidence_only(
+    services: Services, marketer: FlaskClient, ann: int, now: datetime
+) -> None:
+    """Who took back a no is written to again; who complained never is, whatever is written down."""
+    address = "ann@shop.example"
+    with services.database.begin() as session:
+        consent.suppress(session, "email", address, "unsubscribe", now)
+    yes = {"channel": "email", "granted": "yes"}
+    assert marketer.post(f"/contacts/{ann}/consent", data=yes).status_code == 422
+    assert marketer.post(f"/contacts/{ann}/consent", data=yes | {"evidence": "letter of 2 March"}).status_code == 303
+    with services.database.begin() as session:
+        assert not consent.is_suppressed(session, "email", address)
+        consent.suppress(session, "email", address, "complaint", now)
+    assert marketer.post(f"/contacts/{ann}/consent", data=yes | {"evidence": "letter"}).status_code == 409
+    with services.database.read() as session:
+        assert consent.suppression(session, "email", address) == "complaint"
+
+
 def test_erasing_needs_the_number_typed(services: Services, admin: FlaskClient, ann: int) -> None:
     """A wrong number erases nobody; the right one erases and keeps the address silent."""
     assert admin.post(f"/contacts/{ann}/erase", data={"key": "C2"}).status_code == 422
@@ -71,7 +90,9 @@ def test_erasing_needs_the_number_typed(services: Services, admin: FlaskClient, 
         assert consent.is_suppressed(session, "email", "ann@shop.example")
 
 
-def test_history_refuses_a_wrong_moment(marketer: FlaskClient, ann: int) -> None:
-    """A moment that is none is a 422, not a traceback."""
-    assert marketer.get(f"/contacts/{ann}/history?before=yesterday").status_code == 422
-    assert "Order O1" in marketer.get(f"/contacts/{ann}/history?before=2026-03-01T00:00:00%2B00:00").text
+def test_history_refuses_a_wrong_cursor(marketer: FlaskClient, ann: int) -> None:
+    """A cursor that is none is a 422, not a traceback."""
+    for wrong in ("yesterday", "1@2026-03-01T00:00:00", "x@2026-03-01T00:00:00Z", "-1@2026-03-01T00:00:00Z"):
+        assert marketer.get(f"/contacts/{ann}/history", query_string={"cursor": wrong}).status_code == 422
+    page = marketer.get(f"/contacts/{ann}/history", query_string={"cursor": "0@2026-03-01T00:00:00+00:00"}).text
+    assert "Order O1" in page

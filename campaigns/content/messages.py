@@ -116,7 +116,6 @@ class _Desk:
             "pixel_url": self._pixel(send.id, answer),
             **self._items(send.id, compiled, answer),
         }
-        way_out = f"mailto:{mail.from_address}?subject=unsubscribe%20{self._signer.sign('unsubscribe', send.id)}"
         return Message(
             send_id=send.id,
             channel="email",
@@ -128,7 +127,7 @@ class _Desk:
             from_address=mail.from_address,
             from_name=mail.from_name,
             headers={
-                "List-Unsubscribe": f"<{data['unsubscribe_url']}>, <{way_out}>",
+                "List-Unsubscribe": f"<{data['unsubscribe_url']}>",  # no mailto: nobody reads that mailbox
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             },
         )

@@ -30,8 +30,10 @@ def running(folder: Path) -> Iterator[Path]:
     with subprocess.Popen([sys.executable, "-c", DYING, str(folder)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         path = Path(process.stdout.readline().strip())
-        yield path
-        process.send_signal(signal.SIGKILL)
+        try:
+            yield path
+        finally:
+            process.send_signal(signal.SIGKILL)
 
 
 def test_the_next_import_clears_what_a_killed_one_left(tmp_path: Path) -> None:

@@ -342,9 +342,9 @@ def test_finishing_leaves_alone_what_was_sent_again(
 def test_costs_are_written_over_what_is_there(database: Database, draft: int, now: datetime) -> None:
     """A campaign read before somebody else wrote does not hide that their cost is another one."""
     with database.begin() as session:
-        planning.record_costs(session, draft, {"fixed_cost": "5"}, version=1, now=now)
+        read = planning.record_costs(session, draft, {"fixed_cost": "5"}, version=1, now=now)
         session.connection().execute(update(Campaign).values(fixed_cost=70_000))
-        planning.record_costs(session, draft, {"fixed_cost": "5"}, version=2, now=now)
+        assert planning.record_costs(session, draft, {"fixed_cost": "5"}, version=2, now=now) is read
     with database.read() as session:
         assert session.get_one(Campaign, draft).fixed_cost == 50_000
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.leftovers import REJECTS_LIFE
+from engine.intake.values import NAME_WORDS
 
 HEAD = """# What comes in
 
@@ -31,6 +32,8 @@ HEAD = """# What comes in
   without a zone is the shop's.
 - In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.
   A text cell that plainly is a number, `true` or `false` is kept as one.
+- A name of an own field or a type of event is {names}: `loyalty.tier`,
+  `quiz:done`, `尺码`. Anything else is refused.
 - An event's key must not begin with `rapport:`: so begin the keys of what Rapport itself notes (an open, an opt-out),
   and of events that come without one.
 - A file holds people's data in the clear. Its refused records are kept for {rejects} days for mending; an upload that
@@ -43,7 +46,7 @@ HEAD = """# What comes in
 
 def markdown() -> str:
     """The whole page."""
-    head = HEAD.replace("{rejects}", str(REJECTS_LIFE.days))
+    head = HEAD.replace("{rejects}", str(REJECTS_LIFE.days)).replace("{names}", NAME_WORDS)
     return "\n".join([head, *(line for kind in KINDS.values() for line in _section(kind))])
 
 

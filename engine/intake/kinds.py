@@ -14,7 +14,6 @@ from engine.intake.values import Type
 from engine.models import OWN_KEYS, Contact, Event, Item, Order
 
 OPEN_LIMIT: Final = 200  # different names of the shop's own fields in one file or call
-_OPEN_NAME = re.compile(r"\w[\w-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,9 @@ class Kind:
 
     def unknown(self, name: str) -> Invalid:
         """Nobody knows this column."""
+        if self.open and name.startswith(f"{self.open}."):
+            words = f"{values.show(name)} is no name of an own field; write it with {values.NAME_WORDS}."
+            return Invalid(words, field=name[:80])
         known = [*self._by_name, *([f"{self.open}.<name>"] if self.open else [])]
         return Invalid(f"There is no column {values.show(name)} in {self.name}.{nearest(name, known)}", field=name[:80])
 
@@ -81,7 +83,7 @@ class Kind:
 
     def _own_field(self, name: str) -> Column | None:
         prefix, _, own = name.partition(".")
-        if self.open is None or prefix.lower() != self.open or not _OPEN_NAME.fullmatch(own):
+        if self.open is None or prefix.lower() != self.open or not values.NAME.fullmatch(own):
             return None
         return _own_column(f"{self.open}.{own}")
 
@@ -287,7 +289,7 @@ _EVENTS = Kind(
         ),
         Column(
             "type",
-            _text(Event, "type"),
+            values.name(),
             "item_view, search, cart_add, survey, call ...; `identify` ties a visitor to a contact.",
             "item_view",
             required=True,

@@ -24,6 +24,9 @@ INT32: Final = 2**31 - 1  # a PostgreSQL integer
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 EXACT: Final = 2**53  # integers beyond this lose digits in JSON readers
 
+NAME: Final = re.compile(r"\w[\w.:-]{0,63}")  # of event types and own fields: people choose from them
+NAME_WORDS: Final = "letters, digits and _ . : -, at most 64, first a letter, a digit or _"
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}(?:\.0{1,6})?")  # "3.0": how spreadsheets export a column with gaps
 _MONEY = re.compile(r"-?[0-9]{1,10}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,9})?")
@@ -96,6 +99,19 @@ def beyond(plain: Type, ours: str) -> Type:
         return words
 
     return replace(plain, word=f"{plain.word}, not beginning with `{ours}`", parse=parse)
+
+
+def name() -> Type:
+    """A name that people choose from a list (`NAME`): one word, nothing that could be taken for our own."""
+    plain = text(64)
+
+    def parse(value: Any, rules: Rules) -> str:
+        word: str = plain.parse(value, rules)
+        if not NAME.fullmatch(word):
+            raise Invalid(f"{show(word)} is no name; write it with {NAME_WORDS}.")
+        return word
+
+    return replace(plain, word=f"name: {NAME_WORDS}", parse=parse)
 
 
 def integer(low: int = -INT32, high: int = INT32) -> Type:

@@ -50,6 +50,24 @@ def test_text_is_as_long_as_its_column(kind: str, model: Any) -> None:
                 column.type.parse("http://x.example/" + "x" * length, RULES)
 
 
+@pytest.mark.parametrize("name", ["quiz", "quiz:done", "loyalty.tier", "_ga", "9", "尺码", "größe-2", "x" * 64])
+def test_names_that_people_choose_from(name: str) -> None:
+    """Of event types and own fields: one word in any script."""
+    assert KINDS["events"].column("type").type.parse(f" {name} ", RULES) == name  # type: ignore[union-attr]
+    assert KINDS["contacts"].column(f"attributes.{name}") is not None
+
+
+@pytest.mark.parametrize("name", ["", "-x", ".x", "a b", "a\nb", "<b>", "a'b", "a/b", "a,b", "🙂", "\u202ex", "x" * 65])
+def test_names_that_are_refused(name: str) -> None:
+    """Blanks, signs, invisible letters, more than 64; the reason says what a name is."""
+    if name:
+        with pytest.raises(Invalid, match="longer than 64" if len(name) > 64 else r"letters, digits and _ \. : -"):
+            KINDS["events"].column("type").type.parse(name, RULES)  # type: ignore[union-attr]
+    assert KINDS["contacts"].column(f"attributes.{name}") is None
+    with pytest.raises(Invalid, match=r"letters, digits and _ \. : -"):
+        raise KINDS["contacts"].unknown(f"attributes.{name}")
+
+
 def test_keys_of_our_own_events_are_not_taken_from_outside() -> None:
     """Blanks around it hide nothing; what merely holds the word is somebody's key. An event without one gets ours."""
     key = KINDS["events"].columns[0].type

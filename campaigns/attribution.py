@@ -6,6 +6,7 @@ answer as an upper bound (campaigns.roi). Returns are credited like orders and t
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,9 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from campaigns.models import Campaign, Conversion, Send, Watermark
-from engine.database import UtcDateTime, insert_new, snapshot_mark, written_since
-from engine.models import Order
+from campaigns.models import Campaign, Conversion, Send
+from engine.database import UtcDateTime, insert_new, known_mark, snapshot_mark, written_since
+from engine.models import Order, Watermark
+
+log = logging.getLogger(__name__)
 
 NAME: Final = "attribution"
 DAY: Final = 86_400_000_000  # microseconds
@@ -66,7 +69,11 @@ UNSYNCHRONISED: Final = {"synchronize_session": False}
 
 def _mark(session: Session, *, lock: bool = False) -> str:
     mark = select(Watermark.mark).where(Watermark.name == NAME)
-    return session.scalar(mark.with_for_update() if lock else mark) or ""
+    stored = session.scalar(mark.with_for_update() if lock else mark) or ""
+    known = known_mark(session, stored)
+    if lock and known != stored:
+        log.warning("All orders are credited anew: the database came back on another server.")
+    return known
 
 
 def _touched(session: Session, since: str) -> Select[Any]:

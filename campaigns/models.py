@@ -139,14 +139,6 @@ class Conversion(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Watermark(Base):
-    """What a job that follows changes has seen so far, by its name (engine.database.snapshot_mark)."""
-
-    __tablename__ = "watermarks"
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    mark: Mapped[str] = mapped_column(Text, default="")
-
-
 class Secret(Base):
     """What all processes share and nobody else may know, by its name: `links` is the key that signs public links."""
 

@@ -36,6 +36,16 @@ class Revision(Base):
     value: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class Watermark(Base):
+    """How far somebody who follows changes has come, by their name: a mark (engine.database.snapshot_mark), or the
+    tokens of a warehouse (engine.warehouse.descent).
+    """
+
+    __tablename__ = "watermarks"
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    mark: Mapped[str] = mapped_column(Text, default="")
+
+
 class Deletion(Base):
     """A row that is gone: tells the warehouse to forget it too, bytes included."""
 

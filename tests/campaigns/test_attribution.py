@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from campaigns.attribution import attribute
+from campaigns.attribution import attribute, is_behind
 from campaigns.models import Conversion, Send
 from engine.database import Database
-from engine.models import Order
+from engine.models import Order, Watermark
 from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 
@@ -122,3 +122,49 @@ def test_who_was_held_out_gets_no_credit(database: Database, now: datetime) -> N
         accepted = session.query(Send).filter_by(state="accepted").count()
     with database.begin() as session:
         assert 0 < attribute(session, now=now) == accepted < 20
+
+
+@pytest.mark.usefixtures("two_campaigns")
+@pytest.mark.parametrize("ahead", ["far", "other server", "before servers were noted"])
+def test_a_mark_from_another_server_counts_for_nothing(
+    database: Database, now: datetime, caplog: pytest.LogCaptureFixture, ahead: str
+) -> None:
+    """A backup restored on a server that numbers its transactions anew: what comes after is credited all the same,
+    what was stays as it is, and from then on nothing new costs nothing.
+    """
+    with database.begin() as session:
+        shop.order(session, "before", 1, now + DAY, 10)
+    with database.begin() as session:
+        attribute(session, now=now)
+    with database.begin() as session:
+        mark = session.get_one(Watermark, "attribution")
+        mark.mark = _elsewhere(mark.mark, ahead)
+        if not database.is_sqlite:  # rows come back with the numbers they had
+            session.execute(update(Order).values(revision=10**12))
+            session.execute(update(Send).values(revision=10**12))
+    with database.begin() as session:
+        shop.order(session, "after", 2, now + DAY, 10)
+    with database.begin() as session:
+        assert is_behind(session)
+        attribute(session, now=now)
+        assert credited(session) == {"before": 1, "after": 1}
+    assert "credited anew" in caplog.text
+    with database.read() as session:
+        assert not is_behind(session)
+    with database.begin() as session:
+        shop.order(session, "later", 2, now + DAY, 10)
+    with database.begin() as session:
+        assert attribute(session, now=now) == 1
+        assert credited(session) == {"before": 1, "after": 1, "later": 1}
+
+
+def _elsewhere(mark: str, ahead: str) -> str:
+    """The mark of a server that is far ahead; of another one at the same number; without its server."""
+    if ":" not in mark:  # SQLite's counter
+        return str(10**12)
+    snapshot, _, server = mark.rpartition(":")
+    return {
+        "far": f"{10**12}:{10**12}::{server}",
+        "other server": f"{snapshot}:{int(server) + 1}",
+        "before servers were noted": f"{10**12}:{10**12}:",
+    }[ahead]

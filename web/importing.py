@@ -206,7 +206,7 @@ def start(
 def first_rejects(path: Path, count: int) -> list[dict[str, str]]:
     """line, field and message of the first refused records; none when the file is gone."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return list(islice(csv.DictReader(file), count))
     except FileNotFoundError:
         return []

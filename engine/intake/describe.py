@@ -23,7 +23,8 @@ HEAD = """# What comes in
   is known, unless you say `--empty clear` (on the page: "An empty cell: clears what is known"); a column that the file
   does not have is never touched. What is never cleared this way is named with its kind below.
 - A record that cannot be read is refused with line, field and reason; good records are kept unless you ask for the
-  whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells.
+  whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells; what a
+  spreadsheet would run as a formula has an apostrophe before it, as in every export.
 - An order is its lines: it is taken or refused as a whole, and replaced as a whole when its content changes.
 - Lines of an order that are equal in every column that is read may be one thing scanned twice or a typing error: only
   the shop knows. They are kept, or all but the first left out with `--repeats drop`; a dry run counts them. Say the

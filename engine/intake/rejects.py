@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.export import MARK, cell
 from engine.intake.parsing import Reject
 from engine.intake.sources import Source
-
-_NUMBER = re.compile(r"[-+]?[0-9][0-9.,]*")
 
 
 def file_name(number: int | None, name: str) -> str:
@@ -25,8 +24,9 @@ def write(path: Path, source: Source, rejects: Iterator[Reject]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     reject = next(rejects, None)
     with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(MARK)
         writer = csv.writer(file)
-        writer.writerow(["line", "field", "message", *map(safe, source.header)])
+        writer.writerow(map(cell, ["line", "field", "message", *source.header]))
         for chunk, _done in source.chunks():
             cells = dict(zip(chunk.lines, chunk.records, strict=True))
             last = max([*chunk.lines[-1:], *(broken.row for broken in chunk.broken)], default=0)
@@ -35,11 +35,5 @@ def write(path: Path, source: Source, rejects: Iterator[Reject]) -> None:
                 reject = next(rejects, None)
 
 
-def safe(cell: Any) -> str:
-    """A cell that a spreadsheet will not run as a formula (OWASP, CSV injection); plain numbers stay as they are."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(text) else text
-
-
 def _row(reject: Reject, cells: Sequence[Any]) -> list[str]:
-    return [str(reject.row), reject.field or "", safe(reject.message), *map(safe, cells)]
+    return [cell(value) for value in (reject.row, reject.field, reject.message, *cells)]

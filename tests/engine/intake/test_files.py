@@ -53,7 +53,7 @@ def counts(run: Import) -> tuple[int, int, int, int, int]:
 def rejects(config: Config, run: Import) -> list[dict[str, str]]:
     """The rejects file."""
     assert run.rejects_file is not None
-    with (config.folder / "rejects" / run.rejects_file).open(encoding="utf-8", newline="") as file:
+    with (config.folder / "rejects" / run.rejects_file).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -504,6 +504,23 @@ def test_rejects_are_safe_in_a_spreadsheet(importer: Importer, config: Config) -
     (row,) = rejects(config, run)
     assert (row["email"], row["city"], row["age"]) == ('\'=HYPERLINK("x")', "'@SUM", "-5")
     assert "Also age:" in row["message"]
+
+
+def test_rejects_are_written_like_exports(importer: Importer, config: Config, database: Database) -> None:
+    """With the mark by which Excel reads UTF-8, and safe from formulas in full-width letters, after blanks and in the
+    header; mended, the file is imported as it is.
+    """
+    run = importer(
+        "contacts", "key,first_name,last_name,email,＝f\nC1,＝1+1, =cmd|x,nowhere,梅\n".encode(), ignore_unknown=True
+    )
+    assert run.rejects_file is not None
+    content = (config.folder / "rejects" / run.rejects_file).read_bytes()
+    assert content.startswith("\ufeffline,field,message,key,first_name,last_name,email,'＝f\r\n2,email,".encode())
+    (row,) = rejects(config, run)
+    assert (row["first_name"], row["last_name"], row["'＝f"]) == ("'＝1+1", "' =cmd|x", "梅")
+    mended = content.replace(b",nowhere,", b",c1@x.example,")
+    assert counts(importer("contacts", mended, ignore_unknown=True)) == (1, 1, 0, 0, 0)
+    assert rows(database, Contact)[0]["email"] == "c1@x.example"
 
 
 def test_a_gzip_bomb_is_stopped(database: Database, config: Config, now: datetime, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_file_comes_in_step_by_step(services: Services, marketer: FlaskClient)
     checked = step(marketer, address, "check")
     assert "2 records refused" in checked
     assert "&#39;yesterday&#39; is not a date" in checked
+    assert '<th scope="row" class="num line">5</th>' in checked
     assert "not-an-address" in marketer.get(f"{address}/rejects", buffered=True).text
     with services.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Contact)) == 0
@@ -106,7 +107,7 @@ def test_a_file_comes_in_step_by_step(services: Services, marketer: FlaskClient)
         assert set(evidence) == {"import i>.csv"}
     rejects = marketer.get(f"/imports/{run.id}/rejects", buffered=True)
     assert rejects.headers["Content-Disposition"] == f"attachment; filename=rejects-{run.id}-contacts.csv"
-    assert [line.split(",")[0] for line in rejects.text.splitlines()] == ["line", "4", "5"]
+    assert [line.split(",")[0] for line in rejects.text.splitlines()] == ["\ufeffline", "4", "5"]
     contacts = services.warehouse.table("contacts")
     assert services.warehouse.execute(contacts.count())[0][0].as_py() == 2
     assert [name.rpartition(".")[2] for name in left(services)] == ["json"]

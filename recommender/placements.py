@@ -76,7 +76,9 @@ def read(session: Session) -> dict[str, Plan]:
 def edit(
     session: Session, key: str, *, name: str, sources: Sequence[str], given: Mapping[str, Any], now: datetime
 ) -> Placement:
-    """Write a placement; raises Invalid for a source or rule that does not exist."""
+    """Write a placement; raises Invalid for a source or rule that does not exist, twice the same source, or none."""
+    if not sources or len(set(sources)) < len(sources):
+        raise Invalid("Name the sources in their order, each once, at least one.", field="sources")
     for source in sources:
         if source not in SOURCES:
             raise Invalid(f"There is no source '{source}'.{nearest(source, SOURCES)}", field="sources")

@@ -242,7 +242,7 @@ def test_placement_can_be_changed(recommender: Recommender, database: Database) 
         with pytest.raises(Invalid, match="popular"):
             placements.edit(session, "home", name="Home", sources=["populr"], given={}, now=NOW)
         with pytest.raises(Invalid, match="in_stock"):
-            placements.edit(session, "home", name="Home", sources=[], given={"instock": True}, now=NOW)
+            placements.edit(session, "home", name="Home", sources=["newest"], given={"instock": True}, now=NOW)
     recommender.reload()
     assert ask(recommender, Request("home", n=3)) == ["A19", "A18", "A17"]
 

@@ -31,7 +31,8 @@ SCOPES = {
     "lists:write": "write and freeze lists",
     "campaigns:read": "read campaigns and their reports",
     "campaigns:write": "write, schedule, pause and cancel campaigns",
-    "recommendations:read": "ask for recommendations",
+    "recommendations:read": "ask for recommendations, read placements",
+    "recommendations:write": "write placements",
     "tick:run": "run due work",
     "metrics:read": "read the server's figures",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Decimal, Float, Integer, List, Nested, String
-from apiflask.validators import Length, Range
+from apiflask.validators import Length, OneOf, Range
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy import bindparam, select
@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 from engine import money
 from engine.errors import Invalid
 from engine.models import Contact
+from recommender import placements
 from recommender.answers import MOST, Answer, Recommended, Request
 from recommender.shelf import Filter
+from recommender.sources import SOURCES
 from web.api.access import needs
 from web.services import services, utcnow
 
@@ -122,6 +124,33 @@ class AnswersOut(AnswerOut):
     answers = List(Nested(AnswerOut))
 
 
+class RulesIn(Schema):
+    """What a placement does not show."""
+
+    exclude_purchased = Boolean(metadata={"description": "Nothing the contact bought already."})
+    in_stock = Boolean(metadata={"description": "Nothing that is sold out."})
+
+
+class PlacementIn(Schema):
+    """Where an offer appears: its sources in order, the first that fills it first."""
+
+    name = String(required=True, validate=Length(1, 128), metadata={"example": "Cart"})
+    sources = List(String(validate=OneOf(SOURCES)), required=True, validate=Length(1, len(SOURCES)))
+    rules = Nested(RulesIn, load_default=dict)
+
+
+class PlacementOut(PlacementIn):
+    """A placement."""
+
+    key = String()
+
+
+class PlacementsOut(Schema):
+    """All placements."""
+
+    placements = List(Nested(PlacementOut))
+
+
 @blueprint.post("/recommendations")
 @needs("recommendations:read")
 @blueprint.input(RecommendationsIn)
@@ -135,6 +164,31 @@ def recommend(json_data: dict[str, Any]) -> ResponseReturnValue:
         if asked is None:
             return jsonify(_answer(session, json_data, ""))
         return jsonify(answers=[_answer(session, one, f"requests.{place}.") for place, one in enumerate(asked)])
+
+
+@blueprint.get("/placements")
+@needs("recommendations:read")
+@blueprint.output(PlacementsOut)
+def all_placements() -> dict[str, Any]:
+    """Read the placements"""
+    with services().database.read() as session:
+        return {"placements": list(placements.read(session).values())}
+
+
+@blueprint.put("/placements/<string(maxlength=64):key>")
+@needs("recommendations:write")
+@blueprint.input(PlacementIn)
+@blueprint.output(PlacementOut)
+@blueprint.doc(description="A new key makes a new placement. Answers follow within seconds.")
+def put_placement(key: str, json_data: dict[str, Any]) -> placements.Plan:
+    """Write a placement"""
+    with services().database.begin() as session:
+        placements.edit(
+            session, key, name=json_data["name"], sources=json_data["sources"], given=json_data["rules"], now=utcnow()
+        )
+    services().recommender.reload()
+    with services().database.read() as session:
+        return placements.read(session)[key]
 
 
 def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -131,3 +131,20 @@ def test_needs_its_scope(client: FlaskClient, services: Services) -> None:
     body = {"placement": "home"}
     assert client.post(PATH, json=body).status_code == 401
     assert client.post(PATH, json=body, headers={"Authorization": f"Bearer {made}"}).status_code == 403
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_placement_of_ones_own(api: FlaskClient) -> None:
+    """Written, listed and asked at once; an unknown or repeated source is refused and changes nothing."""
+    plan = {"name": "Till", "sources": ["newest"], "rules": {"in_stock": False}}
+    written = api.put("/api/v1/placements/till", json=plan)
+    assert written.get_json() == {
+        "key": "till", "name": "Till", "sources": ["newest"],
+        "rules": {"exclude_purchased": False, "in_stock": False},
+    }  # fmt: skip
+    assert {item["source"] for item in ask(api, placement="till")["items"]} == {"newest"}
+    for wrong in (["populr"], ["newest", "newest"], []):
+        assert api.put("/api/v1/placements/till", json=plan | {"sources": wrong}).status_code == 422
+    listed = api.get("/api/v1/placements").get_json()["placements"]
+    assert [one["sources"] for one in listed if one["key"] == "till"] == [["newest"]]
+    assert {"home", "item", "cart", "email"} < {one["key"] for one in listed}

@@ -81,8 +81,8 @@ def test_claim_needs_a_sending_campaign(database: Database, now: datetime) -> No
 def test_crossing_needs_the_lease(database: Database, leased: Leased, now: datetime) -> None:
     """leased -> sending once, and only under the owner who leased it."""
     assert not cross(database, replace(leased, owner="p.2"), now)
-    assert cross(database, leased, now)
-    assert row(database).state == "sending"
+    assert cross(database, leased, now + LEASE / 2)
+    assert (row(database).state, row(database).lease_until) == ("sending", now + 1.5 * LEASE), "a whole lease from here"
     assert not cross(database, leased, now)
 
 
@@ -190,6 +190,28 @@ def test_a_refused_account_pauses(database: Database, leased: Leased, now: datet
     assert row(database).attempts == 0
 
 
+@pytest.mark.parametrize("status", ["cancelled", "paused", "finished"])
+def test_a_refused_account_pauses_only_what_sends(database: Database, now: datetime, status: str) -> None:
+    """A campaign that was cancelled while its mail was refused stays cancelled: paused, somebody could resume it."""
+    fill(database, ["a@x.example"])
+    write(database, lambda s: s.execute(update(Campaign).values(status=status)))
+    with database.begin() as session:
+        assert not ledger.halt(session, 1, "535 log in", now=now)
+    with database.read() as session:
+        found = session.get_one(Campaign, 1)
+        assert (found.status, found.paused_reason) == (status, None)
+
+
+def test_stepping_aside_needs_the_owner(database: Database, leased: Leased, now: datetime) -> None:
+    """Who lost a send has no say in it: it may be on the wire under its new owner."""
+    with database.begin() as session:
+        assert ledger.step_aside(session, "p.2", [leased.id]) == {}
+    assert cross(database, leased, now)
+    with database.begin() as session:
+        assert ledger.step_aside(session, leased.owner, [leased.id]) == {leased.id: "queued"}
+    assert row(database).owner is None
+
+
 def test_recovery_of_a_dead_sender(database: Database, now: datetime) -> None:
     """leased -> queued, sending -> unknown; by the lease's end, or at once where the owners are known to be dead."""
     fill(database, ["a@x.example", "b@x.example", "c@x.example"])
@@ -209,13 +231,18 @@ def test_recovery_of_a_dead_sender(database: Database, now: datetime) -> None:
 
 
 def test_renewing_keeps_what_this_process_holds(database: Database, now: datetime) -> None:
-    """A heartbeat moves the end of our leases and of nobody else's."""
-    fill(database, ["a@x.example", "b@x.example"])
-    claim(database, now, "p.1", 1)
+    """A heartbeat moves the end of our leases and of nobody else's; of those on the wire too, or a server that takes
+    its time over the end of the data would make them unknown. Of what is unknown already it is when it became so.
+    """
+    fill(database, [f"u{n}@x.example" for n in range(4)])
+    _, sending, unknown = claim(database, now, "p.1", 3)
     claim(database, now, "q.1", 1)
+    assert cross(database, sending, now)
+    assert cross(database, unknown, now)
+    assert settle(database, Settlement(unknown, "unknown", crossed=True), now)
     with database.begin() as session:
-        assert ledger.renew(session, "p.", now=now + LEASE, lease=LEASE) == 1
-    assert (row(database, 1).lease_until, row(database, 2).lease_until) == (now + 2 * LEASE, now + LEASE)
+        assert ledger.renew(session, "p.", now=now + LEASE, lease=LEASE) == 2
+    assert [row(database, n).lease_until for n in (1, 2, 3, 4)] == [now + 2 * LEASE, now + 2 * LEASE, now, now + LEASE]
 
 
 def test_giving_back(database: Database, now: datetime) -> None:

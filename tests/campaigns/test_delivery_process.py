@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from sqlalchemy import select, update
 from campaigns.channels.outbox import Outbox
 from campaigns.delivery import Sender
 from campaigns.delivery.rest import Rest
+from campaigns.delivery.writer import Writer
 from campaigns.models import OutboxMessage, Send
 from engine.config import Config
 from engine.database import Database, database_now
@@ -82,6 +84,26 @@ def test_a_dead_writer_ends_the_process(database: Database) -> None:
     ended = subprocess.run(words, check=False, timeout=60, capture_output=True, text=True)
     assert ended.returncode == 70
     assert "ZeroDivisionError" in ended.stderr
+
+
+def test_a_writer_keeps_house(database: Database) -> None:
+    """PostgreSQL: it begins by renewing what its process holds and taking over what others let lapse. SQLite proves
+    who is dead by its lock instead.
+    """
+    fill(database, (f"a{n}@x.example" for n in range(3)))
+    with database.begin() as session:
+        start = database_now(session)
+        late = {"lease_until": start - timedelta(seconds=1), "revision": 1}
+        for send_id, state, owner in ((1, "sending", "p.1"), (2, "leased", "q.1"), (3, "sending", "q.1")):
+            session.execute(update(Send).where(Send.id == send_id).values(state=state, owner=owner, **late))
+    writer = Writer(database, "p.", timedelta(seconds=60), 1)
+    found = writer.call(lambda session: session.scalars(select(Send).order_by(Send.id)).all())
+    writer.close()
+    if database.is_sqlite:
+        assert [send.state for send in found] == ["sending", "leased", "sending"]
+    else:
+        assert [send.state for send in found] == ["sending", "queued", "unknown"]
+        assert found[0].lease_until >= start + timedelta(seconds=60)
 
 
 def test_a_carrier_that_lets_nobody_through_rests() -> None:

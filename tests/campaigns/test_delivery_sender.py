@@ -155,6 +155,17 @@ def test_backing_off(database: Database, config: Config, far: Far) -> None:
     assert only(database).reason == "451 later"
 
 
+@pytest.mark.parametrize("concerns", ["recipient", "transport"])
+def test_the_far_end_says_when_to_come_back(database: Database, sender: Sender, far: Far, concerns: str) -> None:
+    """What it asks for goes before our own doubling, beyond its longest step too."""
+    far.step = refuses(TransportError("429 later", concerns=concerns, retry_after=7_200), after=False)
+    fill(database, ["a@x.example"])
+    with database.read() as session:
+        start = database_now(session)
+    assert sender.drain() == {"queued": 1}
+    assert 7_200 <= (only(database).next_at - start).total_seconds() < 7_260
+
+
 def test_a_refused_account_stops_the_campaign_at_once(database: Database, sender: Sender, far: Far) -> None:
     """A wrong password is tried by no more messages than there are connections, and fails none."""
     fill(database, (f"a{n}@x.example" for n in range(100)))

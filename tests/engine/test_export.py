@@ -10,8 +10,8 @@ import pytest
 
 from engine import export
 
-FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "＋x", "－x", "＠x", "-", "+1;=2",
-            "+44 20 7946 0000", '=HYPERLINK("http://x")', "-2+3+cmd|' /C calc'!A0"]  # fmt: skip
+FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "\rx", "\nx", " =1", "＝1", "＋x", "－x",
+            "＠x", "-", "+1;=2", "+44 20 7946 0000", '=HYPERLINK("http://x")', "-2+3+cmd|' /C calc'!A0"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engine import criteria
@@ -45,6 +46,30 @@ def test_select_gives_the_ids_for_which_the_root_is_true(world: World, data: Any
     assert found.column_names == ["contact_id"]
     expected = [contact["id"] for contact in world.contacts if reference.true(data, contact, world)]
     assert sorted(found["contact_id"].to_pylist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("measure", "operator", "value", "expected"),
+    [
+        ({"measure": "count"}, "is", 0, [2]),
+        ({"measure": "count"}, "less_than", 2, [1, 2]),
+        ({"measure": "sum", "property": "total"}, "at_most", 0, [2]),
+        ({"measure": "average", "property": "total"}, "at_most", 0, []),  # nothing has no average
+    ],
+)
+def test_who_did_nothing_did_it_zero_times(
+    measure: dict[str, Any], operator: str, value: int, expected: list[int]
+) -> None:
+    """People without any row of the event have a count and a sum, of nought."""
+    world = World(
+        contacts=[{"id": n, "attributes": {}} for n in (1, 2)],
+        orders=[{"id": 1, "contact_id": 1, "ordered_at": NOW, "total": 50_000, "units": 1, "currency": "GBP"}],
+    )
+    parsed = criteria.parse(
+        {"event": "order", **measure, "operator": operator, "value": value}, MemoryCatalogue(world, None)
+    )
+    warehouse = MemoryWarehouse(world)
+    assert sorted(warehouse.execute(criteria.select(parsed, warehouse, NOW))["contact_id"].to_pylist()) == expected
 
 
 @given(strategies.criteria)

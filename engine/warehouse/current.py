@@ -32,6 +32,8 @@ class Current:
 
     generation: str  # folder of the tables
     source: str  # the SQL database they were copied from
+    token: str = ""  # what it holds since (engine.warehouse.descent),
+    signed: bool = False  # and whether that came after everything shown here
     as_of: datetime | None = None
     tables: dict[str, State] = field(default_factory=dict)
 

@@ -32,19 +32,17 @@ PAGE = 1_000  # rows as Python objects at once: 2 M events take 3.8 s, with 200,
 
 class Extract(ABC):
     """Reads one snapshot of the SQL database: `mark` is what it sees, every change up to number `bound` is in it,
-    `as_of` is its moment by the database's clock.
+    `as_of` is its moment by the database's clock. Marks mean nothing on another `server`.
     """
 
+    server: str
     mark: str
     bound: int
     as_of: datetime
 
     def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self._driver: Any = connection.connection.driver_connection
-
-    @abstractmethod
-    def covers(self, mark: str) -> bool:
-        """Whether this snapshot is not older than `mark`; if it is, the database came back from a backup."""
 
     @abstractmethod
     def rows(self, mirror: Mirror, since: str | None = None) -> Iterator[pa.Table]:
@@ -85,12 +83,8 @@ class SqliteExtract(Extract):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.bound = (self._driver.execute("SELECT value FROM revision").fetchone() or (0,))[0]
-        self.mark = str(self.bound)
+        self.server, self.mark = "", str(self.bound)
         self.as_of = datetime.now(UTC)  # SQLite lives in this process: its clock is ours
-
-    def covers(self, mark: str) -> bool:
-        """By the counter."""
-        return int(mark) <= self.bound
 
     def rows(self, mirror: Mirror, since: str | None = None) -> Iterator[pa.Table]:
         """Through the driver's own cursor."""
@@ -122,15 +116,12 @@ class PostgresqlExtract(Extract):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._driver.execute("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")  # moments as Arrow reads them
-        self.mark, self._end, self.as_of = self._driver.execute(
-            "SELECT s::text, pg_snapshot_xmax(s)::text::bigint, clock_timestamp() FROM pg_current_snapshot() AS s"
+        self.server, self.mark, self._end, self.as_of = self._driver.execute(
+            "SELECT system_identifier::text, s::text, pg_snapshot_xmax(s)::text::bigint, clock_timestamp()"
+            " FROM pg_current_snapshot() AS s, pg_control_system()"
         ).fetchone()
         self.as_of = self.as_of.astimezone(UTC)
         self.bound = int(self.mark.split(":")[0]) - 1
-
-    def covers(self, mark: str) -> bool:
-        """By the next transaction number."""
-        return int(mark.split(":")[1]) <= int(self._end)
 
     def rows(self, mirror: Mirror, since: str | None = None) -> Iterator[pa.Table]:
         """Through COPY."""

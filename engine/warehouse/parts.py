@@ -62,10 +62,12 @@ def files(folder: Path, version: int) -> list[str]:
 
 
 def sweep(folder: Path, seconds: float) -> None:
-    """Delete the files that left the table so long ago, and those that killed processes never added."""
+    """Delete the files that left the table so long ago, and those that killed processes never added; after 0 seconds
+    all of them, also when the clock went back since.
+    """
     current = {part.name for part in _parts(DeltaTable(folder))}
     for path in folder.glob("*.parquet"):
-        if path.name not in current and path.stat().st_mtime <= time.time() - seconds:
+        if path.name not in current and (not seconds or path.stat().st_mtime <= time.time() - seconds):
             path.unlink()
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from engine.config import WarehouseConfig
 from engine.warehouse.current import locked
+from engine.warehouse.tables import PART
 
 SPILL = "temp"  # where DuckDB puts what does not fit into memory: a folder for each reader
 IN_USE = "in-use"
@@ -102,9 +103,10 @@ def clear_spill(folder: Path) -> None:
 def _select(schema: pa.Schema, paths: Sequence[str]) -> str:
     if paths:
         names = ", ".join(f'"{name}"' for name in schema.names)
-        return f"SELECT {names} FROM read_parquet([{', '.join(_quoted(path) for path in paths)}])"
+        files = ", ".join(_quoted(path) for path in paths)
+        return f"SELECT {names}, filename AS {PART} FROM read_parquet([{files}], filename = true)"
     columns = ", ".join(f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"' for field in schema)
-    return f"SELECT {columns} WHERE false"
+    return f"SELECT {columns}, CAST(NULL AS VARCHAR) AS {PART} WHERE false"
 
 
 def _quoted(text: object) -> str:

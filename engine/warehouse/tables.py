@@ -29,6 +29,8 @@ ARROW_TYPES: tuple[tuple[type[TypeEngine[Any]], Any], ...] = (
     (JSON, pa.string()),  # as JSON text
 )
 
+PART = "part"  # the file a row is in, for `Warehouse.parted`
+
 
 @dataclass(frozen=True, eq=False)
 class Mirror:

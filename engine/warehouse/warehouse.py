@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import glob
+import logging
 import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +23,16 @@ from engine.config import Config
 from engine.database import Database
 from engine.errors import ConfigError, Unavailable
 from engine.warehouse import current as switch
-from engine.warehouse import parts, tables
+from engine.warehouse import descent, parts, tables
 from engine.warehouse.current import Current
 from engine.warehouse.extract import Extract, snapshot
 from engine.warehouse.fill import Filling, Progress
 from engine.warehouse.reader import SPILL, Reader, clear_spill
 
+log = logging.getLogger(__name__)
+
+WAIT_MS = 200  # for another writer of SQLite at a refresh: pages refresh too; its token follows with the next one,
+BUILD_WAIT_MS = 30_000  # and after a build, which has none yet
 TRIES = 3  # a reader whose files another process deleted meanwhile starts again with the new ones
 ABSENT = ("", -1)
 Place = tuple[str, int]  # generation and version of a Delta table
@@ -48,11 +55,12 @@ class Warehouse:
         if glob.has_magic(str(self._folder)):
             raise ConfigError("workspace.path may hold none of * ? [, which DuckDB reads as a pattern.")
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._source = database.url.set(username=None, password=None).render_as_string()
+        self._source = database.url.set(username=None, password=None, query={}).render_as_string()
         self._reader = Reader(self._folder, config.warehouse)
         self._following = threading.Lock()
         self._current: Current | None = None
         self._shown: dict[str, Place | None] = {}
+        self._parts: dict[str, frozenset[str]] = {}
         self._shapes: dict[tables.Mirror | tables.Derived, str] = {}
 
     @property
@@ -65,27 +73,46 @@ class Warehouse:
         """A table to build expressions on; it always means the newest refreshed rows. Raises NotFound."""
         return tables.unbound(name)
 
+    def parts(self, name: str) -> frozenset[str]:
+        """The files a table is made of now. What a file holds never changes: others are there after a change."""
+        self._follow()
+        return self._parts[name]
+
+    def parted(self, name: str) -> ibis.Table:
+        """The same as `table`, with the file that each row is in as the column `part`."""
+        rows = tables.unbound(name)
+        return ibis.table({**rows.schema(), tables.PART: "string"}, name=name)
+
     def execute(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression over `table`s, all showing the same moment. A scalar gives one row of one column."""
         for _ in range(TRIES):
             self._follow()
             try:
                 return self._reader.execute(expression)
-            except duckdb.IOException as error:  # a file went while we read
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:  # a file went while we read, or is cut
+                if isinstance(error, duckdb.InvalidInputException) and ".parquet" not in str(error):
+                    raise
                 gone = error
         raise Unavailable(f"The warehouse cannot be read ({gone}): run `rapport warehouse rebuild`.")
 
     def refresh(self) -> Refreshed:
-        """Bring the copy up to everything committed by now; build it when there is none that fits the database."""
-        while (refreshed := self._catch_up()) is None:
-            with switch.locked(self._folder / "rebuild.lock"):
-                if not self._exists():  # else another process built it while we waited
-                    return self._build(None)
-        return refreshed
+        """Bring the copy up to everything committed by now; build it when there is none that fits the database.
+        Raises Unavailable when its files cannot be read or written.
+        """
+        with self._explained():
+            while (refreshed := self._catch_up()) is None:
+                with switch.locked(self._folder / "rebuild.lock"):
+                    if misfit := self._misfit():  # else another process built it while we waited
+                        is_first = not (self._folder / "current").exists()
+                        log.log(logging.INFO if is_first else logging.WARNING, "The warehouse is built: %s.", misfit)
+                        return self._build(None)
+            return refreshed
 
     def rebuild(self, progress: Progress | None = None) -> Refreshed:
-        """Copy everything anew beside the present files, then switch; readers and refreshes go on meanwhile."""
-        with switch.locked(self._folder / "rebuild.lock"):
+        """Copy everything anew beside the present files, then switch; readers and refreshes go on meanwhile. Raises
+        Unavailable when the files cannot be written.
+        """
+        with self._explained(), switch.locked(self._folder / "rebuild.lock"):
             return self._build(progress)
 
     def close(self) -> None:
@@ -96,32 +123,38 @@ class Warehouse:
         start = time.perf_counter()
         with switch.locked(self._folder / "lock"), snapshot(self._database) as extract:
             present = switch.read(self._folder)
-            if present is None or not self._fits(present, extract):
+            if present is None or self._why_not(present, extract):
                 return None
             filling = self._filling(present, extract)
             self._publish(filling)
         return self._refreshed(filling.rows, start)
 
-    def _exists(self) -> bool:
+    def _misfit(self) -> str:
         present = switch.read(self._folder)
+        if present is None:
+            return "there is none that can be read"
         with snapshot(self._database) as extract:
-            return present is not None and self._fits(present, extract)
+            return self._why_not(present, extract)
 
-    def _fits(self, present: Current, extract: Extract) -> bool:
-        """False when the copy is of another database, of one that came back from an older backup, or its columns
-        are no longer those of the tables.
-        """
-        states = ((mirror, present.tables.get(mirror.name)) for mirror in tables.mirrors())
-        return present.source == self._source and all(
-            state is None or (state.shape == self._shape(mirror) and extract.covers(state.mark))
-            for mirror, state in states
-        )
+    def _why_not(self, present: Current, extract: Extract) -> str:
+        """Why the copy does not fit what `extract` sees; "" when it does."""
+        if present.source != self._origin(extract):
+            return "it is a copy of another database"
+        if not descent.holds(extract.connection, present.generation, present.token):
+            return "the database went back to an older state"
+        known = [mirror for mirror in tables.mirrors() if mirror.name in present.tables]
+        if any(present.tables[mirror.name].shape != self._shape(mirror) for mirror in known):
+            return "its columns are no longer those of the tables"
+        return ""
+
+    def _origin(self, extract: Extract) -> str:
+        return f"{self._source} {extract.server}".rstrip()
 
     def _build(self, progress: Progress | None) -> Refreshed:
         start = time.perf_counter()
         self._tidy()
-        empty = Current(generation=uuid.uuid4().hex[:12], source=self._source)
         with snapshot(self._database) as extract:
+            empty = Current(generation=uuid.uuid4().hex[:12], source=self._origin(extract))
             first = self._filling(empty, extract, progress)
             built = first.run()
         with switch.locked(self._folder / "lock"):
@@ -135,6 +168,10 @@ class Warehouse:
         people who were erased are gone; the marks move after that, so that a crash in between repeats it.
         """
         before, after = filling.current.tables, filling.run()
+        if filling.current.signed and not filling.rows:  # marks may not run ahead of the token
+            switch.write(self._folder, replace(filling.current, as_of=after.as_of))
+            return
+        after = self._sign(after)
         folder = self._folder / after.generation
         if filling.deleted:
             marks = {name: replace(state, mark=before.get(name, state).mark) for name, state in after.tables.items()}
@@ -147,6 +184,33 @@ class Warehouse:
         switch.write(self._folder, after)
         for name in filling.rows:
             parts.sweep(folder / name, parts.KEEP_SECONDS)
+
+    def _sign(self, after: Current) -> Current:
+        """Leave a fresh token in the database: what `after` shows was there before it."""
+        token, first = uuid.uuid4().hex, not after.token
+        former = switch.read(self._folder) if first else None
+        signed = descent.leave(
+            self._database,
+            after.generation,
+            token,
+            after.token,
+            former=former.generation if former else "",
+            wait_ms=BUILD_WAIT_MS if first else WAIT_MS,
+        )
+        if first and not signed:
+            raise Unavailable("Something else has been writing to the database for half a minute: try again after it.")
+        return replace(after, token=token, signed=True) if signed else replace(after, signed=False)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of what files can raise what to do about it."""
+        try:
+            yield
+        except (OSError, DeltaError, duckdb.Error, pa.ArrowException) as error:
+            raise Unavailable(
+                f"The warehouse cannot be refreshed ({error}): see that the disk has room and that this user may write"
+                f" to {self._folder}; if it has and may, run `rapport warehouse rebuild`."
+            ) from error
 
     def _tidy(self) -> None:
         """Delete the folders of other generations (only while no other process builds one) and what killed
@@ -182,7 +246,9 @@ class Warehouse:
                 news = {name: place for name, place in places.items() if self._shown.get(name, ABSENT) != place}
                 try:
                     if news:
-                        self._reader.show({name: self._files(name, place) for name, place in news.items()})
+                        files = {name: self._files(name, place) for name, place in news.items()}
+                        self._reader.show(files)
+                        self._parts |= {name: frozenset(paths) for name, (_, paths) in files.items()}
                 except (DeltaError, OSError, duckdb.IOException) as error:  # another process switched meanwhile
                     gone = error
                     continue

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from ibis import _
-from sqlalchemy import text, update
+from sqlalchemy import Table, select, text, update
 
 from engine.config import Config, WarehouseConfig
-from engine.database import Database, next_revision
+from engine.database import Base, Database, next_revision
 from engine.errors import Unavailable
-from engine.models import Contact, Event
+from engine.models import Contact, Event, Watermark
 from engine.warehouse import Mirror, Warehouse, fill, parts, register, tables
 from engine.warehouse import current as switch
 from tests.engine.copies import add, assert_exact, copied, parquet, remove
@@ -115,6 +119,22 @@ def test_erasure_survives_a_crash(
     assert_exact(warehouse, database)
 
 
+def test_erasure_when_the_clock_went_back(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime
+) -> None:
+    """Replaced files that seem to be from the future hold the person too."""
+    marked = add_people(database, now)
+    warehouse.refresh()
+    with database.begin() as session:
+        session.execute(update(Contact).values(age=1, revision=next_revision(session)))
+    warehouse.refresh()
+    for path in folder.rglob("*.parquet"):
+        os.utime(path, (2**32, 2**32))
+    erase(database, marked)
+    warehouse.refresh()
+    assert holding(folder, MARKER) == []
+
+
 def test_erasure_clears_what_a_killed_rebuild_left(
     warehouse: Warehouse, database: Database, folder: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +219,37 @@ def test_missing_files_name_the_remedy(warehouse: Warehouse, database: Database,
     assert_exact(warehouse, database)
 
 
+def test_a_disk_that_refuses_names_the_remedy(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, or a part that somebody deleted and that a change must rewrite: the error says what helps, and the
+    next refresh after it goes on.
+    """
+    marked = add_people(database, now)
+    warehouse.refresh()
+    erase(database, marked)
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", _full)
+        with pytest.raises(Unavailable, match=r"No space left.*room"):
+            warehouse.refresh()
+    part = parquet(folder, "contacts")[0]
+    kept = part.read_bytes()
+    for damaged in (None, b"", kept[: len(kept) // 2]):
+        part.unlink()
+        if damaged is not None:
+            part.write_bytes(damaged)
+        for action in (warehouse.refresh, lambda: copied(warehouse, "contacts")):
+            with pytest.raises(Unavailable, match="rapport warehouse rebuild"):
+                action()
+        part.write_bytes(kept)
+    warehouse.refresh()
+    assert_exact(warehouse, database)
+
+
+def _full(*_given: object, **_named: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_processes_follow_each_other(warehouse: Warehouse, other: Warehouse, database: Database, now: datetime) -> None:
     """What one process refreshed, the other sees at its next query, with the moment it shows."""
     for number in range(3):
@@ -264,24 +315,174 @@ def test_progress_reaches_the_end(warehouse: Warehouse, database: Database, now:
     assert last == {table.name: (n, n) for table in tables.mirrors() for n in [len(copied(warehouse, table.name))]}
 
 
-def test_older_backup_is_noticed(warehouse: Warehouse, database: Database, folder: Path, now: datetime) -> None:
-    """The database came back from an older backup: its numbers are smaller than the copy's, which is built anew."""
+def tables_of(database: Database) -> dict[Table, list[dict[str, Any]]]:
+    """What a logical backup holds: all rows of all tables."""
+    with database.read() as session:
+        return {
+            table: [dict(row) for row in session.execute(select(table)).mappings()]
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def restore(database: Database, backup: dict[Table, list[dict[str, Any]]]) -> None:
+    """Bring all tables back as they were: nobody notes a deletion, ids are given out again."""
+    with database.begin() as session:
+        for table in reversed(backup):
+            session.execute(table.delete())
+        for table, rows in backup.items():
+            if rows:
+                session.execute(table.insert(), rows)
+        if not database.is_sqlite:
+            for name in MIRRORED:
+                session.execute(
+                    text(f"SELECT setval('{name}_id_seq', (SELECT coalesce(max(id), 0) + 1 FROM {name}), false)")
+                )
+
+
+MIRRORED = ("contacts", "events")
+
+
+def generation(folder: Path) -> str:
+    """Which build of the warehouse is in use."""
+    present = switch.read(folder)
+    assert present is not None
+    return present.generation
+
+
+def test_older_backup_is_noticed(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database came back from an older backup and has gone further than it was: people whom it no longer knows
+    leave the copy, and their ids are those of others. A second look finds nothing to do.
+    """
+    add_people(database, now, 3)
+    warehouse.refresh()
+    backup = tables_of(database)
+    with database.begin() as session:
+        ghosts = [add(session, Contact, now, key=f"ghost{number}") for number in range(3)]
+    warehouse.refresh()
+    before = generation(folder)
+    restore(database, backup)
+    for number in range(5):
+        with database.begin() as session:
+            row_id = add(session, Contact, now, key=f"new{number}")
+        assert number or row_id == ghosts[0]
+    warehouse.refresh()
+    assert_exact(warehouse, database)
+    assert generation(folder) != before
+    assert "went back to an older state" in caplog.text
+    assert warehouse.refresh().rows == {}
+
+
+def test_a_backup_of_what_is_shown_is_no_older_one(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime
+) -> None:
+    """A backup made after the last refresh that moved something holds everything shown: no need to build anew."""
+    add_people(database, now, 3)
+    warehouse.refresh()
+    before = generation(folder)
+    backup = tables_of(database)
+    with database.begin() as session:  # counts further, and changes nothing
+        next_revision(session)
+    warehouse.refresh()
+    restore(database, backup)
+    with database.begin() as session:
+        add(session, Contact, now, key="new")
+    assert warehouse.refresh().rows["contacts"] == 1
+    assert generation(folder) == before
+    assert_exact(warehouse, database)
+
+
+def test_workspaces_that_share_a_database(database: Database, config: Config, now: datetime) -> None:
+    """Two warehouses of one database, each with its own pace: neither makes the other build anew. Copies of one
+    workspace part at the first disagreement.
+    """
+    folders = [config.folder / name for name in ("one", "two", "copy")]
+    first, second = (Warehouse(database, folder, config) for folder in folders[:2])
+    add_people(database, now, 3)
+    first.refresh()
+    second.refresh()
+    built = [generation(folder) for folder in folders[:2]]
+    shutil.copytree(folders[0], folders[2], ignore=shutil.ignore_patterns("temp"))
+    for number in range(6):
+        with database.begin() as session:
+            add(session, Contact, now, key=f"new{number}")
+        first.refresh()
+        if number % 2:
+            second.refresh()
+    assert [generation(folder) for folder in folders[:2]] == built
+    copy = Warehouse(database, folders[2], config)
+    rebuilt = set()
+    for number in range(4):
+        with database.begin() as session:
+            add(session, Contact, now, key=f"newer{number}")
+        for each in (first, copy):
+            each.refresh()
+            assert_exact(each, database)
+        rebuilt.add((generation(folders[0]), generation(folders[2])))
+    assert len(rebuilt) <= 2
+    with database.read() as session:
+        names = set(session.scalars(select(Watermark.name)))
+    assert len(names) == 3, "a row for each warehouse, none for those that were replaced"
+    for each in (first, second, copy):
+        each.close()
+
+
+def test_a_kill_before_the_switch_builds_nothing_anew(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the token and the switch, again and again: the database still holds the token remembered."""
+    warehouse.refresh()
+    before = generation(folder)
+    for number in range(3):
+        with database.begin() as session:
+            add(session, Contact, now, key=str(number))
+        with monkeypatch.context() as patch:
+            patch.setattr(switch, "write", _die)
+            with pytest.raises(KeyboardInterrupt):
+                warehouse.refresh()
+    warehouse.refresh()
+    assert generation(folder) == before
+    assert_exact(warehouse, database)
+
+
+def test_a_refresh_does_not_wait_for_a_writer(
+    warehouse: Warehouse, database: Database, folder: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an import holds SQLite's lock the copy is brought up without its token, which follows with the next."""
+    monkeypatch.setattr("engine.warehouse.warehouse.WAIT_MS", 1)
+    warehouse.refresh()
+    before = generation(folder)
+    add_people(database, now, 3)
+    with database.begin() as writer:
+        next_revision(writer)
+        assert warehouse.refresh().rows["contacts"] == 4
+        present = switch.read(folder)
+        assert present is not None
+        assert present.signed != database.is_sqlite
+        assert len(copied(warehouse, "contacts")) == 4
+    assert warehouse.refresh().rows == {}
+    present = switch.read(folder)
+    assert present is not None
+    assert (present.signed, present.generation) == (True, before)
+    with database.read() as session:
+        assert present.token in session.get_one(Watermark, f"warehouse {before}").mark
+
+
+def test_another_server_is_noticed(warehouse: Warehouse, database: Database, folder: Path, now: datetime) -> None:
+    """A backup of PostgreSQL on another server, at the same address: transactions are numbered anew there."""
+    if database.is_sqlite:
+        return  # its numbers are in the file
     add_people(database, now)
     warehouse.refresh()
     present = switch.read(folder)
     assert present is not None
-    ahead = {name: replace(state, mark=_later(state.mark)) for name, state in present.tables.items()}
-    switch.write(folder, replace(present, tables=ahead))
+    source, _, server = present.source.rpartition(" ")
+    assert server.isdigit()
+    switch.write(folder, replace(present, source=f"{source} {int(server) + 1}"))
     warehouse.refresh()
-    after = switch.read(folder)
-    assert after is not None
-    assert after.generation != present.generation
+    assert generation(folder) != present.generation
     assert_exact(warehouse, database)
-    assert warehouse.refresh().rows == {}
-
-
-def _later(mark: str) -> str:
-    return ":".join(str(int(number) + 10**9) if number else "" for number in mark.split(":"))
 
 
 def test_other_database_is_noticed(

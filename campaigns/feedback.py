@@ -1,4 +1,4 @@
-"""What comes back from a message: opens, clicks, bounces, complaints, opt-outs.
+"""What people do with a message: open, click, opt out, reply. What carriers tell of it: campaigns.notices.
 
 Each becomes an engine event and a mark on the send. Both happen at most once however often the same thing is told:
 the event by its key, the mark by an UPDATE that only goes forward. Anything heard of a message whose fate was unknown
@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, or_, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns.content.products import PLACEMENT
 from campaigns.models import Link, Send
+from campaigns.notices import ORIGIN, arrived, mark, raise_outcome
 from engine import consent
 from engine.database import insert_new, next_revision
 from engine.errors import NotFound
 from engine.models import OWN_KEYS, Contact, Event, Item
-
-RANKS: Final = ("delivered", "bounced", "unsubscribed", "complained")  # an outcome only ever rises
-ORIGIN: Final = "campaign"
 
 # Programs that fetch every picture and link on their own; judged by what they call themselves.
 MACHINES: Final = re.compile(
@@ -54,7 +52,7 @@ def open(  # noqa: A001
     machine = is_machine(user_agent, send.accepted_at, now)
     new = _event(session, send, "open", f"open:{send_id}:{_who(machine)}", now, machine=machine)
     if new and not machine:
-        _mark(session, send_id, Send.opened_at.is_(None), opened_at=now)
+        mark(session, [send_id], Send.opened_at.is_(None), opened_at=now)
         if recommendation_id:
             shown = {"recommendation_id": recommendation_id, "placement": PLACEMENT}
             _event(session, send, "impression", f"impression:{send_id}:{recommendation_id}", now, **shown)
@@ -107,33 +105,10 @@ def unsubscribe(session: Session, send_id: int, *, how: str, now: datetime) -> b
     was so already. `how` is kept as evidence.
     """
     send = _send(session, send_id)
-    new = _opt_out(session, send, "unsubscribe", how, now)
-    _outcome(session, send, "unsubscribed", now)
+    new = bool(send.address) and consent.suppress(session, send.channel, send.address or "", "unsubscribe", now)
+    consent.record(session, send.contact_id, send.channel, False, origin=ORIGIN, evidence=how, now=now)
+    raise_outcome(session, [send_id], "unsubscribed")
     return _event(session, send, "unsubscribe", f"unsubscribe:{send_id}", now, how=how) or new
-
-
-def complaint(session: Session, send_id: int, *, now: datetime, reason: str | None = None) -> bool:
-    """Reported as spam: the strongest way to say no. False when that was known."""
-    send = _send(session, send_id)
-    _opt_out(session, send, "complaint", reason, now)
-    _outcome(session, send, "complained", now)
-    return _event(session, send, "complaint", f"complaint:{send_id}", now, reason=reason)
-
-
-def bounce(session: Session, send_id: int, *, permanent: bool, now: datetime, reason: str | None = None) -> bool:
-    """Returned: for good (the address is left alone from now on) or for the time being. False when that was known."""
-    send = _send(session, send_id)
-    kind = "permanent" if permanent else "temporary"
-    if permanent:
-        _outcome(session, send, "bounced", now)
-        if send.address:
-            consent.suppress(session, send.channel, send.address, "bounce", now)
-    return _event(session, send, "bounce", f"bounce:{send_id}:{kind}", now, bounce=kind, reason=reason)
-
-
-def delivered(session: Session, send_id: int, *, now: datetime) -> None:
-    """The receiver's server has it."""
-    _outcome(session, _send(session, send_id), "delivered", now)
 
 
 @dataclass(frozen=True)
@@ -177,8 +152,8 @@ def _click(
     machine = is_machine(user_agent, send.accepted_at, now)
     new = _event(session, send, kind, f"{key}:{_who(machine)}", now, machine=machine, **properties)
     if new and not machine:
-        _mark(session, send.id, Send.opened_at.is_(None), opened_at=now)
-        _mark(session, send.id, Send.clicked_at.is_(None), clicked_at=now)
+        mark(session, [send.id], Send.opened_at.is_(None), opened_at=now)
+        mark(session, [send.id], Send.clicked_at.is_(None), clicked_at=now)
     return new
 
 
@@ -199,45 +174,11 @@ def _found(url: str | None) -> str:
     return url
 
 
-def _opt_out(session: Session, send: Send, reason: str, how: str | None, now: datetime) -> bool:
-    new = bool(send.address) and consent.suppress(session, send.channel, send.address or "", reason, now)
-    consent.record(session, send.contact_id, send.channel, False, origin=ORIGIN, evidence=how, now=now)
-    return new
-
-
-def _outcome(session: Session, send: Send, outcome: str, now: datetime) -> None:
-    """Raise the outcome; it never falls, in whatever order things are told."""
-    lower = RANKS[: RANKS.index(outcome)]
-    _mark(session, send.id, or_(Send.outcome.is_(None), Send.outcome.in_(lower)), outcome=outcome)
-    _arrived(session, send, now)
-
-
-def _arrived(session: Session, send: Send, now: datetime) -> None:
-    """unknown -> accepted: somebody has seen it."""
-    _mark(
-        session,
-        send.id,
-        Send.state == "unknown",
-        state="accepted",
-        reason=None,
-        owner=None,
-        lease_until=None,
-        accepted_at=now,
-    )
-
-
-def _mark(session: Session, send_id: int, guard: Any, **values: Any) -> bool:
-    session.flush()
-    change = update(Send).where(Send.id == send_id, guard).values(**values, revision=next_revision(session))
-    result: CursorResult[Any] = session.connection().execute(change)
-    return result.rowcount == 1
-
-
 def _event(session: Session, send: Send, kind: str, key: str, now: datetime, **properties: Any) -> bool:
     item_id = properties.pop("item_id", None)
     known = {name: value for name, value in properties.items() if value is not None}
     told = {"send_id": send.id, "campaign_id": send.campaign_id, "channel": send.channel, **known}
-    _arrived(session, send, now)
+    arrived(session, [send.id], now)
     return _insert(
         session, key=key, type=kind, contact_id=send.contact_id, occurred_at=now, item_id=item_id, properties=told
     )

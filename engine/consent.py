@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import ColumnElement, String, delete, exists, literal, or_, select
+from sqlalchemy import ColumnElement, String, and_, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from engine.database import insert_new
+from engine.database import insert_new, next_revision
 from engine.errors import Conflict, Invalid, NotFound, nearest
 from engine.models import CHANNELS, Consent, Contact, Suppression
 
@@ -64,10 +65,45 @@ def record(
 
 def suppress(session: Session, channel: str, address: str, reason: str, now: datetime) -> bool:
     """Leave an address alone from now on; True if it was not suppressed before."""
-    if is_suppressed(session, channel, address):
-        return False
-    row = {"channel": channel, "address": address, "reason": reason, "at": now}
-    return insert_new(session, Suppression.__table__, [row], ["channel", "address"]) == 1  # type: ignore[arg-type]
+    return suppress_all(session, channel, {address: reason}, now) == 1
+
+
+def suppress_all(session: Session, channel: str, reasons: Mapping[str, str], now: datetime) -> int:
+    """Leave many addresses alone from now on, each for its reason, by a constant number of statements; how many were
+    not suppressed before. A reason in FINAL takes the place of one that could be lifted.
+    """
+    _check(channel)
+    digests = Suppression.address.in_([erased(address) for address in reasons])
+    gone = set(session.scalars(select(Suppression.address).where(Suppression.channel == channel, digests)))
+    rows = [
+        {"channel": channel, "address": address, "reason": reason, "at": now}
+        for address, reason in sorted(reasons.items())  # in one order everywhere: no deadlock
+        if erased(address) not in gone
+    ]
+    for final in FINAL & set(reasons.values()):
+        addresses = [address for address, reason in reasons.items() if reason == final]
+        lighter = and_(Suppression.address.in_(addresses), Suppression.reason.not_in(FINAL))
+        session.execute(update(Suppression).where(Suppression.channel == channel, lighter).values(reason=final))
+    return insert_new(session, Suppression.__table__, rows, ["channel", "address"])  # type: ignore[arg-type]
+
+
+def withdraw_all(
+    session: Session, channel: str, evidence: Mapping[int, str | None], *, origin: str, now: datetime
+) -> None:
+    """Write the refusal of many contacts, each with its evidence, as `record` does for one, by a constant number of
+    statements.
+    """
+    _check(channel)
+    words = select(func.max(Consent.id)).where(Consent.contact_id.in_(evidence), Consent.channel == channel)
+    last = Consent.id.in_(words.group_by(Consent.contact_id))
+    known = set(session.scalars(select(Consent.contact_id).where(last, Consent.granted.is_(False))))
+    told = {"channel": channel, "granted": False, "origin": origin, "at": now}
+    rows = [{"contact_id": i, "evidence": why, **told} for i, why in evidence.items() if i not in known]
+    if rows:
+        session.execute(insert(Consent), rows)
+    column = f"{channel}_consent"
+    differs = and_(Contact.id.in_(evidence), getattr(Contact, column).is_distinct_from(False))
+    session.execute(update(Contact).where(differs).values({column: False, "revision": next_revision(session)}))
 
 
 def lift(session: Session, channel: str, address: str) -> bool:

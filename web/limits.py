@@ -15,6 +15,7 @@ from engine.errors import Invalid, NotFound, TooLarge
 
 PUBLIC: Final = 64 * 2**10  # bytes that a stranger may send: a log-in, a webhook, a report of a browser
 API: Final = 2**20  # bytes of a call, except those that bring records (intake.max_request_mb)
+BATCHES: Final = {"hooks.sendgrid"}  # a carrier's thousand events are larger than what a stranger says
 LARGEST: Final = 2**63 - 1  # what a database can count to
 VERSIONS: Final = 2**31 - 2  # what a column of versions can hold, and one more
 
@@ -97,6 +98,8 @@ def _check() -> None:
 
 def _most(endpoint: str | None) -> int | None:
     """Bytes a body may have; None: what the app says, MAX_CONTENT_LENGTH."""
+    if endpoint in BATCHES:
+        return API
     if endpoint is None or getattr(current_app.view_functions[endpoint], "is_public", False):
         return PUBLIC
     return API if endpoint.startswith("api.") and not endpoint.startswith("api.intake.") else None

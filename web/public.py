@@ -1,4 +1,4 @@
-"""Addresses that people's mail programs, browsers and telephones call: no log-in, no cookie; a signed token says what
+"""Addresses that people's mail programs and browsers call: no log-in, no cookie; a signed token says what
 may be done. GET changes nothing that a scanner following every link should not change: opening is noted, opting out
 takes a POST (RFC 8058).
 """
@@ -6,7 +6,6 @@ takes a POST (RFC 8058).
 from __future__ import annotations
 
 import base64
-import hmac
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -19,8 +18,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import content, feedback, tokens
 from campaigns.models import Send
-from engine import consent
-from engine.errors import NotAllowed, NotFound
+from engine.errors import NotFound
 from web.security import foreign
 from web.security import public as open_to_all
 from web.services import services, utcnow
@@ -103,32 +101,6 @@ def view(token: str) -> Response:
     return foreign(html)
 
 
-@blueprint.post("/sms/inbound")
-@open_to_all
-def sms_inbound() -> Response:
-    """A text message that somebody sent us, told by the provider: Twilio's webhook, signed with the account's token."""
-    _check_signature()
-    ours = services()
-    phone = consent.normalise("sms", request.form.get("From", ""), ours.config.locale.country)
-    key = request.form.get("MessageSid") or request.headers["X-Twilio-Signature"]
-    with ours.database.begin() as session:
-        feedback.reply(session, phone, request.form.get("Body", ""), key=key[:64], now=utcnow())
-    response = make_response('<?xml version="1.0" encoding="UTF-8"?><Response/>')
-    response.content_type = "text/xml"
-    return response
-
-
-def _check_signature() -> None:
-    """base64(HMAC-SHA1(token, address + every parameter's name and value in order of names)), as Twilio defines."""
-    config = services().config
-    signed = config.server.public_url.rstrip("/") + request.full_path.rstrip("?")
-    signed += "".join(f"{name}{value}" for name in sorted(request.form) for value in sorted(request.form.getlist(name)))
-    expected = base64.b64encode(hmac.digest(config.sms.token.encode(), signed.encode(), "sha1"))
-    given = request.headers.get("X-Twilio-Signature", "").encode()
-    if not config.sms.token or not hmac.compare_digest(expected, given):
-        raise NotAllowed("The signature does not fit: set sms.token and server.public_url as the provider has them.")
-
-
 def _read(purpose: tokens.Purpose, token: str) -> list[str]:
     return tokens.signer(services().config).read(purpose, token)
 
@@ -162,7 +134,7 @@ def _program() -> str | None:
 
 
 @blueprint.after_request
-def _unkept(response: Response) -> Response:
+def unkept(response: Response) -> Response:
     """Every answer here, refusals included, is one person's: kept by nothing between us and them, found by no search
     engine, and its address, which lets whoever knows it opt them out, not told on to where they go.
     """

@@ -1,10 +1,13 @@
-"""E-mail through SendGrid's v3 mail/send. The `sendgrid` package builds payload and headers; its own client would
-wait for ever, follow redirects and connect only after the point of no return.
+"""E-mail through SendGrid's v3 mail/send, and what its Event Webhook tells of it. The `sendgrid` package builds payload
+and headers; its own client would wait for ever, follow redirects and connect only after the point of no return.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from sendgrid import SendGridAPIClient
 from sendgrid.helpers.mail import (
@@ -23,9 +26,31 @@ from sendgrid.helpers.mail import (
 from campaigns.channels.base import Crossing, Message, Receipt, Transport, TransportError
 from campaigns.channels.http import HttpConnection, common_refusal, words
 from campaigns.channels.mime import ascii_address, refuse_control_characters
+from campaigns.notices import Notice
 from engine.config import SendGridConfig
 
 PATH = "/v3/mail/send"
+
+# What an event means: the outcome of the send, and why to leave the address alone. Others mean nothing to us: opens and
+# clicks are measured by the message itself, and only the shop lets somebody back (group_resubscribe).
+EVENTS: Final[dict[str, tuple[str | None, str | None]]] = {
+    "processed": (None, None),
+    "deferred": (None, None),  # SendGrid tries again by itself
+    "delivered": ("delivered", None),
+    "bounce": ("bounced", "bounce"),
+    "blocked": ("bounced", None),  # a bounce whose type is not "bounce": this mail was refused, not its address
+    "dropped": ("bounced", None),
+    "spamreport": ("complained", "complaint"),
+    "unsubscribe": ("unsubscribed", "unsubscribe"),
+    "group_unsubscribe": ("unsubscribed", "unsubscribe"),
+}
+# Why SendGrid drops a mail unsent: what it knows of the address from others; all else is a fault of the mail.
+DROPS: Final = {
+    "Bounced Address": "bounce",
+    "Invalid": "bounce",
+    "Unsubscribed Address": "unsubscribe",
+    "Spam Reporting Address": "complaint",
+}
 
 
 class SendGrid(Transport):
@@ -50,8 +75,8 @@ class SendGrid(Transport):
 
 
 def payload(message: Message) -> dict[str, object]:
-    """The request of v3 mail/send. `custom_args.mid` comes back with every event; SendGrid's own open and click
-    tracking stays off: ours is in the message already.
+    """The request of v3 mail/send. `custom_args.mid`, the Message-ID with the signed number of the send, comes back
+    with every event; SendGrid's own open and click tracking stays off: ours is in the message already.
     """
     for name, value in {"Subject": message.subject, "From": message.from_name, **message.headers}.items():
         refuse_control_characters(name, value)
@@ -70,3 +95,20 @@ def payload(message: Message) -> dict[str, object]:
     )
     content: dict[str, object] = mail.get()
     return content
+
+
+def notice(event: Mapping[str, Any], send_id: int, *, now: datetime) -> Notice | None:
+    """What an event of the webhook says of the send; None when that is nothing to us."""
+    kind, reason = str(event.get("event")), event.get("reason")
+    if kind == "bounce" and event.get("type") != "bounce":
+        kind = "blocked"
+    if kind not in EVENTS:
+        return None
+    outcome, suppress = EVENTS[kind]
+    if kind == "dropped":
+        suppress = DROPS.get(str(reason))
+    seconds = event.get("timestamp")
+    told = seconds if type(seconds) is int and 0 < seconds < 2**37 else 0  # datetime ends before 2**38
+    at = min(now, datetime.fromtimestamp(told, UTC)) if told else now
+    said = words(reason.encode("utf-8", "replace").replace(b"\0", b" ")) if isinstance(reason, str) else ""
+    return Notice(send_id, outcome, at, f"{kind}:{told}", said or kind, suppress)

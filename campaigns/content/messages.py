@@ -144,6 +144,7 @@ class _Desk:
             text=templating.render(compiled.text, self._data(letter, compiled.urls)),
             message_id=self._message_id(send.id),
             from_address=self._config.sms.from_number,
+            headers=self._status_callback(send.id),
         )
 
     def url(self, path: str, purpose: tokens.Purpose, *parts: int | str, end: str = "") -> str:
@@ -165,6 +166,13 @@ class _Desk:
     def _pixel(self, send_id: int, answer: Any | None) -> str:
         seen = (answer.recommendation_id,) if answer and answer.items else ()
         return self.url("o", "open", send_id, *seen, end=".gif")
+
+    def _status_callback(self, send_id: int) -> dict[str, str]:
+        """Where a carrier tells what became of a text. It refuses the text when it cannot reach the address, so none is
+        given unless people reach us over TLS.
+        """
+        told = self._config.sms.transport == "http" and self._config.server.public_url.startswith("https://")
+        return {"StatusCallback": self.url("hooks/sms", "message", send_id)} if told else {}
 
     def _message_id(self, send_id: int) -> str:
         return f"<{self._signer.sign('message', send_id)}@{self._domain}>"

@@ -381,6 +381,27 @@ def test_an_email_has_its_way_out_and_its_tracked_links(database: Database, conf
     assert (int(send_id), link.url) == (sends[0], "https://shop.example/sale?a=1&b=2")
 
 
+@pytest.mark.parametrize(
+    ("transport", "base", "told"),
+    [
+        ("http", "https://shop.example/mail/", True),
+        ("http", "http://127.0.0.1:8000", False),  # the carrier would refuse the text: it cannot call there
+        ("outbox", "https://shop.example", False),
+    ],
+)
+def test_a_text_message_says_where_its_fate_is_to_be_told(
+    database: Database, config: Config, now: datetime, transport: Any, base: str, told: bool
+) -> None:
+    """At an address of this send, which nobody else can write."""
+    ours = replace(config, sms=replace(config.sms, transport=transport), server=replace(config.server, public_url=base))
+    (send_id,) = planned(database, config, now, people=1, channel="sms")
+    message = rendered(database, ours, [send_id], now)[send_id]
+    token = tokens.signer(config).sign("message", send_id)
+    address = f"https://shop.example/mail/hooks/sms/{token}"
+    assert message.headers == ({"StatusCallback": address} if told else {})
+    assert message.message_id == f"<{token}@shop.example>"  # what SendGrid gives back of an e-mail
+
+
 def test_the_message_id_never_changes(database: Database, config: Config, now: datetime) -> None:
     """Rendered again, a send keeps its Message-ID; another send has another."""
     sends = planned(database, config, now)

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -129,36 +127,6 @@ def test_unsubscribe_holds_at_once(database: Database, now: datetime, send_id: i
         assert (word.granted, word.channel, word.evidence, word.origin) == (False, "email", "one-click", "campaign")
         assert send(session, send_id).outcome == "unsubscribed"
         assert [kind for kind, _ in events(session)] == ["unsubscribe"]
-
-
-def test_a_bounce_for_good_silences_the_address(database: Database, now: datetime, send_id: int) -> None:
-    """A temporary one is only noted."""
-    with database.begin() as session:
-        assert feedback.bounce(session, send_id, permanent=False, reason="full", now=now)
-        assert not consent.is_suppressed(session, "email", "c1@x.example")
-        assert feedback.bounce(session, send_id, permanent=True, reason="no such user", now=now)
-        assert not feedback.bounce(session, send_id, permanent=True, now=now)
-        assert consent.is_suppressed(session, "email", "c1@x.example")
-        assert send(session, send_id).outcome == "bounced"
-
-
-STEPS = {
-    "delivered": lambda session, send_id, now: feedback.delivered(session, send_id, now=now),
-    "bounced": lambda session, send_id, now: feedback.bounce(session, send_id, permanent=True, now=now),
-    "unsubscribed": lambda session, send_id, now: feedback.unsubscribe(session, send_id, how="x", now=now),
-    "complained": lambda session, send_id, now: feedback.complaint(session, send_id, now=now),
-}
-
-
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.sampled_from(feedback.RANKS), min_size=1, max_size=6))
-def test_outcomes_only_rise(database: Database, now: datetime, send_id: int, steps: list[str]) -> None:
-    """In whatever order and however often things are told, the strongest stays."""
-    with database.begin() as session:
-        for step in steps:
-            STEPS[step](session, send_id, now)
-        assert send(session, send_id).outcome == max(steps, key=feedback.RANKS.index)
-        session.rollback()
 
 
 def test_whatever_comes_back_proves_arrival(database: Database, now: datetime, send_id: int) -> None:

@@ -55,6 +55,45 @@ def test_suppression_is_by_address_and_channel(database: Database, now: datetime
         assert not consent.is_suppressed(session, "sms", "a@shop.example")
 
 
+def test_many_are_suppressed_at_once(database: Database, now: datetime) -> None:
+    """The first reason stays unless the new one is never lifted; who was erased is not named anew."""
+    given = {"a@x.example": "complaint", "b@x.example": "bounce", "c@x.example": "bounce", "d@x.example": "complaint"}
+    with database.begin() as session:
+        consent.suppress(session, "email", "a@x.example", "unsubscribe", now)
+        consent.suppress(session, "email", "b@x.example", "unsubscribe", now)
+        consent.suppress(session, "email", consent.erased("d@x.example"), "erased", now)
+        assert consent.suppress_all(session, "email", given, now) == 1
+        assert consent.suppress_all(session, "email", {}, now) == 0
+        found = session.execute(select(Suppression.address, Suppression.reason)).all()
+        assert dict(found) == {  # type: ignore[arg-type]
+            "a@x.example": "complaint",
+            "b@x.example": "unsubscribe",
+            "c@x.example": "bounce",
+            consent.erased("d@x.example"): "erased",
+        }
+
+
+def test_many_withdraw_at_once(database: Database, now: datetime) -> None:
+    """As one after the other: the ledger holds a word only where it differs from the last one, contacts follow."""
+    with database.begin() as session:
+        ids = [add(session, str(number), now).id for number in range(4)]
+        for contact_id, words in zip(ids, ([], [True], [True, False], [False, True]), strict=True):
+            for granted in words:
+                consent.record(session, contact_id, "email", granted, origin="web", now=now)
+        evidence = {contact_id: f"mail {contact_id}" for contact_id in ids}
+        before = session.scalars(select(Contact.revision).where(Contact.id == ids[2])).one()
+    with database.begin() as session:
+        for _ in range(2):
+            consent.withdraw_all(session, "email", evidence, origin="campaign", now=now)
+    with database.begin() as session:
+        assert session.scalars(select(Contact.email_consent)).all() == [False] * 4
+        assert set(session.scalars(select(Contact.sms_consent))) == {None}
+        added = session.execute(select(Consent.contact_id, Consent.evidence).where(Consent.origin == "campaign")).all()
+        assert sorted(added) == [(i, evidence[i]) for i in ids if i != ids[2]]
+        assert session.get_one(Contact, ids[2]).revision == before  # the warehouse need not copy it again
+        assert session.get_one(Contact, ids[0]).revision > before
+
+
 def test_suppressed_chooses_many_at_once(database: Database, now: datetime) -> None:
     """The SQL condition and `is_suppressed` agree, also for addresses kept only as digests, in any script."""
     addresses = ["a@shop.example", "b@shop.example", "ü@shop.example", "d@shop.example", None]

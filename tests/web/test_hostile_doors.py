@@ -106,6 +106,8 @@ def test_methods_that_a_door_does_not_take(client: FlaskClient, services: Servic
         f"/c/{signer.sign('click', send_id, 1)}": "GET",
         f"/v/{signer.sign('view', send_id)}": "GET",
         "/sms/inbound": "POST",
+        f"/hooks/sms/{signer.sign('message', send_id)}": "POST",
+        "/hooks/sendgrid": "POST",
         "/csp-report": "POST",
         "/health": "GET",
     }
@@ -117,7 +119,9 @@ def test_methods_that_a_door_does_not_take(client: FlaskClient, services: Servic
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"])
-@pytest.mark.parametrize("door", ["/u/{}", "/sms/inbound", "/csp-report", "/login", "/session"])
+@pytest.mark.parametrize(
+    "door", ["/u/{}", "/sms/inbound", "/hooks/sms/{}", "/hooks/sendgrid", "/csp-report", "/login", "/session"]
+)
 def test_ten_megabytes(client: FlaskClient, services: Services, send_id: int, door: str, kind: str) -> None:
     """Refused by their announced size; without one, reading stops at the limit."""
     door = door.format(tokens.signer(services.config).sign("unsubscribe", send_id))
@@ -140,7 +144,7 @@ class Endless:
         return b"x" * size
 
 
-@pytest.mark.parametrize("door", ["/csp-report", "/sms/inbound"])
+@pytest.mark.parametrize("door", ["/csp-report", "/sms/inbound", "/hooks/sms/1.x"])
 def test_a_body_without_a_size_is_read_to_the_limit_only(app: APIFlask, services: Services, door: str) -> None:
     """As sent in chunks."""
     kind = "application/x-www-form-urlencoded"

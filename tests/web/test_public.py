@@ -1,9 +1,7 @@
-"""Public addresses: what a stranger, a scanner, a mail program and a provider may and may not do."""
+"""Public addresses: what a stranger, a scanner and a mail program may and may not do."""
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,18 +9,16 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
 from campaigns import content, feedback, tokens
 from campaigns.models import Send
 from campaigns.tokens import Signer
-from engine import config as settings
 from engine import consent, intake
 from engine.models import Contact, Event
 from tests.campaigns import shop
-from web.app import create_app
-from web.services import Services, open_services, utcnow
+from web.services import Services, utcnow
 
 PERSON = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0) Thunderbird/140"}
 PATHS = (("/o/", ".gif"), ("/c/", ""), ("/u/", ""), ("/v/", ""))
@@ -192,6 +188,8 @@ def test_nothing_keeps_finds_or_passes_on_what_is_personal(client: FlaskClient, 
         ("POST", f"/u/{signer.sign('unsubscribe', send_id)}", 200),
         *(("GET", f"{path}1.1.AAAAAAAAAAAAAAAAAAAAAA{end}", 404) for path, end in PATHS),
         ("POST", "/sms/inbound", 403),
+        ("POST", "/hooks/sms/1.AAAAAAAAAAAAAAAAAAAAAA", 403),
+        ("POST", "/hooks/sendgrid", 404),
     ]
     for method, address, status in calls:
         answer = client.open(address, method=method, headers=PERSON, data={})
@@ -247,53 +245,3 @@ def test_a_send_that_is_gone(client: FlaskClient, signer: Signer, services: Serv
     assert client.get(f"/v/{signer.sign('view', 77)}").status_code == 404
     assert client.get(f"/c/{signer.sign('click', 77, 1)}").status_code == 404
     assert client.get(f"/o/{signer.sign('open', 77)}.gif", headers=PERSON).status_code == 200
-
-
-class Telephone:
-    """The provider's side of the webhook: signs as Twilio documents it."""
-
-    def __init__(self, services: Services, token: str = "secret") -> None:
-        sms = settings.Sms(token="secret")
-        self.services = open_services(
-            type(services.config)(workspace=services.config.workspace, database=services.config.database, sms=sms)
-        )
-        self.client = create_app(self.services).test_client()
-        self.token = token
-
-    def says(self, body: str, *, phone: str = "+447946000001", sid: str = "SM1", **changed: str) -> int:
-        """Deliver a text; the status of the answer."""
-        form = {"From": phone, "Body": body, "MessageSid": sid, "AccountSid": "AC1"}
-        url = f"{self.services.config.server.public_url}/sms/inbound"
-        signed = url + "".join(f"{name}{form[name]}" for name in sorted(form))
-        mac = base64.b64encode(hmac.digest(self.token.encode(), signed.encode(), "sha1")).decode()
-        answer = self.client.post("/sms/inbound", data={**form, **changed}, headers={"X-Twilio-Signature": mac})
-        return answer.status_code
-
-
-def test_stop_by_text_message(services: Services, now: datetime) -> None:
-    """A signed STOP silences the number; a second delivery of the same text changes nothing."""
-    with services.database.begin() as session:
-        shop.contact(session, 1, now, phone="+447946000001")
-    telephone = Telephone(services)
-    assert [telephone.says("Stop."), telephone.says("Stop.")] == [200, 200]
-    assert telephone.says("When do you open?", sid="SM2") == 200
-    telephone.services.close()
-    assert events(services) == ["unsubscribe", "sms_reply"]
-    with services.database.read() as session:
-        assert consent.is_suppressed(session, "sms", "+447946000001")
-
-
-def test_forged_text_messages_are_refused(services: Services, client: FlaskClient, now: datetime) -> None:
-    """No signature, a wrong token, a changed word, no token set: 403 and no row; a number that is none: 422."""
-    forged = Telephone(services, token="guess")
-    assert forged.says("STOP") == 403
-    forged.services.close()
-    telephone = Telephone(services)
-    assert telephone.says("hello", Body="STOP") == 403
-    assert telephone.says("STOP", phone="nobody") == 422
-    assert telephone.client.post("/sms/inbound", data={"From": "+447946000001", "Body": "STOP"}).status_code == 403
-    telephone.services.close()
-    assert client.post("/sms/inbound", data={"From": "+447946000001", "Body": "STOP"}).status_code == 403
-    with services.database.read() as session:
-        assert not consent.is_suppressed(session, "sms", "+447946000001")
-        assert session.scalar(select(func.count()).select_from(Event)) == 0

@@ -18,7 +18,7 @@ from campaigns import scheduler
 from campaigns.delivery import Sender
 from engine.config import Config, Server
 from engine.errors import ConfigError
-from web import housekeeping, lifeline, log
+from web import hooks, housekeeping, lifeline, log
 from web.lifeline import PATIENCE
 from web.services import Services, opened, opened_database, utcnow
 
@@ -126,6 +126,7 @@ def _sender(services: Services) -> Sender:
 
 def _check(config: Config) -> None:
     """Say at once, in words, what would otherwise fail in another process."""
+    hooks.check(config)
     with opened_database(config):
         check_port(config.server)
 

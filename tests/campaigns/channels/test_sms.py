@@ -52,6 +52,7 @@ def test_the_request() -> None:
         (429, None, False, None, "transport"),
         (401, 20003, False, None, "account"),
         (400, 21606, False, None, "account"),
+        (400, 21609, False, None, "account"),
         (307, None, False, None, "account"),
     ],
 )

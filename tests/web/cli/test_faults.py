@@ -150,6 +150,7 @@ def test_a_fault_of_the_program_is_not_hidden(
 
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
     """The variable or the file, the setting, and what it may be."""
+    refused(call("serve", SENDGRID__WEBHOOK_PUBLIC_KEY="AAAA"), "copy the Verification Key")
     refused(
         call("tick", SERVER__PORT="99999"), "RAPPORT_SERVER__PORT: server.port must be", "from 1 to 65535, not '99999'"
     )

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+from apiflask import APIFlask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select, update
 
 from campaigns import planning, roi, scheduler
 from campaigns.models import Campaign, Firing, OutboxMessage, Send, Variant
+from engine import config as settings
 from engine import consent
 from engine.models import Contact, Order
 from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 from tests.web.pages.conftest import send_all
 from web.pages.campaigns.run import pace
-from web.services import Services, utcnow
+from web.services import EXTENSION, Services, utcnow
 
 HTMX = {"HX-Request": "true"}
 
@@ -404,6 +407,33 @@ def test_report(marketer: FlaskClient, finished: int) -> None:
     for said in ("Between £", "Caused £", "https://shop.example/sale?a=1", "Held out", "No consent", "As of"):
         assert said in page, said
     assert 'class="plot-line"' in page
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ""),
+        ({"mail": {"transport": "smtp"}}, "only what the mail server refused at once"),
+        ({"mail": {"transport": "sendgrid"}}, "Event Webhook is not set up"),
+        ({"mail": {"transport": "sendgrid"}, "sendgrid": {"webhook_public_key": "AAAA"}}, ""),
+        ({"sms": {"transport": "http"}}, ""),  # it went by e-mail
+    ],
+)
+def test_report_says_what_the_transport_does_not_tell(
+    marketer: FlaskClient,
+    app: APIFlask,
+    services: Services,
+    finished: int,
+    given: dict[str, Any],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No bounces is no good news where nobody would tell of them."""
+    config = settings.build({"workspace": {"path": services.config.workspace.path}, **given})
+    monkeypatch.setitem(app.extensions, EXTENSION, replace(services, config=config))
+    page = marketer.get(f"/campaigns/{finished}").text
+    assert words in unescape(page)
+    assert ("are not known" in page) is bool(words)
 
 
 def test_report_while_the_window_is_open(marketer: FlaskClient, services: Services, finished: int) -> None:

@@ -21,6 +21,7 @@ from web.format import money
 from web.pages.campaigns.door import blueprint
 from web.pages.campaigns.draft import REASONS
 from web.pages.campaigns.plot import Mark, plot
+from web.security import is_https
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -96,6 +97,7 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "arms": _arms(found),
         "left_out": [(REASONS.get(reason, reason), count) for reason, count in found.funnel.excluded.items()],
         "others": _others(found),
+        "unheard": _unheard(campaign.channel) if found.funnel.sent else "",
         "links": sends.clicks(services().warehouse, campaign.id, start) if start else [],
         "seen": found.increment.per_contact if found.increment else None,
         "typed": {name: f"{to_decimal(getattr(campaign, name)).normalize():f}" for name in COSTS},
@@ -163,6 +165,20 @@ def _arm(outcome: Outcome) -> dict[str, Any]:
         "revenue": revenue.total,
         "mean": revenue.mean,
     }
+
+
+def _unheard(channel: str) -> Any:
+    """What the transport of today does not tell; nothing where it tells all."""
+    config = services().config
+    if channel == "email" and config.mail.transport == "smtp":
+        return gettext(
+            "Bounced: only what the mail server refused at once. Later returns and complaints are not known."
+        )
+    if channel == "email" and config.mail.transport == "sendgrid" and not config.sendgrid.webhook_public_key:
+        return gettext("Bounces and complaints are not known: SendGrid's Event Webhook is not set up.")
+    if channel == "sms" and config.sms.transport == "http" and not is_https():
+        return gettext("Whether texts arrived is not known: the carrier needs a public address of ours with https.")
+    return ""
 
 
 def _others(found: roi.Report) -> list[tuple[str, int, float]]:

@@ -1,22 +1,24 @@
 """What one shop's criteria may name: the common fields and events, its own attributes and event types, its lists.
 
-The shop's own names are looked up in the warehouse when they are first needed, and again when a name is not
-found: twenty million events take 0.4 s to go through, once for each copy and not for each keystroke.
+The shop's own names are looked up in the warehouse, part by part. What a part names never changes, so only parts
+that are new since the last look are read: of 4 M events and 600,000 contacts all take 0.3 s, those of a refresh
+0.05 s, and none are new 0.1 ms.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 import ibis
+import numpy as np
 import pyarrow as pa
-from sqlalchemy import select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from engine import fields
@@ -25,12 +27,14 @@ from engine.errors import Invalid, nearest
 from engine.fields import Behaviour, Field
 from engine.models import ContactList, ListMember
 from engine.values import Clock
+from engine.warehouse.tables import PART
 
 if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
 NAME_LIMIT: Final = 128
 OPTION_LIMIT: Final = 200
+OFFERED: Final = 200  # own names of each kind to choose from, the most frequent; the others can be typed
 
 OPEN: Final = {"attributes": "contacts", "properties": "events"}  # JSON columns and the tables they are in
 
@@ -42,12 +46,18 @@ def _json_keys(text: Any) -> Any:
 
 @dataclass(frozen=True)
 class Found:
-    """The shop's own names: {"attributes.size": type}, {(event type, "properties.colour"): type}, event types."""
+    """The shop's own names, most frequent first: {"attributes.size": type}, {event type: {"properties.colour": type}}
+    and the event types.
+    """
 
-    as_of: datetime | None
     attributes: Mapping[str, str]
-    properties: Mapping[tuple[str, str], str]
-    events: frozenset[str]
+    properties: Mapping[str, Mapping[str, str]]
+    events: Mapping[str, int]
+
+    def names(self, kind: str, event: str = "") -> Mapping[str, Any]:
+        """Those of a kind: "attributes", "properties" (of an event) or "events"."""
+        found: Mapping[str, Any] = self.properties.get(event, {}) if kind == "properties" else getattr(self, kind)
+        return found
 
 
 class Catalogue:
@@ -58,28 +68,25 @@ class Catalogue:
     def __init__(self, session: Session, warehouse: Warehouse | None, zone: ZoneInfo, currency: str) -> None:
         self.zone, self.currency = zone, currency
         self._session, self._warehouse = session, warehouse
+        self._found: Found | None = None
 
     def field(self, key: str) -> Field:
         """A field of contacts; raises Invalid that names the nearest."""
-        if key in fields.FIELDS:
-            return fields.FIELDS[key]
-        return self._open(key, "attributes", lambda found: found.attributes, fields.FIELDS)
+        return fields.FIELDS.get(key) or self._open(key, "attributes", "", fields.FIELDS)
 
     def row_field(self, behaviour: Behaviour, key: str) -> Field:
         """A field of the rows of `behaviour`, for conditions and measures."""
         common = fields.ROW_FIELDS[behaviour.rows]
-        if key in common:
-            return common[key]
         prefix = "properties" if behaviour.rows == "events" else ""
-        return self._open(key, prefix, lambda found: _of_event(found, behaviour.key), common)
+        return common.get(key) or self._open(key, prefix, behaviour.key, common)
 
     def behaviour(self, key: str) -> Behaviour:
         """What people do; raises Invalid that names the nearest."""
         if key in fields.BEHAVIOURS:
             return fields.BEHAVIOURS[key]
-        if self._known(key, lambda found: found.events) and _is_name(key):
+        if self._known(key, "events") and _is_name(key):
             return fields.other_behaviour(key)
-        known = {*fields.BEHAVIOURS, *(self.found().events if self._warehouse else ())}
+        known = {*fields.BEHAVIOURS, *self._offered("events")}
         raise Invalid(f"No event '{key[:80]}' has come in.{nearest(key[:80], known)}")
 
     def contact_list(self, list_id: int) -> ContactList:
@@ -91,27 +98,36 @@ class Catalogue:
 
     def members(self, list_id: int) -> pa.Table:
         """The contact ids of a frozen list, one column."""
-        query = select(ListMember.contact_id).where(ListMember.list_id == list_id)
-        rows = self._session.execute(query, execution_options={"yield_per": 100_000})
-        batches = [pa.array([row[0] for row in part], pa.int64()) for part in rows.partitions()]
-        return pa.table({"contact_id": pa.chunked_array(batches, pa.int64())})
+        # As one text: 500,000 members are read in 0.08 s, row by row in 2 s, and each count while typing reads them.
+        ids = func.aggregate_strings(cast(ListMember.contact_id, Text), ",")
+        text = self._session.scalar(select(ids).where(ListMember.list_id == list_id))
+        return pa.table({"contact_id": np.fromstring(text or "", np.int64, sep=",")})
 
     def fields(self) -> Iterator[Field]:
-        """Every field of contacts, the shop's own included."""
+        """Fields of contacts to choose from: all common ones, the shop's own up to OFFERED."""
         yield from fields.FIELDS.values()
-        for key, kind in sorted(self.found().attributes.items()):
-            yield fields.open_field("attributes", key.partition(".")[2], kind, "contacts")
+        for key in sorted(self._offered("attributes")):
+            yield self.field(key)
 
-    def behaviours(self) -> Iterator[tuple[Behaviour, Mapping[str, Field]]]:
-        """Everything people do, each with the fields of its rows."""
-        found = self.found()
-        for row in (
-            *fields.BEHAVIOURS.values(),
-            *map(fields.other_behaviour, sorted(found.events - set(fields.BEHAVIOURS))),
-        ):
-            own = {key: fields.open_field("properties", key.partition(".")[2], kind, "events")
-                   for key, kind in sorted(_of_event(found, row.key).items())}  # fmt: skip
-            yield row, {**fields.ROW_FIELDS[row.rows], **own}
+    def behaviours(self) -> Iterator[Behaviour]:
+        """What people do, to choose from: all that have words, the shop's own event types up to OFFERED."""
+        yield from fields.BEHAVIOURS.values()
+        yield from map(fields.other_behaviour, sorted(set(self._offered("events")) - set(fields.BEHAVIOURS)))
+
+    def row_fields(self, behaviour: Behaviour) -> Iterator[Field]:
+        """Fields of the rows of `behaviour` to choose from: all common ones, the shop's own up to OFFERED."""
+        yield from fields.ROW_FIELDS[behaviour.rows].values()
+        if behaviour.rows == "events":
+            for key in sorted(self._offered("properties", behaviour.key)):
+                yield self.row_field(behaviour, key)
+
+    def more(self, kind: str, event: str = "", *, words: str = "", limit: int = 20) -> list[str]:
+        """Names of a kind ("events", "attributes", "properties") beyond those to choose from, most frequent first;
+        `words`: those that hold this.
+        """
+        rest = islice(self.found().names(kind, event), OFFERED, None) if self._warehouse else iter(())
+        part = words.casefold()
+        return list(islice((name for name in rest if part in name.removeprefix(f"{kind}.").casefold()), limit))
 
     def options(self, field: Field) -> list[tuple[Any, int]]:
         """The stored values of a field of contacts and how many have each, most frequent first, up to 200."""
@@ -123,33 +139,28 @@ class Catalogue:
         table = self._warehouse.execute(counts)
         return list(zip(table["value"].to_pylist(), table["n"].to_pylist(), strict=True))
 
-    def found(self, *, at_least_as_new_as: datetime | None = None) -> Found:
-        """The shop's own names, as of the last look or anew when that is older than asked for."""
+    def found(self, *, again: bool = False) -> Found:
+        """The shop's own names, as they were when they were first asked for, or are now (`again`)."""
         assert self._warehouse is not None
-        with _LOCK:
-            found = _FOUND.get(self._warehouse)
-        if found is None or (at_least_as_new_as and found.as_of != at_least_as_new_as):
-            found = _look(self._warehouse)
-            with _LOCK:
-                _FOUND[self._warehouse] = found
-        return found
+        if self._found is None or again:
+            self._found = _look(self._warehouse)
+        return self._found
 
-    def _open(self, key: str, prefix: str, names: Any, common: Mapping[str, Field]) -> Field:
+    def _open(self, key: str, prefix: str, event: str, common: Mapping[str, Field]) -> Field:
         head, _, name = key.partition(".")
-        if prefix and head == prefix and _is_name(name) and self._known(key, names):
-            kind = names(self.found()).get(key, "text") if self._warehouse else "text"
-            return fields.open_field(prefix, name, kind, OPEN[prefix])
-        known = {*common, *(names(self.found()) if self._warehouse and prefix else ())}
+        if prefix and head == prefix and _is_name(name) and self._known(key, prefix, event):
+            names = self.found().names(prefix, event) if self._warehouse else {}
+            return fields.open_field(prefix, name, names.get(key, "text"), OPEN[prefix])
+        known = {*common, *(self._offered(prefix, event) if prefix else ())}
         raise Invalid(f"Unknown field '{key[:80]}'.{nearest(key[:80], known)}")
 
-    def _known(self, key: str, names: Any) -> bool:
-        if self._warehouse is None or key in names(self.found()):
+    def _offered(self, kind: str, event: str = "") -> list[str]:
+        return list(islice(self.found().names(kind, event), OFFERED)) if self._warehouse else []
+
+    def _known(self, key: str, kind: str, event: str = "") -> bool:
+        if self._warehouse is None or key in self.found().names(kind, event):
             return True
-        return key in names(self.found(at_least_as_new_as=self._warehouse.as_of))
-
-
-_FOUND: WeakKeyDictionary[Any, Found] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+        return key in self.found(again=True).names(kind, event)
 
 
 def open_catalogue(session: Session, warehouse: Warehouse) -> Catalogue:
@@ -158,46 +169,110 @@ def open_catalogue(session: Session, warehouse: Warehouse) -> Catalogue:
     return Catalogue(session, warehouse, locale.zone, locale.currency)
 
 
-def _of_event(found: Found, key: str) -> dict[str, str]:
-    return {name: kind for (event, name), kind in found.properties.items() if event == key}
-
-
 def _is_name(name: str) -> bool:
     return 0 < len(name) <= NAME_LIMIT and name.isprintable()
 
 
+Names = dict[tuple[str, str], tuple[int, int]]  # (type of event, key): how many, what all of them can be read as
+KINDS: Final = {"number": 1, "date": 2, "yes_no": 4}  # bits; with none of them it is text
+
+
+@dataclass
+class _Looked:
+    """What the parts of the warehouse name, and all of them together."""
+
+    attributes: dict[str, Names] = field(default_factory=dict)  # by part of the contacts
+    events: dict[str, Names] = field(default_factory=dict)  # by part of the events; key "": the event itself
+    found: Found | None = None
+
+
+_LOOKED: WeakKeyDictionary[Any, _Looked] = WeakKeyDictionary()
+_LOCK = threading.Lock()  # whoever comes while another looks waits for what that one finds
+
+
 def _look(warehouse: Warehouse) -> Found:
-    as_of = warehouse.as_of
-    contacts, events = warehouse.table("contacts"), warehouse.table("events")
-    attributes = _keys(warehouse, contacts.select("attributes", type=ibis.literal("")), "attributes")
-    properties = _keys(warehouse, events.select("properties", "type"), "properties")
-    types = warehouse.execute(events.select("type").distinct())["type"].to_pylist()
+    """All names as they are now."""
+    with _LOCK:
+        looked = _LOOKED.setdefault(warehouse, _Looked())
+        contacts, events = warehouse.parts("contacts"), warehouse.parts("events")
+        if looked.found is None or contacts != looked.attributes.keys() or events != looked.events.keys():
+            looked.attributes = _renewed(looked.attributes, contacts, lambda new: _attributes(warehouse, new))
+            looked.events = _renewed(looked.events, events, lambda new: _events(warehouse, new))
+            looked.found = _together(looked)
+        return looked.found
+
+
+def _renewed(
+    before: Mapping[str, Names], parts: frozenset[str], read: Callable[[list[str]], dict[str, Names]]
+) -> dict[str, Names]:
+    """What the present parts name, read where it is not known yet; parts that are gone go."""
+    new = [part for part in parts if part not in before]
+    found = read(new) if new else {}
+    return {part: before[part] if part in before else found.get(part, {}) for part in parts}
+
+
+def _together(looked: _Looked) -> Found:
+    attributes, events = _sum(looked.attributes.values()), _sum(looked.events.values())
+    properties: dict[str, dict[str, str]] = {}
+    for (event, name), (_, kinds) in events.items():
+        if name:
+            properties.setdefault(event, {})[f"properties.{name}"] = _kind(kinds)
     return Found(
-        as_of,
-        {f"attributes.{name}": kind for _, name, kind in attributes},
-        {(event, f"properties.{name}"): kind for event, name, kind in properties},
-        frozenset(types),
+        {f"attributes.{name}": _kind(kinds) for (_, name), (_, kinds) in attributes.items()},
+        properties,
+        {event: count for (event, name), (count, _) in events.items() if not name},
     )
 
 
-def _keys(warehouse: Warehouse, rows: Any, column: str) -> list[tuple[str, str, str]]:
-    """(type of event, key, type of its values) for every key in a JSON column.
+def _sum(parts: Iterable[Names]) -> Names:
+    """Most frequent first; names that are as frequent in their order."""
+    total: Names = {}
+    for names in parts:
+        for key, (count, kinds) in names.items():
+            before, all_kinds = total.get(key, (0, sum(KINDS.values())))
+            total[key] = (before + count, all_kinds & kinds)
+    return dict(sorted(total.items(), key=lambda row: (-row[1][0], row[0])))
+
+
+def _kind(kinds: int) -> str:
+    return next((kind for kind, bit in KINDS.items() if kinds & bit), "text")
+
+
+def _attributes(warehouse: Warehouse, parts: list[str]) -> dict[str, Names]:
+    contacts = warehouse.parted("contacts")
+    return _keys(warehouse, contacts.select(PART, text=contacts.attributes, type=ibis.literal("")), parts)
+
+
+def _events(warehouse: Warehouse, parts: list[str]) -> dict[str, Names]:
+    events = warehouse.parted("events")
+    found = _keys(warehouse, events.select(PART, "type", text=events.properties), parts)
+    types = events.filter(events[PART].isin(parts)).group_by(PART, "type").agg(count=ibis._.count())
+    for row in filter(lambda row: _is_name(row["type"]), warehouse.execute(types).to_pylist()):
+        found.setdefault(row[PART], {})[row["type"], ""] = (row["count"], 0)
+    return found
+
+
+def _keys(warehouse: Warehouse, rows: Any, parts: list[str]) -> dict[str, Names]:
+    """Every key in a JSON column, by part.
 
     A key whose every value reads as a number, a date or yes/no is one; everything else is text.
     """
-    rows = rows.filter(rows[column].length() > len("{}"))
-    keys = rows.select("type", text=rows[column], key=_json_keys(rows[column]).unnest())
-    values = keys.select("type", "key", value=fields.json_value(keys.text, keys.key))
+    rows = rows.filter(rows[PART].isin(parts), rows.text.length() > len("{}"))
+    keys = rows.select(PART, "type", "text", key=_json_keys(rows.text).unnest())
+    values = keys.select(PART, "type", "key", value=fields.json_value(keys.text, keys.key))
     values = values.filter(values.value.notnull()).select(
+        PART,
         "type",
         "key",
         number=ibis._.value.try_cast("float64").notnull() & ~ibis._.value.re_search("^[+]|^0[0-9]"),
         date=ibis._.value.re_search("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
         yes_no=ibis._.value.isin(["true", "false"]),
     )
-    kinds = ("number", "date", "yes_no")
-    all_are = values.group_by("type", "key").agg(**{kind: values[kind].all() for kind in kinds})
-    return [
-        (row["type"], row["key"], next((kind for kind in kinds if row[kind]), "text"))
-        for row in warehouse.execute(all_are).to_pylist()
-    ]
+    counted = values.group_by(PART, "type", "key").agg(
+        count=values.count(), **{kind: values[kind].all() for kind in KINDS}
+    )
+    found: dict[str, Names] = {}
+    for row in filter(lambda row: _is_name(row["key"]), warehouse.execute(counted).to_pylist()):
+        kinds = sum(bit for kind, bit in KINDS.items() if row[kind])
+        found.setdefault(row[PART], {})[row["type"], row["key"]] = (row["count"], kinds)
+    return found

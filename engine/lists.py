@@ -7,7 +7,9 @@ changed; `copy` gives a dynamic list to go on with. A deleted list can be brough
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session
 from engine import criteria, export, money
 from engine.catalogue import Catalogue, open_catalogue
 from engine.criteria import Criteria
+from engine.database import Database
 from engine.errors import Conflict, Invalid, NotFound
 from engine.models import Contact, ContactList, ListMember
 from engine.preview import Clause, Person, Preview, preview
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
 __all__ = ["Clause", "Person", "Preview", "behind", "browse", "copy", "count", "delete", "export_csv", "freeze", "get",
-           "load", "member_ids", "members", "preview", "rename", "restore", "save"]  # fmt: skip
+           "load", "member_ids", "members", "preview", "recount", "rename", "restore", "save"]  # fmt: skip
 
 NAME_LIMIT: Final = 128
 UNDO: Final = timedelta(days=30)
@@ -133,10 +136,43 @@ def count(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -
         query = select(func.count()).select_from(ListMember).where(ListMember.list_id == list_id)
         size = session.scalar(query) or 0
     else:
-        people = criteria.select(load(session, warehouse, list_id), warehouse, now)
-        size = warehouse.execute(people.count())[0][0].as_py()
+        size = _size(session, warehouse, list_id, now)
     found.size, found.counted_at = size, now
     session.flush()
+    return size
+
+
+def recount(
+    database: Database, warehouse: Warehouse, list_ids: Sequence[int], now: datetime, *, seconds: float = 2.0
+) -> tuple[int, int]:
+    """Count dynamic lists anew, those whose count is oldest first, for about `seconds` but at least one: how many were
+    counted, and how many are left. One that cannot be used, or changes meanwhile, keeps the count it has. Nothing is
+    locked while the warehouse counts.
+    """
+    deadline = time.monotonic() + seconds
+    dynamic = (ContactList.id.in_(list_ids), ContactList.frozen_at.is_(None), ContactList.deleted_at.is_(None))
+    oldest = (ContactList.counted_at.is_not(None), ContactList.counted_at, ContactList.id)
+    counted: list[tuple[int, int, int]] = []
+    left = 0
+    with database.read() as session:
+        for list_id, version in session.execute(
+            select(ContactList.id, ContactList.version).where(*dynamic).order_by(*oldest)
+        ).all():
+            if counted and time.monotonic() >= deadline:
+                left += 1
+                continue
+            with suppress(Invalid):
+                counted.append((list_id, version, _size(session, warehouse, list_id, now)))
+    with database.begin() as session:
+        for list_id, version, size in counted:
+            unchanged = (ContactList.id == list_id, ContactList.version == version)
+            session.execute(update(ContactList).where(*unchanged).values(size=size, counted_at=now))
+    return len(counted), left
+
+
+def _size(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> int:
+    people = criteria.select(load(session, warehouse, list_id), warehouse, now)
+    size: int = warehouse.execute(people.count())[0][0].as_py()
     return size
 
 

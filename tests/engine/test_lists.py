@@ -12,11 +12,12 @@ import pytest
 
 from engine import config as settings
 from engine import criteria, lists
-from engine.catalogue import open_catalogue
+from engine.catalogue import OFFERED, open_catalogue
 from engine.config import Config
 from engine.database import Database
 from engine.errors import Conflict, Invalid, NotFound
-from engine.models import Contact, Event, Item, Order, OrderLine
+from engine.fields import BEHAVIOURS
+from engine.models import Contact, ContactList, Event, Item, Order, OrderLine
 from engine.warehouse import Warehouse
 from tests.engine.copies import add, remove
 
@@ -123,7 +124,7 @@ def test_what_the_shop_has_can_be_asked_for(database: Database, shop: Warehouse,
     with database.read() as session:
         catalogue = open_catalogue(session, shop)
         assert catalogue.options(catalogue.field("country")) == [("France", 5), ("United Kingdom", 5)]
-        assert "quiz" in [behaviour.key for behaviour, _ in catalogue.behaviours()]
+        assert "quiz" in [behaviour.key for behaviour in catalogue.behaviours()]
 
 
 def test_saving_checks_criteria_name_and_version(database: Database, now: datetime) -> None:
@@ -217,6 +218,75 @@ def test_members_come_in_pages(database: Database, shop: Warehouse, now: datetim
             pages = [lists.members(session, shop, made.id, now, after=after, limit=2) for after in (0, 2, 4, 5)]
             assert [[contact.id for contact in page] for page in pages] == [[1, 2], [3, 4], [5], []]
             lists.freeze(session, shop, made.id, now)
+
+
+def test_counting_again_begins_with_the_oldest_count(database: Database, shop: Warehouse, now: datetime) -> None:
+    """With no time left one is counted all the same, the next time the other; one that cannot be used is left out."""
+    with database.begin() as session:
+        adults, french, broken, frozen = (
+            lists.save(session, None, name, asked, now=now).id
+            for name, asked in (("a", ADULT), ("f", {"not": UK}), ("b", {"list": 1}), ("z", UK))
+        )
+        lists.save(session, broken, "b", {"field": "attributes.gone", "operator": "known"}, now=now)
+        lists.freeze(session, shop, frozen, now)
+        session.get_one(ContactList, frozen).size = 99
+    shown = [adults, french, frozen]
+
+    def sizes() -> list[int | None]:
+        with database.read() as session:
+            return [lists.get(session, one).size for one in (adults, french, frozen, broken)]
+
+    assert lists.recount(database, shop, shown, now, seconds=0) == (1, 1)
+    assert sizes() == [5, None, 99, None]
+    assert lists.recount(database, shop, shown, now + timedelta(seconds=1), seconds=0) == (1, 1)
+    assert sizes() == [5, 5, 99, None]
+    assert lists.recount(database, shop, [*shown, broken], now, seconds=60) == (2, 0)
+    assert sizes() == [5, 5, 99, None]
+
+
+def test_names_are_those_of_now(database: Database, shop: Warehouse, now: datetime) -> None:
+    """What came in, changed or went since the last look is seen by whoever asks next, in one part or in many; the
+    type of a name is that of all parts; while nothing changes nothing is read again.
+    """
+
+    def names() -> tuple[list[str], dict[str, str]]:
+        with database.read() as session:
+            found = open_catalogue(session, shop).found()
+            return list(found.events), dict(found.attributes)
+
+    assert names() == (["quiz"], {"attributes.size": "number"})
+    with database.begin() as session:
+        for number in range(2):
+            add(session, Event, now, key=f"p{number}", type="poll", contact_id=4, properties={"score": "x"})
+        size = add(session, Contact, now, key="c11", attributes={"size": "XL", "tier": "gold"})
+    shop.refresh()
+    assert names() == (["poll", "quiz"], {"attributes.size": "text", "attributes.tier": "text"})
+    with database.begin() as session:
+        remove(session, Contact, size)
+    shop.refresh()
+    with database.read() as session:
+        catalogue = open_catalogue(session, shop)
+        found = catalogue.found()
+        assert found.attributes == {"attributes.size": "number"}
+        assert found.properties == {"poll": {"properties.score": "text"}, "quiz": {"properties.score": "number"}}
+        assert open_catalogue(session, shop).found() is found
+
+
+def test_a_flood_of_names_is_bounded(database: Database, shop: Warehouse, now: datetime) -> None:
+    """The most frequent are offered, the others found by what is typed; all can be asked for."""
+    with database.begin() as session:
+        for number in range(OFFERED + 30):
+            add(session, Event, now, key=f"n{number}", type=f"noise-{number:03}", contact_id=4, properties={})
+        add(session, Event, now, key="again", type="noise-229", contact_id=4, properties={})
+    shop.refresh()
+    with database.read() as session:
+        catalogue = open_catalogue(session, shop)
+        offered = [row.key for row in catalogue.behaviours() if row.key not in BEHAVIOURS]
+        assert len(offered) == OFFERED
+        assert "noise-229" in offered
+        assert catalogue.more("events", words="NOISE-22") == [f"noise-22{n}" for n in range(9)]
+        assert catalogue.more("attributes") == []
+        assert catalogue.behaviour("noise-228").key == "noise-228"
 
 
 def test_an_export_reads_back(database: Database, shop: Warehouse, now: datetime) -> None:

@@ -83,15 +83,15 @@ class ValuesOut(Schema):
 @needs("lists:read")
 @blueprint.output(CatalogueOut)
 def index() -> dict[str, Any]:
-    """What criteria may name, the shop's own attributes and events included"""
+    """What criteria may name, the shop's own attributes and events included: of each the 200 most frequent"""
     with services().database.read() as session:
         catalogue = open_catalogue(session, services().warehouse)
         return {
             "groups": {key: _words(words) for key, words in fields.GROUPS.items()},
             "fields": _shown(catalogue.fields()),
             "events": [
-                {"key": row.key, "label": _words(row.noun), "fields": _shown(own.values())}
-                for row, own in catalogue.behaviours()
+                {"key": row.key, "label": _words(row.noun), "fields": _shown(catalogue.row_fields(row))}
+                for row in catalogue.behaviours()
             ],
             "operators": [
                 {"key": row.key, "words": _words(row.words), "control": row.control, "description": row.doc}

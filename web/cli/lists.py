@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,22 @@ import click
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
 from engine.config import Config
+from engine.criteria import Criteria
 from engine.models import ContactList
+from engine.warehouse import Warehouse
 from web.cli import given
 from web.services import opened, opened_database, utcnow
 
 SHOWN = ("id", "name", "criteria", "version", "size", "counted_at", "frozen_at", "created_at", "updated_at")
+
+
+_criteria = partial(
+    click.option,
+    "--criteria",
+    "file",
+    metavar="FILE",
+    help="Criteria as JSON or TOML, docs/criteria.md; - is standard input.",
+)
 
 
 @click.group("list")
@@ -41,18 +53,18 @@ def show_all(config: Config, words: str, *, as_json: bool) -> None:
 
 @group.command("create")
 @click.argument("name")
-@click.argument("file")
+@_criteria(required=True)
 @given.as_json
 @click.pass_obj
 def create(config: Config, name: str, file: str, *, as_json: bool) -> None:
-    """Save a list NAME of those whom the criteria in FILE find: JSON or TOML, docs/criteria.md; - is standard input."""
+    """Save a list NAME of those whom the criteria find."""
     _save(config, None, name, file, None, as_json=as_json)
 
 
 @group.command("edit")
 @click.argument("list_id", type=int)
 @click.option("--name", help="Another name.")
-@click.option("--file", metavar="FILE", help="Other criteria: JSON or TOML, docs/criteria.md; - is standard input.")
+@_criteria()
 @click.option("--version", type=int, help="Refuse when it was changed since this version was read.")
 @given.as_json
 @click.pass_obj
@@ -89,23 +101,29 @@ def show(config: Config, list_id: int) -> None:
     """Say who is on a list, and count it clause by clause."""
     with opened(config) as services, services.database.read() as session:
         services.warehouse.refresh()
-        asked = lists.load(session, services.warehouse, list_id)
-        language = config.locale.language
-        click.echo(criteria.sentence(asked, language))
-        found = lists.preview(services.warehouse, asked, now=utcnow(), limit=5, language=language)
-        for clause in found.clauses:
-            click.echo(f"{clause.count:>10,}  {clause.sentence}  ({clause.unknown:,} unknown)")
-        click.echo(f"{found.count:>10,}  of {found.base:,} contacts")
+        _explain(services.warehouse, lists.load(session, services.warehouse, list_id), config.locale.language)
 
 
 @group.command("count")
-@click.argument("list_id", type=int)
+@click.argument("list_id", type=int, required=False)
+@_criteria()
+@given.as_json
 @click.pass_obj
-def count(config: Config, list_id: int) -> None:
-    """Count a list now."""
-    with opened(config) as services, services.database.begin() as session:
+def count(config: Config, list_id: int | None, file: str | None, *, as_json: bool) -> None:
+    """Count a list now, or criteria that are not saved: in words, clause by clause."""
+    if (list_id is None) == (file is None):
+        raise click.UsageError("Give the number of a list or --criteria FILE.")
+    read = given.document(file) if file else None
+    with opened(config) as services:
         services.warehouse.refresh()
-        click.echo(lists.count(session, services.warehouse, list_id, utcnow()))
+        if list_id is not None:
+            with services.database.begin() as session:
+                size = lists.count(session, services.warehouse, list_id, utcnow())
+            given.show({"count": size}) if as_json else click.echo(size)
+            return
+        with services.database.read() as session:
+            asked = criteria.parse(read, open_catalogue(session, services.warehouse))
+            _explain(services.warehouse, asked, config.locale.language, as_json=as_json)
 
 
 @group.command("freeze")
@@ -154,6 +172,20 @@ def _save(
         given.show(_fields(saved))
     else:
         _tell(saved)
+
+
+def _explain(warehouse: Warehouse, asked: Criteria, language: str, *, as_json: bool = False) -> None:
+    """The sentence, of each clause the count and for how many its value is unknown, and how many people in all."""
+    found = lists.preview(warehouse, asked, now=utcnow(), limit=1, language=language)
+    sentence = criteria.sentence(asked, language)
+    if as_json:
+        clauses = [vars(clause) for clause in found.clauses]
+        given.show({"count": found.count, "base": found.base, "sentence": sentence, "clauses": clauses})
+        return
+    click.echo(sentence)
+    for clause in found.clauses:
+        click.echo(f"{clause.count:>10,}  {clause.sentence}  ({clause.unknown:,} unknown)")
+    click.echo(f"{found.count:>10,}  of {found.base:,} contacts")
 
 
 def _tell(found: ContactList) -> None:

@@ -1,4 +1,4 @@
-"""A small shop in memory: the warehouse's two methods over Arrow tables, and the same rows for plain Python."""
+"""A small shop in memory: the warehouse over Arrow tables, and the same rows for plain Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ibis
 import pyarrow as pa
 
 from engine.catalogue import Catalogue
-from engine.warehouse.tables import TABLES, unbound
+from engine.warehouse.tables import PART, TABLES, unbound
 
 ZONE = ZoneInfo("Europe/London")
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ class World:
 
 
 class MemoryWarehouse:
-    """`table`, `execute` and `as_of` of the warehouse; a hypothesis example takes 0.05 s instead of 0.5 s."""
+    """What criteria and the catalogue ask of the warehouse; a hypothesis example takes 0.05 s instead of 0.5 s."""
 
     def __init__(self, world: World) -> None:
         self.as_of = NOW - timedelta(days=1)
@@ -48,11 +48,21 @@ class MemoryWarehouse:
         self.as_of += timedelta(seconds=1)
         for name, table in TABLES.items():
             rows = [_stored(row) for row in getattr(world, name, [])]
-            self._ibis.con.register(name, pa.Table.from_pylist(rows, schema=table.schema))
+            known = pa.Table.from_pylist(rows, schema=table.schema)
+            part = pa.array([str(self.as_of)] * len(rows), pa.string())
+            self._ibis.con.register(name, known.append_column(PART, part))
 
     def table(self, name: str) -> Any:
         """A table to build expressions on."""
         return unbound(name)
+
+    def parts(self, _name: str) -> frozenset[str]:
+        """One part, another one after each `load`."""
+        return frozenset({str(self.as_of)})
+
+    def parted(self, name: str) -> Any:
+        """A table with the part of each row."""
+        return ibis.table({**unbound(name).schema(), PART: "string"}, name=name)
 
     def execute(self, expression: Any) -> pa.Table:
         """Run an expression."""

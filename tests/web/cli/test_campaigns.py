@@ -48,7 +48,7 @@ def rapport(config: Config, database: Database, tmp_path: Path, monkeypatch: pyt
     def call(*words: object, **more: Any) -> Result:
         return CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False, **more)
 
-    assert call("list", "create", "Everybody", "everybody.json").output == "List 1, Everybody, is saved.\n"
+    assert call("list", "create", "Everybody", "--criteria", "everybody.json").output == "List 1, Everybody, is saved.\n"
     return call
 
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there(rapport: Rapport) -> None:
 def test_lists_are_changed_and_put_away(rapport: Rapport, api: HeaderClient) -> None:
     """Renamed, given other criteria, put away and brought back; for programs as the API says it."""
     assert rapport("list", "edit", 1, "--name", "All").output == "List 1, All, is saved.\n"
-    other = rapport("list", "edit", 1, "--file", "-", "--json", input=EVERYBODY.replace("true", "false"))
+    other = rapport("list", "edit", 1, "--criteria", "-", "--json", input=EVERYBODY.replace("true", "false"))
     assert json.loads(other.stdout)["criteria"]["value"] is False
     (there,) = api.get("/api/v1/lists").json["lists"]
     assert json.loads(rapport("list", "all", "--json").stdout) == [there]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ def rapport(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAPPORT_WORKSPACE__PATH", str(config.folder))
     monkeypatch.setenv("RAPPORT_DATABASE__URL", config.database.url)
-    return lambda *words: CliRunner().invoke(main, ["list", *map(str, words)])
+    return lambda *words, **more: CliRunner().invoke(main, ["list", *map(str, words)], **more)
 
 
 def test_a_list_from_words_to_file(rapport: Callable[..., Result], tmp_path: Path) -> None:
@@ -47,6 +48,23 @@ def test_a_list_from_words_to_file(rapport: Callable[..., Result], tmp_path: Pat
     with (tmp_path / "adults.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["key"] for row in csv.DictReader(file)] == ["c1"]
     assert rapport("export", 1, "-").output.count("\n") == 2
+
+
+def test_criteria_are_counted_and_saved(rapport: Callable[..., Result], tmp_path: Path) -> None:
+    """From a file or from standard input, in words or for a program; a wrong name is named."""
+    asked = '{"field": "age", "operator": "at_least", "value": 18}'
+    said = "People aged at least 18\n         1  aged at least 18  (1 unknown)\n         1  of 3 contacts\n"
+    (tmp_path / "adults.json").write_text(asked)
+    assert rapport("count", "--criteria", "adults.json").output == said
+    told = json.loads(rapport("count", "--criteria", "-", "--json", input=asked).output)
+    assert (told["count"], told["base"], told["clauses"][0]["unknown"]) == (1, 3, 1)
+    assert rapport("create", "Grown", "--criteria", "-", input=asked).output == "List 2, Grown, is saved.\n"
+    changed = asked.replace("18", "17")
+    assert rapport("edit", 2, "--criteria", "-", input=changed).output == "List 2, Grown, is saved.\n"
+    assert rapport("count", 2).output == "2\n"
+    assert "Did you mean 'age'?" in rapport("count", "--criteria", "-", input=asked.replace("age", "agee")).output
+    for words in (("count",), ("count", 1, "--criteria", "adults.json")):
+        assert (rapport(*words).exit_code, "or --criteria FILE" in rapport(*words).output) == (2, True)
 
 
 def test_a_list_that_is_not_there_is_a_message(rapport: Callable[..., Result], tmp_path: Path) -> None:

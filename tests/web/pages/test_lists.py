@@ -53,7 +53,7 @@ class Controls(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "input" and "disabled" not in given:
             self.sent.add(given["name"], given.get("value", ""))
-        elif tag == "select":
+        elif tag == "select" and "disabled" not in given:
             self._select = [given["name"], None]
         elif tag == "option" and self._select and ("selected" in given or self._select[1] is None):
             self._select[1] = given["value"]
@@ -67,7 +67,7 @@ class Controls(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """A control ends."""
-        if tag == "select":
+        if tag == "select" and self._select:
             self.sent.add(*self._select)
             self._select = []
         elif tag == "textarea" and self._area:
@@ -407,6 +407,67 @@ def test_criteria_too_long_for_an_address(shop: None, marketer: FlaskClient) -> 
     assert "too long for an address" in answer.text
 
 
+def _flood(services: Services, now: datetime, first: int, count: int) -> None:
+    seen = [{"type": f"noise-{number:04}", "at": now.isoformat(), "contact": "C1", "properties": {"score": 7}}
+            for number in range(first, first + count)]  # fmt: skip
+    with services.database.begin() as session:
+        intake.accept(session, "events", seen, now=now, config=services.config)
+
+
+def test_what_comes_in_can_be_chosen_at_once(
+    services: Services, marketer: FlaskClient, shop: None, now: datetime
+) -> None:
+    """In the page anew, and in one that is open: its choices are sent again when they are others, and only then."""
+    form = _fields(marketer.get("/lists/new", query_string={"q": json.dumps(AGED)}))
+    assert 'id="choices"' not in marketer.post("/lists/new", data=form, headers=HTMX).text
+    _flood(services, now, 1, 1)
+    answer = marketer.post("/lists/new", data=form, headers=HTMX)
+    assert '<option value="event:noise-0001"' in answer.text
+    again = marketer.post("/lists/new", data=_fields_of_part(answer), headers=HTMX)
+    assert 'id="choices"' not in again.text
+    anew = marketer.get("/lists/new", query_string={"q": json.dumps(AGED)})
+    assert '<option value="event:noise-0001"' in anew.text
+
+
+def test_a_flood_of_event_types_makes_no_long_page(
+    services: Services, marketer: FlaskClient, shop: None, now: datetime
+) -> None:
+    """Choices stand once in the page, 200 of the shop's own at most; the name of another is typed and counted."""
+    _flood(services, now, 0, 600)
+    many = {"all": [{"event": "noise-0599", "measure": "count", "operator": "at_least", "value": 1}] * 5}
+    page = marketer.get("/lists/new", query_string={"q": json.dumps(many)})
+    assert _count(page) == "1"
+    assert page.text.count('value="event:noise-') == 200
+    assert page.text.count('value="event:order"') == 1
+    form = _fields(page)
+    assert (form["n.4.what"], form["n.4.named"]) == ("event:", "noise-0599")
+    form["n.4.named"] = "noise-058"
+    typed = marketer.post("/lists/new", data=form, headers=HTMX)
+    assert "No event &#39;noise-058&#39; has come in" in typed.text
+    assert '<option value="noise-0587">' in typed.text
+    form["n.4.named"] = "noise-0587"
+    assert _count(marketer.post("/lists/new", data=form, headers=HTMX)) == "1"
+
+
+def test_sizes_are_counted_again(services: Services, marketer: FlaskClient, over: int, now: datetime) -> None:
+    """One button for the lists that are shown."""
+    with services.database.begin() as session:
+        intake.accept(session, "contacts", [{"key": "C9", "age": 90}], now=now, config=services.config)
+    assert "not yet" in marketer.get("/lists").text
+    assert marketer.post("/lists/count", data={"q": "nothing"}).status_code == 303
+    assert "not yet" in marketer.get("/lists").text
+    assert marketer.post("/lists/count", data={"q": "Ov"}).location == "/lists?q=Ov"
+    with services.database.read() as session:
+        assert lists.get(session, over).size == 3
+
+
+def test_a_part_of_a_page_opened_by_itself_leads_to_the_page(shop: None, marketer: FlaskClient) -> None:
+    """Suggestions are no page."""
+    assert marketer.get("/lists/values?field=country").location == "/lists"
+    part = marketer.get("/lists/values?field=country", headers=HTMX)
+    assert (part.status_code, "HX-Request" in part.headers["Vary"]) == (200, True)
+
+
 def test_statements_do_not_grow_with_conditions(services: Services, marketer: FlaskClient, shop: None) -> None:
     """Counting forty conditions asks the database no more often than counting one."""
     asked: list[str] = []
@@ -439,8 +500,8 @@ def test_suggestions(shop: None, services: Services, marketer: FlaskClient, now:
         record = {"key": "C9", "country": "FR", "city": "<Paris>"}
         intake.accept(session, "contacts", [record], now=now, config=services.config)
     services.warehouse.refresh()
-    answer = marketer.get("/lists/values?field=city")
+    answer = marketer.get("/lists/values?field=city", headers=HTMX)
     assert '<option value="&lt;Paris&gt;" label="1">' in answer.text
     assert "max-age" in answer.headers["Cache-Control"]
-    assert marketer.get("/lists/values?field=nothing").status_code == 422
+    assert marketer.get("/lists/values?field=nothing", headers=HTMX).status_code == 422
     assert marketer.get("/lists/values?event=order&field=channel").status_code == 200

@@ -37,6 +37,18 @@ export function mount(form) {
     (empty ?? node?.querySelector('[name$=".value"]') ?? node?.querySelector('select') ?? document.getElementById(`${place}:add`))?.focus();
   };
 
+  // Every condition can be about the same things: they stand once in the page, and each select takes its own copy.
+  const fill = () => {
+    for (const select of form.querySelectorAll('select[data-choices]')) {
+      const chosen = select.querySelector('option[selected]') ?? select.selectedOptions[0];
+      const choices = document.getElementById(select.dataset.choices).cloneNode(true).children;
+      select.replaceChildren(...choices);
+      if (![...select.options].some((option) => option.value === chosen.value)) select.prepend(chosen);
+      select.value = chosen.value;
+    }
+  };
+  fill();
+
   form.addEventListener('input', (event) => {
     typedIn = event.target.id;
     form.dispatchEvent(new CustomEvent('htmx:abort'));
@@ -45,6 +57,7 @@ export function mount(form) {
 
   document.addEventListener('htmx:after:swap', () => {
     if (!form.isConnected) return;
+    fill();
     for (const option of form.querySelectorAll('option[selected]')) {
       if (option.parentElement.closest('select') !== document.activeElement) option.selected = true; // a chosen select ignores the attribute
     }

@@ -11,7 +11,7 @@ import pyarrow as pa
 from babel.numbers import get_currency_symbol
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import get_locale, gettext, lazy_gettext, ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -86,10 +86,24 @@ def index() -> ResponseReturnValue:
             rows=_rows(session, found[:PAGE]),
             base=_base(),
             words=words,
+            after=after,
             templates=TEMPLATES,
             next=url_for(".index", q=words, after=found[PAGE - 1].id) if len(found) > PAGE else None,
             first=url_for(".index", q=words) if after else None,
         )
+
+
+@blueprint.post("/count")
+def count() -> ResponseReturnValue:
+    """Count the lists that are shown once more, for two seconds at most."""
+    words, after = request.form.get("q", "").strip()[:200], request.form.get("after", type=int)
+    services().warehouse.refresh()
+    with services().database.read() as session:
+        shown = [one.id for one in lists.browse(session, words=words, after=after, limit=PAGE)]
+    counted, left = lists.recount(services().database, services().warehouse, shown, utcnow())
+    told = ngettext("Counted %(num)s list", "Counted %(num)s lists", counted)
+    toast(gettext("%(told)s; %(left)s are left, press again", told=told, left=left) if left else told)
+    return redirect(url_for(".index", q=words or None, after=after), 303)
 
 
 @blueprint.get("/new")
@@ -122,13 +136,16 @@ def edit(list_id: int) -> ResponseReturnValue:
 
 @blueprint.get("/values")
 def values() -> ResponseReturnValue:
-    """Suggestions for a value: those that are stored, most frequent first."""
+    """Suggestions for a value: those that are stored, most frequent first. No page: whoever opens it is led to one."""
+    if "HX-Request" not in request.headers:
+        return redirect(url_for(".index"))
     event, key = request.args.get("event", ""), request.args.get("field", "")
     with services().database.read() as session:
         catalogue = open_catalogue(session, services().warehouse)
         row = catalogue.row_field(catalogue.behaviour(event), key) if event else catalogue.field(key)
         answer = make_response(render_template("lists/values.html", options=catalogue.options(row)))
     answer.headers["Cache-Control"] = "private, max-age=300"
+    answer.vary.add("HX-Request")
     return answer
 
 

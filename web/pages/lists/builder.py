@@ -20,11 +20,12 @@ from engine.errors import Invalid
 from engine.lists import Preview
 from engine.models import ContactList
 from engine.warehouse import Warehouse
+from engine.warehouse.tables import digest
 from web.pages.lists.draft import Draft, Finished, Kept, children, finished, read, rooted
 from web.pages.lists.edits import edit
 from web.pages.lists.form import Form, posted
 from web.pages.lists.views import Shower, Shown, settled
-from web.pages.lists.words import Vocabulary
+from web.pages.lists.words import Grouped, Vocabulary
 
 ADDRESS: Final = 6_000  # characters; proxies allow 8,000 for the whole request line
 CONTROLS: Final = {"field": "what", "event": "what", "": "value"}  # JSON key -> control
@@ -167,16 +168,24 @@ def _control(kept: Kept, path: str) -> str:
 
 @dataclass(frozen=True)
 class Page:
-    """What the templates show: the tree, and the suggestions it needs (id: event, field)."""
+    """What the templates show: the tree, the suggestions it needs (id: event, field) and the choices (by id), which are
+    sent once and again when they are others.
+    """
 
     tree: Shown
     suggestions: Mapping[str, tuple[str, str]]
+    choices: Mapping[str, Grouped]
+
+    @property
+    def version(self) -> str:
+        """Of the choices."""
+        return digest(json.dumps(self.choices))
 
 
 def shown(state: State, looked: Looked, words: Vocabulary) -> Page:
     """The state with what it found."""
     shower = Shower(words, looked.clauses, looked.faults)
-    return Page(shower.node(state.draft), shower.suggestions)
+    return Page(shower.node(state.draft), shower.suggestions, shower.choices)
 
 
 def copied(state: State) -> State:

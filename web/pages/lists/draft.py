@@ -26,6 +26,8 @@ SEVERAL: Final = ("all", "any", "none")
 GROUPS: Final = (*SEVERAL, "at_least", "not")
 MODES: Final = {"last": ("last_days",), "before": ("last_days", "before"), "between": ("from", "to")}
 
+NAMELESS: Final = ("attributes.", "properties.")  # an own field whose name is still to be typed
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LEAF: Final = {"field", "operator", "value"}
 _EVENT: Final = {"event", "measure", "property", "operator", "value", "within", "where"}
@@ -213,6 +215,8 @@ def _is_open(node: Draft) -> bool:
     kind = kind_of(node)
     if kind == "other":
         return False
+    if node.get("field") in NAMELESS:
+        return True
     within = node.get("within", {}).values()
     said = [node[key] for key in ("field", "event", "list", "property") if key in node] + list(within)
     values = node.get("value", "?")

@@ -16,6 +16,7 @@ from engine.criteria.parse import DEPTH_LIMIT
 from engine.errors import Invalid
 from engine.fields import MEASURES
 from web.pages.lists.draft import BLANK, GROUPS, MODES, ROOT, Draft, group, rooted
+from web.pages.lists.words import TYPED
 
 Form = MultiDict[str, str]
 
@@ -38,12 +39,18 @@ def _node(form: Form, place: str, depth: int) -> Draft:
         return _group(form, place, nodes)
     if f"{place}.other" in form:
         return _other(form[f"{place}.other"])
-    kind, _, key = form.get(f"{place}.what", "").partition(":")
+    kind = form.get(f"{place}.what", "").partition(":")[0]
     if kind == "event":
-        return _posted_event(form, place, key)
+        return _posted_event(form, place)
     if kind == "list":
         return {"list": number(form.get(f"{place}.list", ""))}
-    return _posted_leaf(form, place, key)
+    return _posted_leaf(form, place)
+
+
+def _key(form: Form, place: str) -> str:
+    """The field or event of a condition: chosen, or its name typed."""
+    what = form.get(f"{place}.what", "")
+    return what.partition(":")[2] + (form.get(f"{place}.named", "").strip() if what in TYPED else "")
 
 
 def _other(text: str) -> Draft:
@@ -69,26 +76,31 @@ def _numbers(form: Form, place: str) -> Iterator[int]:
         index += 1
 
 
-def _posted_leaf(form: Form, place: str, key: str) -> Draft:
+def _posted_leaf(form: Form, place: str) -> Draft:
     """A field compared; one that was just chosen starts anew."""
-    if form.get(f"{place}.was", key) != key:
+    chosen, key = form.get(f"{place}.what", "").partition(":")[2], _key(form, place)
+    if form.get(f"{place}.was", chosen) != chosen:
         return {"field": key, "operator": "", "value": ""}
     return {"field": key, **_question(form, place, form.get(f"{place}.type", "text"))}
 
 
-def _posted_event(form: Form, place: str, key: str) -> Draft:
+def _posted_event(form: Form, place: str) -> Draft:
     measure = form.get(f"{place}.measure", "count")
     takes = measure not in MEASURES or MEASURES[measure].types
     window = form.get(f"{place}.window", "")
-    where = [_posted_leaf(form, one, form.get(f"{one}.what", "").partition(":")[2])
-             for one in (f"{place}.where.{index}" for index in _numbers(form, f"{place}.where"))]  # fmt: skip
+    where = [_posted_leaf(form, f"{place}.where.{index}") for index in _numbers(form, f"{place}.where")]
     optional = {
         "property": form.get(f"{place}.property", "") if takes else None,
         "within": _window(form, place, window) if window in MODES else None,
         "where": where or None,
     }
     question = _question(form, place, "number") if f"{place}.operator" in form else {"operator": "at_least", "value": 1}
-    return {"event": key, "measure": measure, **{k: v for k, v in optional.items() if v is not None}, **question}
+    return {
+        "event": _key(form, place),
+        "measure": measure,
+        **{k: v for k, v in optional.items() if v is not None},
+        **question,
+    }
 
 
 def _window(form: Form, place: str, mode: str) -> Draft:

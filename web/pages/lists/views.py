@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask_babel import gettext
 
@@ -13,7 +14,7 @@ from engine.criteria.operators import OPERATORS
 from engine.fields import Field
 from engine.preview import Clause
 from web.pages.lists.draft import ROOT, Draft, children, group, kind_of, mode_of, text_of, texts
-from web.pages.lists.words import Grouped, Options, Vocabulary, named, values_id
+from web.pages.lists.words import TYPED, Grouped, Options, Vocabulary, named, values_id
 
 INLINE: Final = 20  # values of "is one of" that get a control each; more are one a line
 
@@ -51,11 +52,23 @@ class ShownGroup(Shown):
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a condition is about. `choices`: id of the list to choose from, which stands once in the page; `typed`: the
+    name in the box beside it, `names` those that fit what is typed. None: there is no box.
+    """
+
+    what: str
+    words: str
+    choices: str
+    typed: str | None = None
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class ShownLeaf(Shown):
     """A field compared, of contacts or of an event's rows."""
 
-    what: str
-    subjects: Grouped
+    subject: Subject
     type: str
     operator: str
     operators: Grouped
@@ -88,8 +101,7 @@ class ShownEvent(ShownLeaf):
 class ShownList(Shown):
     """Being on a list."""
 
-    what: str
-    subjects: Grouped
+    subject: Subject
     list_id: str
     lists: Options
 
@@ -103,12 +115,13 @@ class ShownOther(Shown):
 
 @dataclass
 class Shower:
-    """Makes the nodes; remembers which suggestions they need."""
+    """Makes the nodes; remembers which suggestions and choices they need."""
 
     words: Vocabulary
     clauses: Mapping[str, Clause]  # by place
     faults: Mapping[str, str]  # by control
     suggestions: dict[str, tuple[str, str]] = field(default_factory=dict)  # id: (event, field)
+    choices: dict[str, Grouped] = field(default_factory=dict)  # by id
 
     def node(self, node: Draft, place: str = ROOT) -> Shown:
         """A node and all below."""
@@ -125,7 +138,7 @@ class Shower:
         if kind == "list":
             chosen = text_of(node["list"])
             known = named(self.words.lists, chosen, gettext("List %(number)s (gone)", number=chosen) if chosen else "")
-            return ShownList(**common, what="list:", subjects=self.words.subjects, list_id=chosen, lists=known)
+            return ShownList(**common, subject=self._subject("list:", ""), list_id=chosen, lists=known)
         if kind == "other":
             return ShownOther(**common, json=json.dumps(node, ensure_ascii=False))
         return ShownGroup(
@@ -136,18 +149,26 @@ class Shower:
         key = node["field"]
         types = self.words.field_types(node, event)
         kind = self.words.reading(node, types)
-        known = (self.words.fields if event is None else self.words.rows(event)).get(key)
-        if event is None:
-            subjects = self._including(self.words.subjects, f"field:{key}", key)
-        else:
-            subjects = self._including([("", self.words.conditions(event))], f"field:{key}", key)
-        question = self._question(node, types, kind, amount=False)
         return {
-            "what": f"field:{key}",
-            "subjects": subjects,
-            "suggestions": self._suggestions(known, event),
-            **question,
+            "subject": self._subject("field:", key, event),
+            "suggestions": self._suggestions(self.words.field(key, event), event),
+            **self._question(node, types, kind, amount=False),
         }
+
+    def _subject(self, kind: str, key: str, event: str | None = None) -> Subject:
+        """A field, an event or a list. What is gone, or was never there, is its own name."""
+        name = "choices" if event is None else f"choices-{quote(event, safe='')}"
+        if name not in self.choices:
+            self.choices[name] = self.words.subjects if event is None else [("", self.words.conditions(event))]
+        offered = {value: words for _, options in self.choices[name] for value, words in options}
+        what = f"{kind}{key}"
+        prefix = next((one for one in TYPED if one in offered and what.startswith(one)), None)
+        if prefix and (what == prefix or what not in offered):
+            typed = what.removeprefix(prefix)
+            names = self.words.catalogue.more(TYPED[prefix], event or "", words=typed)
+            own = [one.removeprefix(f"{TYPED[prefix]}.") for one in names]
+            return Subject(prefix, offered[prefix], name, typed, own)
+        return Subject(what, offered.get(what, key), name)
 
     def _event(self, common: dict[str, Any], node: Draft) -> ShownEvent:
         event, measure, chosen = node["event"], node.get("measure", ""), node.get("property", "")
@@ -160,8 +181,7 @@ class Shower:
         properties = self.words.properties(event, measure)
         return ShownEvent(
             **common,
-            what=f"event:{event}",
-            subjects=self._including(self.words.subjects, f"event:{event}", event),
+            subject=self._subject("event:", event),
             suggestions="",
             **self._question(node, (kind,), kind, amount=True),
             measure=measure,

@@ -24,6 +24,9 @@ from web.pages.lists.draft import Draft
 Options = list[tuple[str, str]]  # (value, words)
 Grouped = list[tuple[str, Options]]  # (group, its options)
 
+TYPED: Final = {  # subjects whose name is typed, because more came in than are offered: the kind of name
+    "event:": "events", "field:attributes.": "attributes", "field:properties.": "properties",
+}  # fmt: skip
 LISTS: Final = 500  # offered by name, the newest
 COUNTS: Final = "number"  # type of what a count compares
 FIRST: Final = {  # the operator a new condition begins with
@@ -49,16 +52,17 @@ class Vocabulary:
     session: Session
     language: str
     _operators: dict[tuple[tuple[str, ...], bool], Grouped] = field(default_factory=dict)
+    _rows: dict[str, Mapping[str, Field]] = field(default_factory=dict)
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
-        """Fields of contacts by key."""
+        """Fields of contacts to choose from."""
         return {row.key: row for row in self.catalogue.fields()}
 
     @cached_property
-    def behaviours(self) -> Mapping[str, tuple[Behaviour, Mapping[str, Field]]]:
-        """Events by key, with the fields of their rows."""
-        return {row.key: (row, own) for row, own in self.catalogue.behaviours()}
+    def behaviours(self) -> Mapping[str, Behaviour]:
+        """Events to choose from."""
+        return {row.key: row for row in self.catalogue.behaviours()}
 
     @cached_property
     def lists(self) -> Options:
@@ -74,18 +78,40 @@ class Vocabulary:
         for row in self.fields.values():
             name = _capital(fields.GROUPS[row.group](self.language))
             grouped.setdefault(name, []).append((f"field:{row.key}", self.label(row)))
-        deeds = [(f"event:{key}", _capital(row.verb(self.language))) for key, (row, _) in self.behaviours.items()]
-        grouped[gettext("What they did")] = deeds
+        own = grouped.setdefault(_capital(fields.GROUPS["attributes"](self.language)), [])
+        own += self._another("attributes", "field:attributes.", gettext("Another attribute…"))
+        deeds = [(f"event:{key}", _capital(row.verb(self.language))) for key, row in self.behaviours.items()]
+        grouped[gettext("What they did")] = [*deeds, *self._another("events", "event:", gettext("Another event…"))]
         grouped[gettext("Lists")] = [("list:", gettext("On the list"))]
-        return list(grouped.items())
+        return [(name, options) for name, options in grouped.items() if options]
 
     def conditions(self, event: str) -> Options:
         """What the rows of an event can be asked for."""
-        return [(f"field:{key}", self.label(row)) for key, row in self.rows(event).items()]
+        known = [(f"field:{key}", self.label(row)) for key, row in self.rows(event).items()]
+        return known + self._another("properties", "field:properties.", gettext("Another property…"), event)
 
     def rows(self, event: str) -> Mapping[str, Field]:
-        """The fields of an event's rows; none of an unknown event."""
-        return self.behaviours[event][1] if event in self.behaviours else {}
+        """The fields of an event's rows to choose from; none of an unknown event."""
+        if event not in self._rows:
+            try:
+                found = self.catalogue.row_fields(self.catalogue.behaviour(event))
+                self._rows[event] = {row.key: row for row in found}
+            except Invalid:
+                self._rows[event] = {}
+        return self._rows[event]
+
+    def field(self, key: str, event: str | None = None) -> Field | None:
+        """A field of contacts or of an event's rows, also one that is not among those to choose from."""
+        offered = self.fields if event is None else self.rows(event)
+        try:
+            if event is None:
+                return offered.get(key) or self.catalogue.field(key)
+            return offered.get(key) or self.catalogue.row_field(self.catalogue.behaviour(event), key)
+        except Invalid:
+            return None
+
+    def _another(self, kind: str, value: str, words: str, event: str = "") -> Options:
+        return [(value, words)] if self.catalogue.more(kind, event, limit=1) else []
 
     def label(self, row: Field) -> str:
         """The name of a field."""
@@ -127,13 +153,13 @@ class Vocabulary:
 
     def field_types(self, node: Draft, event: str | None = None) -> tuple[str, ...]:
         """The types a condition may be read as; of an unknown field those that its operator takes."""
-        row = (self.fields if event is None else self.rows(event)).get(node["field"])
+        row = self.field(node["field"], event)
         return row.types if row else ("text",)
 
     def amount_type(self, node: Draft) -> str:
         """The type of what an event's measure gives."""
         measure = MEASURES.get(node.get("measure", ""))
-        row = self.rows(node["event"]).get(node.get("property", ""))
+        row = self.field(node.get("property", ""), node["event"])
         return "money" if measure and not measure.counts and row and row.type == "money" else COUNTS
 
     def reading(self, node: Draft, types: tuple[str, ...]) -> str:

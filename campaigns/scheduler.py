@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from weakref import WeakKeyDictionary
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import ColumnElement, exists, select, update
@@ -27,7 +28,7 @@ from campaigns.models import Campaign, Firing, Send
 from engine import lists
 from engine.config import Config
 from engine.database import Database
-from engine.errors import Conflict, RapportError
+from engine.errors import Conflict, RapportError, Unavailable
 from engine.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Ticked:
     late: list[int] = field(default_factory=list)  # their time passed long ago: a person decides
     refused: dict[int, str] = field(default_factory=dict)  # back to draft, and why
     sent: Counter[str] = field(default_factory=Counter)
+    waiting: dict[int, str] = field(default_factory=dict)  # for the warehouse, which cannot be refreshed, and why
     finished: list[int] = field(default_factory=list)
     credited: int = 0
     refreshed: dict[str, int] = field(default_factory=dict)  # warehouse rows by table
@@ -58,26 +60,65 @@ def tick(
     database: Database, warehouse: Warehouse, config: Config, *, now: datetime, sender: Sender | None = None
 ) -> Ticked:
     """Do all that is due: refresh the warehouse, fire, send (with `sender`), finish, attribute. Safe to run anywhere
-    at any time, at once with others; with nothing due it writes nothing.
+    at any time, at once with others; with nothing due it writes nothing. While the warehouse cannot be refreshed,
+    campaigns to lists that are found by criteria wait, and in the end are late; all else goes on.
     """
-    ticked = Ticked(refreshed=dict(warehouse.refresh().rows))
+    ticked = Ticked()
+    trouble = _refresh(ticked, warehouse)
     latest = now - timedelta(hours=config.sending.max_late_hours)
     for due in _due(database, now):
         try:
             if due.at < latest:
                 ticked.late += _hold(database, due)
+            elif trouble and not _is_frozen(database, due):
+                ticked.waiting[due.campaign_id] = trouble
             elif fire(database, warehouse, due, now=now):
                 ticked.fired.append(due.campaign_id)
+        except Unavailable as error:  # passes when the warehouse can be read again: no fault of the list
+            ticked.waiting[due.campaign_id] = error.message
         except RapportError as error:
             log.warning("Campaign %d cannot be sent: %s", due.campaign_id, error.message)
             _refuse(database, due, error.message, now)
             ticked.refused[due.campaign_id] = error.message
+    for campaign_id, why in ticked.waiting.items():
+        _warn_once(warehouse, campaign_id, f"Campaign {campaign_id} waits, its list cannot be found: {why}")
     if sender is not None:
         with suppress(Conflict):  # another process sends (SQLite allows one)
             ticked.sent = sender.drain()
     _tidy(ticked, database, now)
     _do_chores(config, now)
     return ticked
+
+
+def _refresh(ticked: Ticked, warehouse: Warehouse) -> str:
+    """Bring the warehouse up; why it cannot be, "" when it could."""
+    try:
+        ticked.refreshed = dict(warehouse.refresh().rows)
+    except (RapportError, OSError) as error:
+        kind = type(error.__cause__ or error).__name__  # the message may name another file every time
+        _warn_once(warehouse, kind, f"Lists found by criteria cannot be sent to: {error}")
+        return str(error)
+    told = _told.get(warehouse, set())
+    if kinds := {word for word in told if isinstance(word, str)}:
+        told -= kinds
+        log.warning("The warehouse can be refreshed again.")
+    return ""
+
+
+_told: WeakKeyDictionary[Warehouse, set[int | str]] = WeakKeyDictionary()  # kinds of trouble, campaigns that wait
+
+
+def _warn_once(warehouse: Warehouse, what: int | str, message: str) -> None:
+    """A trouble lasts many ticks; say it at the first."""
+    told = _told.setdefault(warehouse, set())
+    if what not in told:
+        told.add(what)
+        log.warning("%s", message)
+
+
+def _is_frozen(database: Database, due: Due) -> bool:
+    with database.read() as session:
+        return lists.get(session, due.list_id).frozen_at is not None
 
 
 @dataclass(frozen=True)

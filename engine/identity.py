@@ -14,23 +14,24 @@ from engine.models import Contact, Event, Identity
 VISITOR = "visitor"
 
 
-def identify(session: Session, visitor: str, contact_id: int, now: datetime) -> int:
+def identify(session: Session, visitor: str, contact_id: int, at: datetime) -> int:
     """The visitor turned out to be this contact: what they did before joins the contact's history.
 
     Returns how many events moved. A visitor known as somebody else (a shared device) belongs to the new contact
-    from now on; events that already had an owner stay where they are.
+    from now on, unless that word is later than `at`: records come in any order. Events that already had an owner
+    stay where they are.
     """
     limit = Event.__table__.c.visitor.type.length or 0  # type: ignore[attr-defined]
     if not visitor or len(visitor) > limit:
         raise Invalid(f"A visitor is named by 1 to {limit} characters.", field="visitor")
     if session.get(Contact, contact_id) is None:
         raise NotFound(f"There is no contact {contact_id}.")
-    row = {"contact_id": contact_id, "kind": VISITOR, "value": visitor, "created_at": now}
+    row = {"contact_id": contact_id, "kind": VISITOR, "value": visitor, "created_at": at}
     insert_new(session, Identity.__table__, [row], ["kind", "value"])  # type: ignore[arg-type]
     session.execute(
         update(Identity)
-        .where(Identity.kind == VISITOR, Identity.value == visitor, Identity.contact_id != contact_id)
-        .values(contact_id=contact_id, created_at=now)
+        .where(Identity.kind == VISITOR, Identity.value == visitor, Identity.created_at <= at)
+        .values(contact_id=contact_id, created_at=at)
     )
     moved = session.execute(
         update(Event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -41,6 +41,17 @@ def test_a_shared_device_belongs_to_the_last_who_logged_in(database: Database, n
             assert identity.identify(session, "v", contact.id, now) == 1
         assert session.scalars(select(Event.contact_id).order_by(Event.key)).all() == [first.id, second.id]
         assert session.scalars(select(Identity.contact_id)).all() == [second.id]
+
+
+def test_an_older_word_that_comes_late_changes_nothing(database: Database, now: datetime) -> None:
+    """Who logged in last has the device, in whatever order the words arrive; a card of the same number is no device."""
+    with database.begin() as session:
+        first, second = add(session, "a", now), add(session, "b", now)
+        session.add(Identity(contact_id=first.id, kind="card", value="v", created_at=now))
+        for contact, hours, owner in ((second, 2, second), (first, 1, second), (first, 3, first)):
+            identity.identify(session, "v", contact.id, now + timedelta(hours=hours))
+            assert identity.contact_of_visitor(session, "v") == owner.id
+        assert len(session.scalars(select(Identity)).all()) == 2
 
 
 @pytest.mark.parametrize("visitor", ["", "v" * 65])

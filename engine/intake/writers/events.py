@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from engine import identity
+from engine.database import EPOCH
 from engine.intake.bulk import Counts, Staged, ids
 from engine.intake.parsing import Batch, Reject
 from engine.intake.writers.context import Context, Folded, contact_ids, item_rows
@@ -52,7 +54,7 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         **{name: given[name] for name in ("value", "origin", "properties") if name in given},
     }
     created = Staged(session, EVENTS, rows).insert({"properties": {}}, context.now)
-    _identify(session, rows, context)
+    _identify(session, rows)
     return Counts(created, 0, events.rows - created)
 
 
@@ -68,13 +70,13 @@ def _known(session: Session, visitors: set[str]) -> dict[str | None, int]:
     return found
 
 
-def _identify(session: Session, rows: dict[str, Sequence[Any]], context: Context) -> None:
-    """Visitors that made themselves known; the latest word on each counts."""
+def _identify(session: Session, rows: dict[str, Sequence[Any]]) -> None:
+    """Visitors that made themselves known; the latest word on each counts, whichever came in first."""
     columns = (rows["occurred_at"], rows["type"], rows["visitor"], rows["contact_id"])
     said = sorted(
         (at, visitor, contact)
         for at, kind, visitor, contact in zip(*columns, strict=True)
         if kind == IDENTIFY and visitor is not None and contact is not None
     )
-    for visitor, contact in sorted({visitor: contact for _at, visitor, contact in said}.items()):
-        identity.identify(session, visitor, contact, context.now)
+    for visitor, (at, contact) in sorted({visitor: (at, contact) for at, visitor, contact in said}.items()):
+        identity.identify(session, visitor, contact, EPOCH + timedelta(microseconds=at))

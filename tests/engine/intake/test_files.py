@@ -123,9 +123,10 @@ def test_the_last_word_clears_or_gives(importer: Importer, database: Database) -
     """Field by field, for records of one key; a new contact with nothing in a field has nothing there."""
     head = b"key,city,country,attributes.size\n"
     importer("contacts", head + b"C1,Dover,GB,1\nC2,Dover,GB,1\n")
-    importer("contacts", head + b"C1,,GB,\nC1,Deal,,2\nC2,Deal,,2\nC2,,GB,\nC3,,,\n", reading=CLEAR)
+    records = b"C1,,GB,\nC1,Deal,,2\nC2,Deal,,2\nC2,,GB,\nC3,,,\nC4,Deal,GB,2\nC4,,,\n"
+    assert counts(importer("contacts", head + records, reading=CLEAR)) == (7, 2, 2, 3, 0)
     found = [(row["city"], row["country"], row["attributes"]) for row in rows(database, Contact)]
-    assert found == [("Deal", None, {"size": 2}), (None, "GB", {}), (None, None, {})]
+    assert found == [("Deal", None, {"size": 2}), (None, "GB", {}), (None, None, {}), (None, None, {})]
 
 
 def test_what_lasts_is_never_cleared(importer: Importer, database: Database) -> None:
@@ -317,6 +318,19 @@ def test_events_join_the_known_visitor(importer: Importer, database: Database) -
     importer("events", b"type,at,visitor,item\nitem_view,2026-02-01T12:00:00Z,v1,wine\n")
     contact = rows(database, Contact)[0]
     assert [row["contact_id"] for row in rows(database, Event)] == [contact["id"]] * 3
+
+
+def test_an_event_that_names_its_contact_is_theirs(importer: Importer, database: Database) -> None:
+    """Even on a device that is known as somebody else's; the latest word says whose it is."""
+    head = b"type,at,visitor,contact\n"
+    words = b"identify,2026-02-02T11:00:00Z,v1,C2\nidentify,2026-02-01T11:00:00Z,v1,C1\n"
+    importer("events", head + words + b"item_view,2026-02-01T10:00:00Z,v1,\n")
+    importer("events", head + b"search,2026-02-03,v1,C1\nsearch,2026-02-04,v1,\n")
+    keys = {row["id"]: row["key"] for row in rows(database, Contact)}
+    found = sorted((row["occurred_at"].day, row["type"], keys[row["contact_id"]]) for row in rows(database, Event))
+    assert found == [
+        (1, "identify", "C1"), (1, "item_view", "C2"), (2, "identify", "C2"), (3, "search", "C1"), (4, "search", "C2")
+    ]  # fmt: skip
 
 
 def test_events_without_a_key_are_unique_by_content(importer: Importer, database: Database) -> None:

@@ -25,8 +25,8 @@ Method = Literal["welch", "two-part"]
 
 @dataclass(frozen=True)
 class Arm:
-    """Sufficient statistics of one outcome over the contacts of one arm: `n` contacts, of whom `buyers` have an
-    outcome at all, the sum and the sum of squares of the outcome.
+    """Sufficient statistics of one outcome over the contacts of one arm: `n` contacts, of whom `buyers` ordered,
+    the sum and the sum of squares of the outcome of all of them.
     """
 
     n: int

@@ -33,7 +33,7 @@ def outcomes(
     session: Session, people: FromClause, *, start: datetime, end: datetime, currency: str
 ) -> dict[str, Outcome]:
     """The outcome of each arm from one statement. `people` has one row per contact with `contact_id` and `arm`;
-    orders of [start, end) in `currency` count, returns take away from them.
+    orders of [start, end) in `currency` count, returns take away from them. Who only sent something back is no buyer.
     """
     counted = and_(
         Order.contact_id == people.c.contact_id,
@@ -47,7 +47,6 @@ def outcomes(
             func.coalesce(func.sum(Order.total), 0).label("revenue"),
             func.coalesce(func.sum(func.coalesce(Order.margin, Order.total)), 0).label("margin"),
             func.count(case((Order.total > 0, 1))).label("orders"),
-            func.count(Order.id).label("changes"),
             func.count(case((and_(Order.id.is_not(None), Order.margin.is_(None)), 1))).label("unknown_cost"),
         )
         .select_from(people)
@@ -58,7 +57,7 @@ def outcomes(
     statement = select(
         each.c.arm,
         func.count().label("n"),
-        func.count(case((each.c.changes > 0, 1))).label("buyers"),
+        func.count(case((each.c.orders > 0, 1))).label("buyers"),
         *_moments(each.c.revenue, "revenue"),
         *_moments(each.c.margin, "margin"),
         func.sum(each.c.orders).label("orders"),

@@ -29,6 +29,7 @@ from engine.warehouse import Warehouse
 
 UNDO: Final = timedelta(days=30)
 AHEAD: Final = timedelta(days=366)
+NEAR: Final = timedelta(seconds=300)  # what is sent now from a page is at most so far away (sending.undo_seconds)
 
 
 def create(
@@ -77,23 +78,27 @@ def _write(session: Session, campaign_id: int, plan: Mapping[str, Any]) -> Campa
     return campaign
 
 
-def copy(session: Session, campaign_id: int, *, name: str, now: datetime, config: Config) -> Campaign:
-    """A new draft that says the same to the same list, with its own draw and no time yet."""
+def copy(session: Session, campaign_id: int, *, name: str | None = None, now: datetime, config: Config) -> Campaign:
+    """A new draft that says the same to the same list, with its own draw and no time yet; without a name "Copy of" the
+    other's.
+    """
     source, variant = get(session, campaign_id), variant_of(session, campaign_id)
     fields = plans.FIELDS.items()
     values = {name: getattr(source if kept is Campaign else variant, name) for name, (kept, _) in fields}
     costs = {name: money.to_decimal(values[name]) for name in ("fixed_cost", "message_cost")}
-    plan = {**values, **costs, "name": name[:128], "due_at": None}
+    named = f"Copy of {source.name}"[: plans.NAME] if name is None else name
+    plan = {**values, **costs, "name": named, "due_at": None}
     return create(session, plan, now=now, config=config)
 
 
 def record_costs(
-    session: Session, campaign_id: int, costs: Mapping[str, Any], *, version: int, now: datetime
+    session: Session, campaign_id: int, costs: Mapping[str, Any], *, version: int | None = None, now: datetime
 ) -> Campaign:
-    """What it cost, `fixed_cost` and `message_cost`, as the bills come in: at any time, after the sending too. Raises
-    Invalid, Conflict.
+    """What it cost, `fixed_cost` and `message_cost`, as the bills come in: at any time, after the sending too.
+    `version`: the one that was looked at; None: what is there. Raises Invalid, Conflict.
     """
     campaign = get(session, campaign_id)
+    version = version or campaign.version
     guarded = Campaign.id == campaign_id, Campaign.version == version
     decided = case(
         (Campaign.status.in_(WAITING), Campaign.updated_at), else_=literal(now, UtcDateTime)
@@ -196,10 +201,10 @@ def list_at(list_id: int, version: int) -> ColumnElement[bool]:
 
 
 def unschedule(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
-    """scheduled | late -> draft; a time to come stays planned, or a page that still shows it would send at once.
-    Raises Conflict once it is being sent.
+    """scheduled | late -> draft; a time to come stays planned, or a page that still shows it would send at once. One
+    that is NEAR does not: it would have passed before the draft is mended. Raises Conflict once it is being sent.
     """
-    planned = case((Campaign.due_at > now, Campaign.due_at), else_=null())
+    planned = case((Campaign.due_at > now + NEAR, Campaign.due_at), else_=null())
     return _move(session, campaign_id, "unschedule", now=now, due_at=planned)
 
 
@@ -259,10 +264,13 @@ def nothing_left() -> tuple[ColumnElement[bool], ...]:
     return Campaign.status == "sending", ~live
 
 
-def decide_late(session: Session, campaign_id: int, *, send: bool, now: datetime) -> Campaign:
-    """late -> scheduled for now, or cancelled: its time passed while nothing ran."""
-    if send:
-        return _move(session, campaign_id, "send_late", now=now, due_at=now)
+def send_late(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """late -> scheduled for now: its time passed while nothing ran."""
+    return _move(session, campaign_id, "send_late", now=now, due_at=now)
+
+
+def skip_late(session: Session, campaign_id: int, *, now: datetime) -> Campaign:
+    """late -> cancelled."""
     return _move(session, campaign_id, "skip_late", now=now)
 
 

@@ -15,6 +15,7 @@ from engine import money
 from engine.errors import Invalid, nearest
 from engine.models import CHANNELS, ContactList
 
+NAME: Final = 128  # letters
 HOLDOUT_LIMIT: Final = 0.5
 WINDOW_DAYS: Final = range(1, 91)
 YEARS: Final = range(1970, 9999)  # in which every moment has one in UTC
@@ -32,7 +33,7 @@ def _text(limit: int) -> Reader:
 
 
 def _name(value: Any) -> str:
-    name: str = _text(128)(value).strip()
+    name: str = _text(NAME)(value).strip()
     if not name:
         raise Invalid("Give it a name.")
     return name
@@ -49,7 +50,7 @@ def _choice(options: tuple[str, ...]) -> Reader:
 
 def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HOLDOUT_LIMIT:
-        raise Invalid("The holdout is a share between 0 and 0.5, such as 0.1 for 10 %.")
+        raise Invalid("The holdout is a share between 0 and 0.5, such as 0.1 for 10%.")
     return float(value)
 
 

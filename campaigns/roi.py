@@ -125,7 +125,8 @@ class Report:
         return (
             f"Orders and returns within {self.window_days} days of the campaign, in {self.currency}, of everybody drawn"
             " to get it and of everybody held out, whether or not a message reached them. Buyers: those with an order"
-            " or a return in that time. Profit: the margin caused, less the costs. Attributed: orders within"
+            " in that time; returns take away from the revenue, and who only returned something is no buyer. Profit:"
+            " the margin caused, less the costs. Attributed: orders within"
             f" {self.window_days} days of an accepted message, credited to the last one before the order."
         )
 
@@ -276,7 +277,7 @@ class _Case:
             "people": self.treated.revenue.n + self.control.revenue.n,
             "control": self.control.revenue.n,
             "buyers": self.control.revenue.buyers,
-            "share": f"{self.campaign.holdout * 100:g} %",
+            "share": _share(self.campaign.holdout),
             "least": experiment.FEW_BUYERS,
         }
 
@@ -309,30 +310,30 @@ VERDICTS: Final[tuple[tuple[str, Callable[[_Case], bool], str, str], ...]] = (
     (
         "gain",
         lambda c: c.sure > 0,
-        "The campaign earned about {profit} after its costs, beyond what would have been bought anyway (95 % interval:"
+        "The campaign earned about {profit} after its costs, beyond what would have been bought anyway (95% interval:"
         " {low} to {high}).",
-        "So far the campaign has earned about {profit} after its costs, beyond what would have been bought anyway (95 %"
+        "So far the campaign has earned about {profit} after its costs, beyond what would have been bought anyway (95%"
         " interval: {low} to {high}).",
     ),
     (
         "loss",
         lambda c: c.sure < 0,
-        "The campaign lost about {profit}: what it caused does not pay for it (95 % interval of the profit: {low} to"
+        "The campaign lost about {profit}: what it caused does not pay for it (95% interval of the profit: {low} to"
         " {high}).",
-        "So far the campaign has not paid for itself: about {profit} are missing (95 % interval of the profit: {low} to"
+        "So far the campaign has not paid for itself: about {profit} are missing (95% interval of the profit: {low} to"
         " {high}).",
     ),
     (
         "unclear",
         lambda _: True,
-        "Cannot tell gain from loss: the profit may be anything between {low} and {high} (95 % interval).",
-        "So far gain cannot be told from loss: the profit may be anything between {low} and {high} (95 % interval).",
+        "Cannot tell gain from loss: the profit may be anything between {low} and {high} (95% interval).",
+        "So far gain cannot be told from loss: the profit may be anything between {low} and {high} (95% interval).",
     ),
 )
 
 # 14 looks at Hillstrom's control group halved at random: 19 to 22 % on spend outside 95 % at one of them.
 PEEKING: Final = (
-    "The 95 % hold for one look, after the window has closed: who looks every day and stops at the first clear figure"
+    "The 95% hold for one look, after the window has closed: who looks every day and stops at the first clear figure"
     " finds a gain or a loss in about one of five campaigns without any effect."
 )
 
@@ -350,7 +351,7 @@ def _warnings(given: _Case, funnel: Funnel) -> list[str]:
     """What to keep in mind when reading the figures."""
     unknown_cost = given.treated.unknown_cost + given.control.unknown_cost
     checks = (
-        (given.campaign.holdout == 0, "No holdout: next time hold out 10 % to learn what the campaign causes."),
+        (given.campaign.holdout == 0, "No holdout: next time hold out 10% to learn what the campaign causes."),
         (given.interim, "The window is still open: every figure may change."),
         (given.interim and given.increment is not None, PEEKING),
         (unknown_cost > 0, f"Orders and returns without a known cost: {unknown_cost:,}. All of it counts as margin."),
@@ -360,7 +361,18 @@ def _warnings(given: _Case, funnel: Funnel) -> list[str]:
     return [words for applies, words in checks if applies]
 
 
+# How the sentences write figures, everywhere they are read: a browser, a terminal, the API. web.format does the same.
+MINUS: Final = "−"
+
+
 def _money(amount: float, currency: str, *, whole: bool) -> str:
-    if whole:
-        return format_currency(Decimal(round(amount)), currency, "¤#,##0", locale="en", currency_digits=False)
-    return format_currency(Decimal(str(round(amount, 2))), currency, locale="en")
+    """£1,205, −£12.50, £0."""
+    value = Decimal(str(round(amount, 0 if whole else 2)))
+    pattern = "¤#,##0" if whole or not value else None
+    words = format_currency(abs(value), currency, pattern, locale="en", currency_digits=pattern is None)
+    return f"{MINUS if value < 0 else ''}{words}"
+
+
+def _share(value: float) -> str:
+    """10%."""
+    return f"{value * 100:g}%"

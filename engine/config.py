@@ -177,6 +177,7 @@ class Sending:
     max_attempts: int = between(8, 1, 100)
     retry_seconds: int = between(300, 1, 4000)
     window_days: int = between(14, 1, 90)
+    undo_seconds: int = between(30, 0, 300)
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,20 @@ from babel.localedata import locale_identifiers
 from flask_babel import get_locale, gettext
 from markupsafe import Markup
 
+from campaigns import roi
 from engine.money import to_decimal
 from web.services import services, utcnow
 
 NOTHING = "–"
+MINUS = f"{roi.MINUS}\u2060"  # a line may end between a minus and a £: the word joiner forbids it
 
 _LOCALES = frozenset(locale_identifiers())
 
 
 def register(app: APIFlask) -> None:
     """Give templates the filters of this file."""
-    for one in (number, compact, money, money_compact, share, change, day, day_month, moment, ago, browser_name):
+    for one in (number, compact, money, money_compact, share, change, sentence, day, day_month, moment, ago,
+                browser_name):  # fmt: skip
         app.add_template_filter(one)
 
 
@@ -30,24 +33,30 @@ def number(value: float | Decimal | None, digits: int = 0) -> str:
     """12,408; at most `digits` decimals."""
     if value is None:
         return NOTHING
-    return str(numbers.format_decimal(round(Decimal(str(value)), digits), locale=_locale()))
+    rounded = round(Decimal(str(value)), digits)
+    return _signed(value, numbers.format_decimal(abs(rounded), locale=_locale()))
 
 
 def compact(value: float | None) -> str:
     """12K, for tight places; show the whole value beside it or on hover."""
     if value is None:
         return NOTHING
-    return str(numbers.format_compact_decimal(value, locale=_locale(), fraction_digits=1 if abs(value) >= 1000 else 0))
+    digits = 1 if abs(value) >= 1000 else 0
+    return _signed(value, numbers.format_compact_decimal(abs(value), locale=_locale(), fraction_digits=digits))
 
 
 def money(amount: int | None, currency: str | None = None, *, whole: bool = False) -> str:
-    """Ten-thousandths of `currency` (default: the shop's) as £1,204.50; `whole` leaves the minor unit out."""
+    """Ten-thousandths of `currency` (default: the shop's) as £1,204.50; `whole` leaves the minor unit out, as nothing
+    does: £0.
+    """
     if amount is None:
         return NOTHING
-    value, code = to_decimal(amount), currency or services().config.locale.currency
-    if whole:
-        return str(numbers.format_currency(value, code, "¤#,##0", locale=_locale(), currency_digits=False))
-    return str(numbers.format_currency(value, code, locale=_locale()))
+    value, code = abs(to_decimal(amount)), currency or services().config.locale.currency
+    if whole or not amount:
+        words = numbers.format_currency(value, code, "¤#,##0", locale=_locale(), currency_digits=False)
+    else:
+        words = numbers.format_currency(value, code, locale=_locale())
+    return _signed(amount, words)
 
 
 def money_compact(amount: int | None, currency: str | None = None) -> str:
@@ -57,22 +66,28 @@ def money_compact(amount: int | None, currency: str | None = None) -> str:
     code = currency or services().config.locale.currency
     if abs(amount) < 100_000 * 10_000:
         return money(amount, code, whole=True)
-    return str(numbers.format_compact_currency(to_decimal(amount), code, locale=_locale(), fraction_digits=1))
+    value = abs(to_decimal(amount))
+    return _signed(amount, numbers.format_compact_currency(value, code, locale=_locale(), fraction_digits=1))
 
 
 def share(value: float | None, digits: int = 1) -> str:
     """0.123 as 12.3%."""
     if value is None:
         return NOTHING
-    pattern = "0." + "#" * digits + "%" if digits else "0%"
-    return str(numbers.format_percent(value, pattern, locale=_locale()))
+    pattern = "#,##0." + "#" * digits + "%" if digits else "#,##0%"
+    return _signed(value, numbers.format_percent(abs(value), pattern, locale=_locale()))
 
 
 def change(now: float, before: float) -> str:
     """+12.4% from `before` to `now`; nothing to compare with gives a dash."""
     if not before:
         return NOTHING
-    return ("+" if now >= before else "−") + share(abs(now - before) / abs(before))
+    return ("+" if now >= before else MINUS) + share(abs(now - before) / abs(before))
+
+
+def sentence(words: str) -> str:
+    """A sentence from campaigns.roi, whose amounts keep their minus at the end of a line."""
+    return words.replace(roi.MINUS, MINUS)
 
 
 def day(value: date | datetime | None) -> str:
@@ -119,6 +134,11 @@ def browser_name(user_agent: str) -> str | None:
     browser = next((name for mark, name in browsers.items() if mark in user_agent), None)
     system = next((name for mark, name in systems.items() if mark in user_agent), "Linux")
     return gettext("%(browser)s on %(system)s", browser=browser, system=system) if browser else None
+
+
+def _signed(value: float | Decimal, words: str) -> str:
+    """The `words` of an absolute value with its minus; what rounds to nothing has none."""
+    return f"{MINUS}{words}" if value < 0 and any(digit in words for digit in "123456789") else words
 
 
 def _time(value: datetime, words: str) -> Markup:

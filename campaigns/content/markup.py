@@ -87,6 +87,11 @@ def check_url(url: str, *, field: str) -> None:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port is not False
     except ValueError:
         valid = False
+    if valid and "@" in parts.netloc:  # shop.example@evil.example leads to evil.example
+        raise Invalid(
+            f"'{url[:80]}' leads to {parts.hostname}: what stands before an @ is no part of the address. Leave it out.",
+            field=field,
+        )
     if not valid or len(url) > URL_LIMIT or any(c.isspace() or not c.isprintable() for c in url):
         raise Invalid(f"'{url[:80]}' is no web address; write it whole, like https://shop.example/sale.", field=field)
 

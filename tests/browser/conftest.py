@@ -60,7 +60,7 @@ def chromium() -> Iterator[Browser]:
 def config(sqlite_template: Path, tmp_path: Path) -> Config:
     """SQLite only: what a page shows does not depend on the database, the tests of views run on both."""
     (tmp_path / "rapport.db").write_bytes(sqlite_template.read_bytes())
-    return settings.build({"workspace": {"path": str(tmp_path)}})
+    return settings.build({"workspace": {"path": str(tmp_path)}, "sending": {"undo_seconds": 0}})
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,10 @@ def test_what_a_marketer_types_is_text() -> None:
         "data:text/html,x",
         "ftp://shop.example/",
         "https://[broken",
+        "https://shop.example@evil.example/",
+        "https://shop.example:443@evil.example",
+        "https://shop.example\\@evil.example",
+        "https://@evil.example",
         "https://shop.example/" + "x" * 2_000,
     ],
 )
@@ -248,6 +252,14 @@ def test_only_fixed_web_addresses_are_links(url: str) -> None:
     with pytest.raises(Invalid) as caught:
         email.compile_email("S", "", blocks.validate([block]), language="en", pixel=False)
     assert caught.value.field == "blocks[0].url"
+
+
+def test_a_link_leads_to_what_it_begins_with() -> None:
+    """What stands before an @ looks like the shop and is a user name; told so, in texts too. Later an @ is fine."""
+    for text in ("[Go](https://shop.example@evil.example/)", "https://shop.example@evil.example/"):
+        with pytest.raises(Invalid, match=r"leads to evil\.example: what stands before an @"):
+            sms.compile_sms(text, language="en") if text[0] == "h" else html_of({"type": "text", "text": text})
+    assert "https://t.example/0" in html_of({"type": "text", "text": "[Go](https://shop.example/@mei?to=a@b.example)"})
 
 
 @pytest.mark.parametrize(

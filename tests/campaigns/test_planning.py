@@ -263,8 +263,8 @@ def test_the_table_of_statuses(database: Database, config: Config, draft: int, n
         "resume": lambda session: planning.resume(session, draft, now=now),
         "cancel": lambda session: planning.cancel(session, draft, now=now),
         "send_again": lambda session: planning.send_again(session, draft, now=now),
-        "send_late": lambda session: planning.decide_late(session, draft, send=True, now=now),
-        "skip_late": lambda session: planning.decide_late(session, draft, send=False, now=now),
+        "send_late": lambda session: planning.send_late(session, draft, now=now),
+        "skip_late": lambda session: planning.skip_late(session, draft, now=now),
     }
     assert set(actions) == set(planning.STEPS)
     for step, act in actions.items():
@@ -372,7 +372,7 @@ def test_a_list_changed_since_is_noticed(database: Database, config: Config, dra
     assert status(database, draft) == "late"
     assert changed()
     with database.begin() as session:
-        planning.decide_late(session, draft, send=True, now=now + 2 * DAY)
+        planning.send_late(session, draft, now=now + 2 * DAY)
     assert not changed()
     with database.begin() as session:
         lists.delete(session, 1, now=now + 2 * DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,36 @@ def report(database: Database, now: datetime) -> roi.Report:
     with database.begin() as session:
         attribute(session, now=now)
         return roi.report(session, 1, now=now + 30 * DAY)
+
+
+def test_who_only_returns_is_no_buyer(database: Database, now: datetime) -> None:
+    """What comes back from an earlier order lowers the revenue; it is no purchase that a verdict could rest on."""
+    held = run(database, now, 1_000, holdout=0.3)
+    with database.begin() as session:
+        for number in held[:29]:
+            shop.order(session, f"O{number}", number, now + DAY, 10)
+        for number in held[29:60]:
+            shop.order(session, f"back-{number}", number, now + DAY, -4)
+        shop.order(session, "back-too", held[0], now + 2 * DAY, -3)
+    found = report(database, now)
+    assert (found.control.revenue.buyers, found.control.orders) == (29, 29)
+    assert found.control.revenue.total == 29 * 10 - 31 * 4 - 3
+    assert (found.verdict.code, found.increment) == ("few buyers", None)
+    assert "who only returned something is no buyer" in found.definition
+
+
+def test_figures_are_written_one_way(database: Database, now: datetime) -> None:
+    """A minus is no hyphen, a share has no space, nothing has no pence, in a browser as in a terminal."""
+    held = run(database, now, 1_000, holdout=0.3, fixed_cost=5_000_0000)
+    with database.begin() as session:
+        for number in range(1, 1_001):
+            shop.order(session, f"O{number}", number, now + DAY, 20 if number in held else 30)
+    sentence = report(database, now).verdict.sentence
+    assert re.search(r"\(95% interval of the profit: −£\d,\d{3} to −£\d,\d{3}\)", sentence), sentence
+    assert "-" not in sentence
+    money = [roi._money(amount, "GBP", whole=False) for amount in (-12.5, 0, -0.001, 1_204.5)]
+    assert money == ["−£12.50", "£0", "£0", "£1,204.50"]
+    assert [roi._money(amount, "GBP", whole=True) for amount in (-0.3, -515.2)] == ["£0", "−£515"]
 
 
 def test_the_increment_by_hand(database: Database, now: datetime) -> None:

@@ -156,8 +156,8 @@ def test_too_late_asks_first(database: Database, warehouse: Warehouse, config: C
     assert (ticked.fired, ticked.late) == ([just_late], [late, skipped])
     assert scheduler.tick(database, warehouse, config, now=then).late == []
     with database.begin() as session:
-        planning.decide_late(session, late, send=True, now=then)
-        planning.decide_late(session, skipped, send=False, now=then)
+        planning.send_late(session, late, now=then)
+        planning.skip_late(session, skipped, now=then)
     assert scheduler.tick(database, warehouse, config, now=then).fired == [late]
     assert status(database, skipped) == "cancelled"
 

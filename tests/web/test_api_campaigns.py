@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from campaigns import content, planning
+from campaigns.models import Campaign, Send
 from tests.campaigns import shop
 from web.api import access
 from web.services import Services, utcnow
@@ -75,6 +76,48 @@ def test_from_draft_to_report(api: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("people")
+def test_after_it_was_sent(api: FlaskClient, services: Services) -> None:
+    """The bills come in, silent messages are sent again, it is copied, put away and brought back."""
+    path = f"/api/v1/campaigns/{api.post('/api/v1/campaigns', json=PLAN).json['id']}"
+    api.post(f"{path}/schedule", json={})
+    assert api.delete(path).status_code == 409
+    api.post("/api/v1/tick")
+    with services.database.begin() as session:
+        session.execute(update(Send).where(Send.state == "queued").values(state="unknown"))
+    assert "finished" not in api.get(path).json["status"]
+    sent = api.get(path).json["progress"]["unknown"]
+    again = api.post(f"{path}/send_again").json
+    assert (again["status"], again["progress"]["queued"]) == ("sending", sent)
+    version = again["version"]
+    billed = api.post(f"{path}/costs", json={"fixed_cost": "199.99", "version": version})
+    assert (billed.json["fixed_cost"], billed.json["message_cost"]) == ("199.99", "0.001")
+    assert api.post(f"{path}/costs", json={"message_cost": "0.01"}).json["fixed_cost"] == "199.99"
+    assert api.post(f"{path}/costs", json={"fixed_cost": 1, "version": version}).status_code == 409
+    assert error(api.post(f"{path}/costs", json={"fixed_cost": -1}))["field"] == "fixed_cost"
+    copied = api.post(f"{path}/copy", json={})
+    assert (copied.status_code, copied.json["name"], copied.json["status"]) == (201, "Copy of Spring", "draft")
+    assert api.post(f"{path}/copy", json={"name": "Summer"}).json["name"] == "Summer"
+    api.post(f"{path}/cancel")
+    assert api.delete(path).status_code == 204
+    assert api.get(path).status_code == 404
+    assert api.post(f"{path}/restore").json["name"] == "Spring"
+    assert api.post(f"{path}/restore").status_code == 404
+
+
+@pytest.mark.usefixtures("people")
+def test_what_was_late_is_decided(api: FlaskClient, services: Services) -> None:
+    """Sent after all, or never; once it is decided there is nothing left to decide."""
+    for word, status in (("send_late", "scheduled"), ("skip_late", "cancelled")):
+        path = f"/api/v1/campaigns/{api.post('/api/v1/campaigns', json=PLAN).json['id']}"
+        assert api.post(f"{path}/{word}").status_code == 409
+        api.post(f"{path}/schedule", json={})
+        with services.database.begin() as session:
+            session.execute(update(Campaign).where(Campaign.status == "scheduled").values(status="late"))
+        assert api.post(f"{path}/{word}").json["status"] == status
+        assert api.post(f"{path}/{word}").status_code == 409
+
+
+@pytest.mark.usefixtures("people")
 def test_faults_name_their_field(api: FlaskClient) -> None:
     """422 with the path for what is wrong, 409 for what came too late, 404 for what is not there."""
     answer = api.post("/api/v1/campaigns", json={"nmae": "x"})
@@ -132,9 +175,11 @@ def test_each_door_has_its_scope(client: FlaskClient, services: Services) -> Non
         made = access.add_key(session, "reader", ["campaigns:read"], now=utcnow())
     headers = {"Authorization": f"Bearer {made}"}
     assert client.get("/api/v1/campaigns", headers=headers).status_code == 200
-    for path in ("/api/v1/campaigns", "/api/v1/campaigns/1/schedule", "/api/v1/campaigns/1/cancel", "/api/v1/tick"):
+    steps = ("schedule", "cancel", "costs", "copy", "restore", "send_again", "send_late", "skip_late")
+    for path in ("/api/v1/campaigns", *(f"/api/v1/campaigns/1/{step}" for step in steps), "/api/v1/tick"):
         assert client.post(path, headers=headers, json={}).status_code == 403
         assert client.post(path, json={}).status_code == 401
+    assert client.delete("/api/v1/campaigns/1", headers=headers).status_code == 403
 
 
 def test_the_description_of_the_api_holds_campaigns(api: FlaskClient) -> None:

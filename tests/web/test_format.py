@@ -10,6 +10,7 @@ import pytest
 
 from web import format as formats
 from web.app import create_app
+from web.format import MINUS
 from web.services import Services
 
 
@@ -40,17 +41,28 @@ def test_money_is_exact() -> None:
     assert formats.money(12_045_000) == "£1,204.50"
     assert formats.money(12_045_000, whole=True) == "£1,204"
     assert formats.money(10_000, "JPY") == "JP¥1"
-    assert formats.money(-5_000) == "-£0.50"
+    assert formats.money(-5_000) == f"{MINUS}£0.50"
+    assert formats.money(-5_000, whole=True) == formats.money(0) == formats.money(0, whole=True) == "£0"
     assert formats.money(None) == "–"
     assert formats.money_compact(12_345_678_0000) == "£12.3M"
     assert formats.money_compact(56_180_0000) == "£56,180"
+    assert formats.money_compact(-12_345_678_0000) == f"{MINUS}£12.3M"
+
+
+def test_a_minus_is_one_and_stays_with_its_amount() -> None:
+    """A line may end after a hyphen, and between a minus and a pound sign."""
+    assert (formats.number(-1234.5), formats.number(-0.2)) == (f"{MINUS}1,234", "0")
+    assert formats.compact(-12408) == f"{MINUS}12.4K"
+    assert formats.share(-5.15, 0) == f"{MINUS}515%"
+    assert formats.share(50.7, 0) == "5,070%"
+    assert formats.sentence("between −£5 and £1") == f"between {MINUS}£5 and £1"
 
 
 def test_shares() -> None:
     """Of a whole, and as a change."""
     assert formats.share(0.1234) == "12.3%"
     assert formats.share(0.5, 0) == "50%"
-    assert (formats.change(150, 100), formats.change(50, 100), formats.change(5, 0)) == ("+50%", "−50%", "–")
+    assert (formats.change(150, 100), formats.change(50, 100), formats.change(5, 0)) == ("+50%", f"{MINUS}50%", "–")
 
 
 def test_moments_name_their_zone() -> None:

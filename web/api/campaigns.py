@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
@@ -12,16 +10,13 @@ from apiflask.validators import Range
 from flask import jsonify, make_response
 from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import planning, plans, roi, scheduler
 from campaigns.estimates import estimate
-from campaigns.experiment import Interval
-from campaigns.models import Campaign, Send, Variant
-from campaigns.outcomes import Outcome
-from engine import money
+from campaigns.models import Campaign
 from engine.models import CHANNELS
+from web import campaigns as seen
 from web.api.access import needs
 from web.api.body import Whole
 from web.limits import LARGEST, VERSIONS
@@ -77,6 +72,24 @@ class ScheduleIn(Schema):
     )
 
 
+class CostsIn(Schema):
+    """What it cost, as the bills come in; what is left out stays."""
+
+    fixed_cost = Decimal(metadata={"description": "In units of the currency, like 12.50.", "minimum": 0})
+    message_cost = Decimal(metadata={"description": "Per message.", "minimum": 0})
+    version = Integer(
+        strict=True,
+        validate=Range(1, VERSIONS),
+        metadata={"description": "The campaign that was looked at: 409 when it was changed since."},
+    )
+
+
+class CopyIn(Schema):
+    """What the copy is called."""
+
+    name = String(metadata={"description": "Left out: Copy of, and the other's name.", "maxLength": 128})
+
+
 class CampaignOut(Schema):
     """A campaign."""
 
@@ -116,7 +129,7 @@ class CampaignEstimateOut(Schema):
 
 
 class CampaignReportOut(Schema):
-    """What a campaign earned; amounts in units of the currency, intervals as value, low and high (95 %)."""
+    """What a campaign earned; amounts in units of the currency, intervals as value, low and high (95%)."""
 
     campaign_id = Integer()
     currency = String()
@@ -165,7 +178,7 @@ def browse(query_data: dict[str, Any]) -> ResponseReturnValue:
     """List campaigns, newest first"""
     with services().database.read() as session:
         found = planning.all_campaigns(session, **query_data)
-        return jsonify(campaigns=_all_shown(session, found))
+        return jsonify(campaigns=seen.shown(session, found))
 
 
 @blueprint.post("/campaigns")
@@ -176,7 +189,7 @@ def create(json_data: dict[str, Any]) -> ResponseReturnValue:
     """Write a draft"""
     with services().database.begin() as session:
         campaign = planning.create(session, json_data, now=utcnow(), config=services().config)
-        return make_response(jsonify(_shown(session, campaign)), 201)
+        return _answer(session, campaign, 201)
 
 
 @blueprint.get("/campaigns/<int:campaign_id>")
@@ -185,7 +198,7 @@ def create(json_data: dict[str, Any]) -> ResponseReturnValue:
 def show(campaign_id: int) -> ResponseReturnValue:
     """Read a campaign and its progress"""
     with services().database.read() as session:
-        return jsonify(_shown(session, planning.get(session, campaign_id)))
+        return _answer(session, planning.get(session, campaign_id))
 
 
 @blueprint.put("/campaigns/<int:campaign_id>")
@@ -196,7 +209,7 @@ def edit(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
     """Change a draft"""
     version = json_data.pop("version")
     with services().database.begin() as session:
-        return jsonify(_shown(session, planning.edit(session, campaign_id, json_data, version=version, now=utcnow())))
+        return _answer(session, planning.edit(session, campaign_id, json_data, version=version, now=utcnow()))
 
 
 @blueprint.post("/campaigns/<int:campaign_id>/schedule")
@@ -212,10 +225,10 @@ def schedule(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue
             session, ours.warehouse, campaign_id, version=json_data.get("version"), now=now, config=ours.config
         )
     with ours.database.begin() as session:
-        return jsonify(_shown(session, planning.schedule(session, ready, at=at, now=now)))
+        return _answer(session, planning.schedule(session, ready, at=at, now=now))
 
 
-def _step(word: str, act: Callable[..., Campaign], summary: str) -> None:
+def _step(word: str, summary: str) -> None:
     """POST /campaigns/<id>/<word>: one change of status."""
 
     @blueprint.post(f"/campaigns/<int:campaign_id>/{word}", endpoint=word)
@@ -224,13 +237,52 @@ def _step(word: str, act: Callable[..., Campaign], summary: str) -> None:
     @blueprint.doc(summary=summary)
     def view(campaign_id: int) -> ResponseReturnValue:
         with services().database.begin() as session:
-            return jsonify(_shown(session, act(session, campaign_id, now=utcnow())))
+            return _answer(session, seen.take(session, word, campaign_id, now=utcnow()))
 
 
-_step("unschedule", planning.unschedule, "Back to draft, while nothing has been sent")
-_step("pause", planning.pause, "Send nothing more for the time being")
-_step("resume", planning.resume, "Go on sending")
-_step("cancel", planning.cancel, "Never send what has not been sent")
+for _word, _found in seen.STEPS.items():
+    _step(_word, _found.words)
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/costs")
+@needs("campaigns:write", 409)
+@blueprint.input(CostsIn)
+@blueprint.output(CampaignOut)
+def costs(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
+    """Say what it cost, at any time, after the sending too"""
+    version = json_data.pop("version", None)
+    with services().database.begin() as session:
+        return _answer(session, planning.record_costs(session, campaign_id, json_data, version=version, now=utcnow()))
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/copy")
+@needs("campaigns:write")
+@blueprint.input(CopyIn)
+@blueprint.output(CampaignOut, status_code=201)
+def copy(campaign_id: int, json_data: dict[str, Any]) -> ResponseReturnValue:
+    """Write a new draft that says the same to the same list, with its own draw and no time yet"""
+    with services().database.begin() as session:
+        made = planning.copy(session, campaign_id, **json_data, now=utcnow(), config=services().config)
+        return _answer(session, made, 201)
+
+
+@blueprint.delete("/campaigns/<int:campaign_id>")
+@needs("campaigns:write", 409)
+@blueprint.output({}, status_code=204)
+def delete(campaign_id: int) -> ResponseReturnValue:
+    """Delete a campaign that neither waits nor runs; it can be brought back for 30 days"""
+    with services().database.begin() as session:
+        planning.delete(session, campaign_id, now=utcnow())
+    return ""
+
+
+@blueprint.post("/campaigns/<int:campaign_id>/restore")
+@needs("campaigns:write")
+@blueprint.output(CampaignOut)
+def restore(campaign_id: int) -> ResponseReturnValue:
+    """Bring a deleted campaign back"""
+    with services().database.begin() as session:
+        return _answer(session, planning.undo_delete(session, campaign_id, now=utcnow()))
 
 
 @blueprint.get("/campaigns/<int:campaign_id>/estimate")
@@ -241,7 +293,7 @@ def forecast(campaign_id: int) -> ResponseReturnValue:
     ours = services()
     with ours.database.read() as session:
         found = estimate(session, ours.warehouse, campaign_id, now=utcnow())
-    return jsonify({**vars(found), "cost": _amount(found.cost), "as_of": _time(found.as_of)})
+    return jsonify(seen.estimate(found))
 
 
 @blueprint.get("/campaigns/<int:campaign_id>/report")
@@ -250,7 +302,7 @@ def forecast(campaign_id: int) -> ResponseReturnValue:
 def report(campaign_id: int) -> ResponseReturnValue:
     """What it earned: funnel, costs, attributed revenue beside the holdout's increment with its interval"""
     with services().database.read() as session:
-        return jsonify(_report(roi.report(session, campaign_id, now=utcnow())))
+        return jsonify(seen.report(roi.report(session, campaign_id, now=utcnow())))
 
 
 @blueprint.post("/tick")
@@ -264,63 +316,5 @@ def tick() -> ResponseReturnValue:
     return jsonify({**vars(ticked), "refused": refused})
 
 
-def _shown(session: Session, campaign: Campaign) -> dict[str, Any]:
-    return _all_shown(session, [campaign])[0]
-
-
-def _all_shown(session: Session, found: Sequence[Campaign]) -> list[dict[str, Any]]:
-    """With contents and progress of all of them from one statement each."""
-    ids = [campaign.id for campaign in found]
-    contents = select(Variant).where(Variant.campaign_id.in_(ids)).order_by(Variant.id.desc())
-    variants = {variant.campaign_id: variant for variant in session.scalars(contents)}  # the first one stays
-    states = select(Send.campaign_id, Send.state, func.count()).where(Send.campaign_id.in_(ids))
-    progress: dict[int, dict[str, int]] = {campaign_id: {} for campaign_id in ids}
-    for campaign_id, state, count in session.execute(states.group_by(Send.campaign_id, Send.state)):
-        progress[campaign_id][state] = count
-    return [_fields(campaign, variants[campaign.id], progress[campaign.id]) for campaign in found]
-
-
-def _fields(campaign: Campaign, variant: Variant, progress: dict[str, int]) -> dict[str, Any]:
-    plain = ("id", "name", "channel", "status", "list_id", "holdout", "window_days", "currency", "version")
-    return {
-        **{name: getattr(campaign, name) for name in plain},
-        **{name: getattr(variant, name) for name in ("subject", "preheader", "blocks", "text")},
-        "due_at": _time(campaign.due_at),
-        "fixed_cost": _amount(campaign.fixed_cost),
-        "message_cost": _amount(campaign.message_cost),
-        "paused_reason": campaign.paused_reason,
-        "progress": progress,
-    }
-
-
-def _report(found: roi.Report) -> dict[str, Any]:
-    plain = ("campaign_id", "currency", "window_days", "interim", "overstated", "detectable", "mismatch", "warnings")
-    caused = found.increment
-    return {
-        **{name: getattr(found, name) for name in (*plain, "definition")},
-        **{name: _time(getattr(found, name)) for name in ("as_of", "window_start", "window_end")},
-        "funnel": vars(found.funnel),
-        "costs": {"fixed": found.costs.fixed, "messages": found.costs.messages, "total": found.costs.total},
-        "attributed": vars(found.attributed),
-        "treated": _arm(found.treated),
-        "control": _arm(found.control),
-        "increment": caused and {name: _interval(value) for name, value in vars(caused).items()},
-        "verdict": vars(found.verdict),
-    }
-
-
-def _arm(outcome: Outcome) -> dict[str, float]:
-    revenue = outcome.revenue
-    return {"contacts": revenue.n, "buyers": revenue.buyers, "orders": outcome.orders, "revenue": revenue.total}
-
-
-def _interval(value: Any) -> Any:
-    return {"value": value.value, "low": value.low, "high": value.high} if isinstance(value, Interval) else value
-
-
-def _amount(amount: int) -> str:
-    return str(money.to_decimal(amount))
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _answer(session: Session, campaign: Campaign, status: int = 200) -> ResponseReturnValue:
+    return make_response(jsonify(seen.shown(session, [campaign])[0]), status)

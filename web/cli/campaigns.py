@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 import click
 from sqlalchemy.orm import Session
 
-from campaigns import planning, plans, roi
+from campaigns import planning, roi
 from campaigns.estimates import estimate as estimated
 from campaigns.models import Campaign
 from engine import money
 from engine.config import Config
 from engine.models import CHANNELS
+from web import campaigns as seen
 from web.cli.given import as_json, document, show
 from web.services import opened, utcnow
 
@@ -50,7 +50,7 @@ def list_campaigns(config: Config, limit: int, *, as_json: bool) -> None:
     with opened(config) as services, services.database.read() as session:
         found = planning.all_campaigns(session, limit=limit)
         if as_json:
-            show([_fields(session, campaign) for campaign in found])
+            show(seen.shown(session, found))
             return
     for one in found:
         due = one.due_at.astimezone(config.locale.zone).strftime("%F %H:%M") if one.due_at else "-"
@@ -67,7 +67,7 @@ def show_campaign(config: Config, campaign_id: int, *, as_json: bool) -> None:
         found = planning.get(session, campaign_id)
         progress = planning.progress(session, campaign_id)
         if as_json:
-            show(_fields(session, found))
+            show(seen.shown(session, [found])[0])
             return
     click.echo(f"{found.name}: {found.status}{f' ({found.paused_reason})' if found.paused_reason else ''}")
     for state, number in sorted(progress.items()):
@@ -120,7 +120,7 @@ def estimate(config: Config, campaign_id: int, *, as_json: bool) -> None:
         services.warehouse.refresh()
         found = estimated(session, services.warehouse, campaign_id, now=utcnow())
     if as_json:
-        show({**vars(found), "cost": str(money.to_decimal(found.cost))})
+        show(seen.estimate(found))
         return
     click.echo(f"{found.matched:>9,}  on the list")
     for reason, number in found.excluded.items():
@@ -157,7 +157,7 @@ def report(config: Config, campaign_id: int, *, as_json: bool) -> None:
     with opened(config) as services, services.database.read() as session:
         found = roi.report(session, campaign_id, now=utcnow())
     if as_json:
-        show(asdict(found))
+        show(seen.report(found))
         return
     click.echo(found.verdict.sentence)
     for words in found.warnings:
@@ -165,20 +165,67 @@ def report(config: Config, campaign_id: int, *, as_json: bool) -> None:
     click.echo(found.definition)
 
 
-def _step(word: str, act: Callable[..., Campaign], words: str) -> None:
-    @campaign.command(word, help=words)
+def _step(word: str, words: str) -> None:
+    @campaign.command(word.replace("_", "-"), help=f"{words}.")
     @click.argument("campaign_id", type=int)
     @as_json
     @click.pass_obj
     def step(config: Config, campaign_id: int, *, as_json: bool) -> None:
         with opened(config) as services, services.database.begin() as session:
-            _tell(session, config, act(session, campaign_id, now=utcnow()), as_json=as_json)
+            _tell(session, config, seen.take(session, word, campaign_id, now=utcnow()), as_json=as_json)
 
 
-_step("unschedule", planning.unschedule, "Back to draft, while nothing has been sent.")
-_step("pause", planning.pause, "Send nothing more for the time being.")
-_step("resume", planning.resume, "Go on sending.")
-_step("cancel", planning.cancel, "Never send what has not been sent.")
+for _word, _found in seen.STEPS.items():
+    _step(_word, _found.words)
+
+
+@campaign.command("costs")
+@click.argument("campaign_id", type=int)
+@click.option("--fixed-cost", help="In units of the currency, like 150.")
+@click.option("--message-cost", help="For each message, like 0.004.")
+@click.option("--version", type=int, help="Refuse when it was changed since this version was read.")
+@as_json
+@click.pass_obj
+def costs(config: Config, /, campaign_id: int, version: int | None, *, as_json: bool, **given: str | None) -> None:
+    """Say what it cost, at any time, after the sending too; what is left out stays."""
+    said = {name: value for name, value in given.items() if value is not None}
+    with opened(config) as services, services.database.begin() as session:
+        found = planning.record_costs(session, campaign_id, said, version=version, now=utcnow())
+        _tell(session, config, found, as_json=as_json)
+
+
+@campaign.command("copy")
+@click.argument("campaign_id", type=int)
+@click.option("--name", help="What the copy is called; without it: Copy of, and the other's name.")
+@as_json
+@click.pass_obj
+def copy(config: Config, campaign_id: int, name: str | None, *, as_json: bool) -> None:
+    """Write a new draft that says the same to the same list, with its own draw and no time yet."""
+    with opened(config) as services, services.database.begin() as session:
+        made = planning.copy(session, campaign_id, name=name, now=utcnow(), config=config)
+        _tell(session, config, made, as_json=as_json)
+
+
+@campaign.command("delete")
+@click.argument("campaign_id", type=int)
+@click.pass_obj
+def delete(config: Config, campaign_id: int) -> None:
+    """Put away a campaign that neither waits nor runs; `restore` brings it back within 30 days."""
+    with opened(config) as services, services.database.begin() as session:
+        planning.delete(session, campaign_id, now=utcnow())
+    click.echo(
+        f"Campaign {campaign_id} is put away; `rapport campaign restore {campaign_id}` brings it back within 30 days."
+    )
+
+
+@campaign.command("restore")
+@click.argument("campaign_id", type=int)
+@as_json
+@click.pass_obj
+def restore(config: Config, campaign_id: int, *, as_json: bool) -> None:
+    """Bring a deleted campaign back."""
+    with opened(config) as services, services.database.begin() as session:
+        _tell(session, config, planning.undo_delete(session, campaign_id, now=utcnow()), as_json=as_json)
 
 
 def _plan(file: str | None, given: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
@@ -199,18 +246,8 @@ def _with_body(plan: dict[str, Any], channel: str | None) -> dict[str, Any]:
 def _tell(session: Session, config: Config, found: Campaign, *, as_json: bool) -> None:
     """What has become of a campaign."""
     if as_json:
-        show(_fields(session, found))
+        show(seen.shown(session, [found])[0])
         return
     due = found.due_at if found.status == "scheduled" else None
     when = f" for {due.astimezone(config.locale.zone):%F %H:%M} {config.locale.timezone}" if due else ""
     click.echo(f"Campaign {found.id}, {found.name}, is {found.status}{when}.")
-
-
-def _fields(session: Session, found: Campaign) -> dict[str, Any]:
-    """As the API shows it."""
-    variant = planning.variant_of(session, found.id)
-    fields = plans.FIELDS.items()
-    said = {name: getattr(found if kept is Campaign else variant, name) for name, (kept, _read) in fields}
-    costs = {name: str(money.to_decimal(said[name])) for name in ("fixed_cost", "message_cost")}
-    own = {name: getattr(found, name) for name in OWN}
-    return {**own, **said, **costs, "progress": planning.progress(session, found.id)}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
-from sqlalchemy import exists, func, select
+from flask_babel import gettext, ngettext
+from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
-from campaigns.models import FINAL, LIVE, Campaign, Send
+from campaigns.models import Campaign, Send
 from engine import insight
 from engine.models import Contact, ContactList, Item, Order
 from engine.money import to_decimal
@@ -37,6 +36,7 @@ def page() -> ResponseReturnValue:
     now, warehouse, config = utcnow(), services().warehouse, services().config
     warehouse.refresh()
     with services().database.read() as session:
+        live = _live(session)
         trade = insight.trade(warehouse, config.locale.currency, now=now, days=DAYS)
         return render_template(
             "today.html",
@@ -45,7 +45,8 @@ def page() -> ResponseReturnValue:
             trade=trade,
             reach=insight.reach(session, warehouse, now=now, days=DAYS),
             chart=_chart(trade, now),
-            live=_live(session),
+            live=live,
+            note=_note(live),
             alerts=alerts(session, now),
             ideas=[_idea(*found) for found in insight.ideas(session, warehouse, now=now)],
             as_of=warehouse.as_of,
@@ -87,7 +88,7 @@ def _steps(session: Session) -> list[Step]:
 
 @dataclass(frozen=True)
 class Running:
-    """A campaign that sends or will, with how far it is."""
+    """A campaign that sends or will, with how many messages were accepted of those that are to be sent."""
 
     campaign: Campaign
     done: int
@@ -102,18 +103,24 @@ def _live(session: Session) -> list[Running]:
         .order_by(Campaign.due_at.is_(None), Campaign.due_at)
         .limit(8)
     ).all()
-    counts: dict[int, Counter[str]] = {campaign.id: Counter() for campaign in found}
-    states = (
-        select(Send.campaign_id, Send.state, func.count())
-        .where(Send.campaign_id.in_(counts))
-        .group_by(Send.campaign_id, Send.state)
+    counted = (
+        select(Send.campaign_id, func.count(case((Send.state == "accepted", 1))), func.count(Send.next_at))
+        .where(Send.campaign_id.in_([campaign.id for campaign in found]))
+        .group_by(Send.campaign_id)
     )
-    for campaign_id, state, count in session.execute(states):
-        counts[campaign_id][state] += count
-    return [
-        Running(campaign, sum(states[state] for state in FINAL), sum(states[state] for state in (*FINAL, *LIVE)))
-        for campaign, states in ((campaign, counts[campaign.id]) for campaign in found)
+    counts = {campaign_id: (accepted, drawn) for campaign_id, accepted, drawn in session.execute(counted)}
+    return [Running(campaign, *counts.get(campaign.id, (0, 0))) for campaign in found]
+
+
+def _note(live: list[Running]) -> str:
+    """How many campaigns are under way, and how many are still to come."""
+    coming = sum(one.campaign.status == "scheduled" for one in live)
+    running = len(live) - coming
+    parts = [
+        ngettext("%(num)s campaign is under way", "%(num)s campaigns are under way", running) if running else "",
+        ngettext("%(num)s campaign is coming", "%(num)s campaigns are coming", coming) if coming else "",
     ]
+    return ", ".join(filter(None, parts)) or gettext("No campaign is under way")
 
 
 def _chart(trade: insight.Trade, now: datetime) -> Chart:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from campaigns.models import Campaign, Send
 from engine.config import Config
 from engine.database import Database
 from engine.models import Contact
@@ -48,7 +49,9 @@ def rapport(config: Config, database: Database, tmp_path: Path, monkeypatch: pyt
     def call(*words: object, **more: Any) -> Result:
         return CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False, **more)
 
-    assert call("list", "create", "Everybody", "--criteria", "everybody.json").output == "List 1, Everybody, is saved.\n"
+    assert (
+        call("list", "create", "Everybody", "--criteria", "everybody.json").output == "List 1, Everybody, is saved.\n"
+    )
     return call
 
 
@@ -68,6 +71,48 @@ def test_from_a_file_to_the_report(rapport: Rapport, api: HeaderClient) -> None:
     report = json.loads(rapport("campaign", "report", 1, "--json").stdout)
     assert (report["funnel"]["sent"], report["funnel"]["held"]) == (forecast["sent"], forecast["held"])
     assert rapport("campaign", "report", 1).output.startswith(report["verdict"]["sentence"])
+
+
+def test_figures_for_programs_are_the_api_s(
+    rapport: Rapport, api: HeaderClient, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changes from one to the other changes no line of their program."""
+    for module in ("web.api.campaigns", "web.cli.campaigns"):
+        monkeypatch.setattr(f"{module}.utcnow", lambda: now)
+    Path("spring.toml").write_text(TOML)
+    rapport("campaign", "create", "--file", "spring.toml")
+    estimate = api.get("/api/v1/campaigns/1/estimate").json
+    told = json.loads(rapport("campaign", "estimate", 1, "--json").stdout)
+    assert told.pop("as_of") >= estimate.pop("as_of")  # each has refreshed the warehouse
+    assert told == estimate
+    rapport("campaign", "schedule", 1)
+    rapport("tick")
+    report = json.loads(rapport("campaign", "report", 1, "--json").stdout)
+    assert report == api.get("/api/v1/campaigns/1/report").json
+
+
+def test_what_the_pages_can_do(rapport: Rapport, database: Database) -> None:
+    """Costs, a late decision, sending again, a copy, away and back."""
+    Path("spring.toml").write_text(TOML)
+    rapport("campaign", "create", "--file", "spring.toml", "--holdout", "0")
+    assert rapport("campaign", "schedule", 1).exit_code == 0
+    assert rapport("campaign", "delete", 1).exit_code == 1
+    with database.begin() as session:
+        session.execute(update(Campaign).values(status="late"))
+    assert rapport("campaign", "send-late", 1).output.startswith("Campaign 1, Spring, is scheduled for ")
+    assert rapport("campaign", "skip-late", 1).exit_code == 1
+    assert "20 accepted" in rapport("tick").stdout
+    with database.begin() as session:
+        session.execute(update(Send).values(state="unknown"))
+    assert rapport("campaign", "send-again", 1).output == "Campaign 1, Spring, is sending.\n"
+    assert "20 accepted" in rapport("tick").stdout
+    costs = json.loads(rapport("campaign", "costs", 1, "--message-cost", "0.01", "--json").stdout)
+    assert (costs["fixed_cost"], costs["message_cost"]) == ("12.5", "0.01")
+    assert rapport("campaign", "costs", 1, "--fixed-cost", 1, "--version", 1).exit_code == 1
+    assert rapport("campaign", "copy", 1).output == "Campaign 2, Copy of Spring, is draft.\n"
+    assert rapport("campaign", "delete", 2).output.startswith("Campaign 2 is put away; `rapport campaign restore 2`")
+    assert rapport("campaign", "show", 2).exit_code == 1
+    assert rapport("campaign", "restore", 2).output == "Campaign 2, Copy of Spring, is draft.\n"
 
 
 def test_from_options(rapport: Rapport) -> None:

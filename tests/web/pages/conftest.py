@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
 from campaigns import scheduler
 from campaigns.delivery import Sender
 from campaigns.models import Send
+from engine.config import Config
 from engine.models import Event
 from tests.campaigns import shop
 from tests.campaigns.shop import DAY
 from web.services import Services, utcnow
 
 SPLIT = 1_103_515_245  # spreads the shop's regular buckets
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    """What is sent now leaves now: the seconds to undo it have tests of their own."""
+    return replace(config, sending=replace(config.sending, undo_seconds=0))
 
 
 def send_all(services: Services) -> None:

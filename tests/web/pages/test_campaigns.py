@@ -186,7 +186,7 @@ def test_no_time_is_not_now(marketer: FlaskClient, services: Services, draft: in
     """Who chose a time and left it empty is told beside the field and cannot send, not after a recount either."""
     answer = save(marketer, services, draft, when="at", at="")
     assert "Choose the day and the time" in re.search(r'#at-fault" hx-swap="innerHTML">([^<]*)<', answer.text)[1]  # type: ignore[index]
-    recount = marketer.get(f"/campaigns/{draft}/reach?when=at&at=")
+    recount = marketer.get(f"/campaigns/{draft}/reach?when=at&at=", headers=HTMX)
     for text in (answer.text, recount.text):
         assert "thing has to be put right" in text
         assert "people now" not in text
@@ -194,7 +194,7 @@ def test_no_time_is_not_now(marketer: FlaskClient, services: Services, draft: in
     assert page.status_code == 422
     assert 'value="at" checked' in page.text
     assert "Choose the day and the time" in page.text
-    assert "people now" in marketer.get(f"/campaigns/{draft}/reach?when=now&at=").text
+    assert "people now" in marketer.get(f"/campaigns/{draft}/reach?when=now&at=", headers=HTMX).text
 
 
 def test_what_nobody_could_get_cannot_be_sent(marketer: FlaskClient, services: Services, draft: int) -> None:
@@ -228,7 +228,7 @@ def test_the_end_is_told_as_it_is(
         for send in session.scalars(select(Send).limit(failed)):
             send.state, send.reason = "failed", "mailbox full"
         found.status = "finished"
-    live = marketer.get(f"/campaigns/{draft}/progress").text
+    live = marketer.get(f"/campaigns/{draft}/progress", headers=HTMX).text
     assert words in live
     assert ("All of it is out" in live) == (not failed)
 
@@ -254,7 +254,7 @@ def test_fault_of_a_template_stands_at_its_block(marketer: FlaskClient, services
 
 def test_waterfall(marketer: FlaskClient, draft: int) -> None:
     """Everybody on the list is accounted for, and the review names the number that would be sent."""
-    text = re.sub(r"\s+", " ", marketer.get(f"/campaigns/{draft}/reach").text)
+    text = re.sub(r"\s+", " ", marketer.get(f"/campaigns/{draft}/reach", headers=HTMX).text)
     counts = {words: int(count) for words, count in re.findall(r"<dt>([^<]+)</dt><dd>−?(\d+)</dd>", text)}
     assert counts["On the list"] == 60
     assert counts["No consent"] == 2
@@ -269,8 +269,8 @@ def test_preview_is_the_mail(marketer: FlaskClient, draft: int) -> None:
     answer = marketer.get(f"/campaigns/{draft}/message?contact=7")
     assert "sandbox" in answer.headers["Content-Security-Policy"]
     assert "https://shop.example/sale?a=1&amp;b=2" in answer.text
-    assert "1/50" in marketer.get(f"/campaigns/{draft}/reader").text
-    assert "50/50" in marketer.get(f"/campaigns/{draft}/reader?contact=1&step=-1").text
+    assert "1/50" in marketer.get(f"/campaigns/{draft}/reader", headers=HTMX).text
+    assert "50/50" in marketer.get(f"/campaigns/{draft}/reader?contact=1&step=-1", headers=HTMX).text
 
 
 def test_text_message(marketer: FlaskClient, services: Services, people: int) -> None:
@@ -302,18 +302,48 @@ def test_test_message(marketer: FlaskClient, services: Services, draft: int) -> 
 def test_from_now_to_the_report(marketer: FlaskClient, services: Services, draft: int) -> None:
     """Send now, watch it, read the report; the draft's page becomes each of them in turn."""
     assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 303
-    assert "Unschedule" in marketer.get(f"/campaigns/{draft}").text
+    assert "Goes out now" in marketer.get(f"/campaigns/{draft}").text
     scheduler.tick(services.database, services.warehouse, services.config, now=utcnow())
-    live = marketer.get(f"/campaigns/{draft}/progress").text
+    live = marketer.get(f"/campaigns/{draft}/progress", headers=HTMX).text
     assert "Pause" in live
     assert 'hx-trigger="every 1s"' in live
     send_all(services)
-    done = marketer.get(f"/campaigns/{draft}/progress").text
+    done = marketer.get(f"/campaigns/{draft}/progress", headers=HTMX).text
     assert "hx-trigger" not in done
     assert "See the report" in done
     report = marketer.get(f"/campaigns/{draft}").text
     assert "Too few buyers to tell" in report
     assert "Spring &lt;sale&gt;" in report
+
+
+def test_sending_now_can_be_taken_back(
+    app: APIFlask, marketer: FlaskClient, services: Services, draft: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For half a minute: a count-down, and a button back to the draft, which says "now" again. Then it goes out."""
+    config = replace(services.config, sending=replace(services.config.sending, undo_seconds=30))
+    app.extensions[EXTENSION] = replace(services, config=config)
+    start, later = utcnow(), timedelta(seconds=12.5)
+    for module in ("compose", "run"):
+        monkeypatch.setattr(f"web.pages.campaigns.{module}.utcnow", lambda: start)
+    page = marketer.get(f"/campaigns/{draft}/reach", headers=HTMX).text
+    assert "in 30 seconds. Until then you can take it back" in page
+    marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    assert kept(services, draft)[0].due_at == start + timedelta(seconds=30)
+    assert scheduler.tick(services.database, services.warehouse, config, now=start).fired == []
+    monkeypatch.setattr("web.pages.campaigns.run.utcnow", lambda: start + later)
+    for path in (f"/campaigns/{draft}", f"/campaigns/{draft}/progress"):
+        text = marketer.get(path, headers=HTMX).text
+        assert "Goes out in 18 s" in text
+        assert 'hx-trigger="every 1s"' in text
+        assert re.search(rf'action="/campaigns/{draft}/unschedule">.*Undo</button>', text)
+    marketer.post(f"/campaigns/{draft}/unschedule")
+    campaign, _ = kept(services, draft)
+    assert (campaign.status, campaign.due_at) == ("draft", None)
+    marketer.post(f"/campaigns/{draft}/schedule", data={"version": campaign.version})
+    monkeypatch.setattr("web.pages.campaigns.run.utcnow", lambda: start + timedelta(seconds=31))
+    assert "Goes out now" in marketer.get(f"/campaigns/{draft}").text
+    assert scheduler.tick(services.database, services.warehouse, config, now=start + later * 3).fired == [draft]
+    assert "Pause" in marketer.get(f"/campaigns/{draft}/progress", headers=HTMX).text
 
 
 def test_old_version_is_not_scheduled(marketer: FlaskClient, services: Services, draft: int) -> None:
@@ -342,7 +372,7 @@ def test_large_audience_is_typed(
 ) -> None:
     """Above the limit the number itself must be typed."""
     monkeypatch.setattr("web.pages.campaigns.compose.TYPED", 5)
-    page = marketer.get(f"/campaigns/{draft}/reach").text
+    page = marketer.get(f"/campaigns/{draft}/reach", headers=HTMX).text
     found = re.search(r"Type (\d+) to send", page)
     assert found is not None
     assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 422
@@ -446,7 +476,7 @@ def test_report_while_the_window_is_open(marketer: FlaskClient, services: Servic
         assert said in page, said
     for over in ("It earned money", "verdict-good", "kpi-value good"):
         assert over not in page, over
-    cells = marketer.get(f"/campaigns/results?ids={finished}").text
+    cells = marketer.get(f"/campaigns/results?ids={finished}", headers=HTMX).text
     assert "so far" in cells
     assert 'class="good"' not in cells
 
@@ -509,7 +539,7 @@ def test_results_fill_the_table(marketer: FlaskClient, finished: int) -> None:
     """The table is there at once; what a campaign caused comes after it, and is remembered for a while."""
     first = marketer.get("/campaigns").text
     assert f"ids={finished}" in first
-    cells = marketer.get(f"/campaigns/results?ids={finished},x,999").text
+    cells = marketer.get(f"/campaigns/results?ids={finished},x,999", headers=HTMX).text
     assert f'hx-target="#caused-{finished}"' in cells
     assert " to £" in cells
     again = marketer.get("/campaigns").text
@@ -544,7 +574,7 @@ def test_sent_is_what_was_accepted(marketer: FlaskClient, services: Services, dr
     assert f'<td class="num">{number} / 60</td>' in marketer.get("/campaigns").text
     with services.database.begin() as session:
         session.get_one(Campaign, draft).status = "finished"
-    assert f">{number} / 60<" in marketer.get(f"/campaigns/results?ids={draft}").text
+    assert f">{number} / 60<" in marketer.get(f"/campaigns/results?ids={draft}", headers=HTMX).text
 
 
 def test_delete_and_back(marketer: FlaskClient, services: Services, draft: int) -> None:
@@ -594,5 +624,5 @@ def test_statements_do_not_grow(
         counts.append(len(statements))
     assert counts[0] == counts[1]
     statements.clear()
-    marketer.get(f"/campaigns/{finished}/progress")
+    marketer.get(f"/campaigns/{finished}/progress", headers=HTMX)
     assert len(statements) < 12

@@ -22,6 +22,8 @@ RECORDS = {
     "events": [{"type": "search", "at": "2026-02-02T10:00:00Z", "contact": "C1", "properties": {"query": "red <tea>"}}],
 }  # fmt: skip
 
+HTMX = {"HX-Request": "true"}
+
 
 @pytest.fixture
 def ann(services: Services, now: datetime) -> int:
@@ -93,6 +95,15 @@ def test_erasing_needs_the_number_typed(services: Services, admin: FlaskClient, 
 def test_history_refuses_a_wrong_cursor(marketer: FlaskClient, ann: int) -> None:
     """A cursor that is none is a 422, not a traceback."""
     for wrong in ("yesterday", "1@2026-03-01T00:00:00", "x@2026-03-01T00:00:00Z", "-1@2026-03-01T00:00:00Z"):
-        assert marketer.get(f"/contacts/{ann}/history", query_string={"cursor": wrong}).status_code == 422
-    page = marketer.get(f"/contacts/{ann}/history", query_string={"cursor": "0@2026-03-01T00:00:00+00:00"}).text
+        assert (
+            marketer.get(
+                f"/contacts/{ann}/history", query_string={"cursor": wrong}, headers={"HX-Request": "true"}
+            ).status_code
+            == 422
+        )
+    page = marketer.get(
+        f"/contacts/{ann}/history",
+        query_string={"cursor": "0@2026-03-01T00:00:00+00:00"},
+        headers={"HX-Request": "true"},
+    ).text
     assert "Order O1" in page

@@ -58,7 +58,7 @@ def mapped(client: FlaskClient, answer: TestResponse) -> str:
 def done(client: FlaskClient, address: str) -> str:
     """Wait until nobody works on it, as the page does; the page that follows."""
     for _ in range(200):
-        answer = client.get(f"{address}/progress")
+        answer = client.get(f"{address}/progress", headers={"HX-Request": "true"})
         if "HX-Redirect" in answer.headers:
             page = client.get(answer.headers["HX-Redirect"], follow_redirects=True)
             assert page.status_code == 200
@@ -295,7 +295,7 @@ def test_while_it_runs(marketer: FlaskClient, services: Services, uploads: Uploa
         page = marketer.get(address).text
         assert "Checking, nothing is written" in page
         assert "about 30 seconds left" in page
-        assert 'value="50"' in marketer.get(f"{address}/progress").text
+        assert 'value="50"' in marketer.get(f"{address}/progress", headers={"HX-Request": "true"}).text
         assert "50% done" in marketer.get("/imports").text
         for word in ("check", "columns", "import", "discard"):
             assert marketer.post(f"{address}/{word}").status_code == 409

@@ -16,4 +16,4 @@ def test_any_words_are_answered(marketer: FlaskClient, services: Services, now: 
     """Whatever is typed."""
     with services.database.begin() as session:
         session.add(Contact(key="1", first_name="Ada", created_at=now, updated_at=now))
-    assert marketer.get("/search", query_string={"q": words}).status_code == 200
+    assert marketer.get("/search", query_string={"q": words}, headers={"HX-Request": "true"}).status_code == 200

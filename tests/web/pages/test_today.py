@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from campaigns.models import Campaign, Firing, Send
 from engine.models import Contact, Order
+from tests.campaigns.shop import DAY
 from web.services import Services, utcnow
 
 
@@ -48,7 +49,7 @@ def test_figures(marketer: FlaskClient, services: Services) -> None:
         firing = Firing(campaign_id=campaign.id, due_at=now, fired_at=now)
         session.add(firing)
         session.flush()
-        for contact, state in ((1, "accepted"), (2, "held"), (3, "queued")):
+        for contact, state in ((1, "accepted"), (2, "held"), (3, "queued"), (4, "suppressed"), (5, "failed")):
             session.add(
                 Send(
                     firing_id=firing.id,
@@ -56,12 +57,21 @@ def test_figures(marketer: FlaskClient, services: Services) -> None:
                     contact_id=contact,
                     channel="email",
                     state=state,
+                    next_at=None if state in ("held", "suppressed") else now,
                     created_at=now,
                 )
             )
     text = marketer.get("/").text
-    for said in ("£100", "+100%", "60%", "Tea &lt;time&gt;", "2 / 3"):
+    for said in ("£100", "+100%", "60%", "Tea &lt;time&gt;", "1 / 3", "1 campaign is under way"):
         assert said in text, said
+    with services.database.begin() as session:
+        coming = Campaign(name="Later", status="scheduled", split_a=1, split_s=0, currency="GBP", due_at=now + DAY)
+        session.add(coming)
+        coming.created_at = coming.updated_at = now
+    assert "1 campaign is under way, 1 campaign is coming" in marketer.get("/").text
+    with services.database.begin() as session:
+        session.execute(update(Campaign).where(Campaign.status == "sending").values(status="finished"))
+    assert "<p>1 campaign is coming</p>" in marketer.get("/").text
 
 
 def test_statements_do_not_grow_with_campaigns(marketer: FlaskClient, services: Services) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Response, make_response, redirect, render_template, request, url_for
@@ -198,9 +198,10 @@ def schedule(campaign_id: int) -> ResponseReturnValue:
         campaign = planning.get(session, campaign_id)
         _confirm(session, campaign, now)
         due = campaign.due_at
+    grace = ours.config.sending.undo_seconds
     with ours.database.begin() as session:
-        planning.schedule(session, ready, at=due, now=now)
-    toast(gettext("Scheduled") if due else gettext("It is being sent"))
+        planning.schedule(session, ready, at=due or now + timedelta(seconds=grace), now=now)
+    toast(gettext("Scheduled") if due or grace else gettext("It is being sent"))
     return redirect(url_for(".show", campaign_id=campaign_id), 303)
 
 

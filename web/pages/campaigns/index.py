@@ -13,7 +13,7 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from campaigns import planning, roi
+from campaigns import planning, plans, roi
 from campaigns.models import Campaign, Send
 from engine import lists
 from engine.models import CHANNELS, ContactList
@@ -210,7 +210,7 @@ def show(campaign_id: int) -> ResponseReturnValue:
 def copy(campaign_id: int) -> ResponseReturnValue:
     """The same again, as a draft."""
     with services().database.begin() as session:
-        name = gettext("Copy of %(name)s", name=planning.get(session, campaign_id).name)
+        name = gettext("Copy of %(name)s", name=planning.get(session, campaign_id).name)[: plans.NAME]
         made = planning.copy(session, campaign_id, name=name, now=utcnow(), config=services().config).id
     toast(gettext("Copied. This is the new draft."))
     return redirect(url_for(".show", campaign_id=made), 303)

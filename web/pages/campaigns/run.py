@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any, Final
 
 from flask import redirect, render_template, request, url_for
@@ -35,8 +36,8 @@ STEPS: Final[dict[str, Callable[..., Campaign]]] = {
     "resume": planning.resume,
     "cancel": planning.cancel,
     "unschedule": planning.unschedule,
-    "send_late": lambda session, campaign_id, now: planning.decide_late(session, campaign_id, send=True, now=now),
-    "skip_late": lambda session, campaign_id, now: planning.decide_late(session, campaign_id, send=False, now=now),
+    "send_late": planning.send_late,
+    "skip_late": planning.skip_late,
 }
 
 
@@ -86,6 +87,7 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
     gone = sum(states.get(state, 0) for state in ("accepted", "failed", "unknown", "expired", "cancelled"))
     fired = sends.fired_at(session, campaign.id)
     changed = planning.is_list_changed(session, campaign)
+    countdown = _countdown(campaign, now)
     return {
         "campaign": campaign,
         "list": session.get(ContactList, campaign.list_id) if campaign.list_id else None,
@@ -100,9 +102,19 @@ def _context(session: Session, campaign: Campaign) -> dict[str, Any]:
         "total": gone + live,
         "pace": pace(gone, live, request.args.get("marks", ""), now),
         "fired_at": fired,
+        "countdown": countdown,
         "polls": campaign.status in ("scheduled", "sending", "paused"),
-        "every": "1s" if campaign.status == "sending" else "3s",
+        "every": "1s" if campaign.status == "sending" or countdown is not None else "3s",
     }
+
+
+def _countdown(campaign: Campaign, now: datetime) -> str | None:
+    """How long it can still be taken back, for one that goes out in a moment; "" when the moment has come."""
+    if campaign.status != "scheduled" or campaign.due_at is None or campaign.due_at > now + planning.NEAR:
+        return None
+    seconds = max(0, ceil((campaign.due_at - now).total_seconds()))
+    minutes = gettext("%(n)s min", n=seconds // 60) if seconds >= 60 else ""
+    return f"{minutes} {gettext('%(n)s s', n=seconds % 60)}".strip() if seconds else ""
 
 
 def _people(session: Session, campaign: Campaign, now: datetime) -> int | None:

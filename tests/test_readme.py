@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -101,32 +101,54 @@ def test_a_shop_of_ones_own(tmp_path: Path, environment: dict[str, str]) -> None
     assert '"SKU-2"' in answer
 
 
-def test_postgresql(postgresql_url: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    """The role, the database, the address; and the program works there, not in the workspace."""
+@pytest.fixture
+def renamed(postgresql_url: str, environment: dict[str, str]) -> Iterator[Callable[[str], str]]:
+    """The commands for PostgreSQL with a role and a database of the test's own, and `psql` let in as administrator."""
     if not shutil.which("psql"):
         pytest.skip("psql is not here (Debian: apt-get install postgresql-client)")
     server, name = make_url(postgresql_url), f"rapport_readme_{os.getpid()}"
-    place = f"{server.host}:{server.port}" if server.port else server.host
-    commands = (
-        blocks("PostgreSQL").replace("@127.0.0.1/rapport", f"@{place}/{name}").replace("//rapport:", f"//{name}:")
-    )
-    commands = commands.replace("ROLE rapport", f"ROLE {name}").replace(
-        "DATABASE rapport OWNER rapport", f"DATABASE {name} OWNER {name}"
-    )
-    assert commands.count(name) == 5
-    login = {
+    environment |= {
         "PGHOST": server.host or "", "PGPORT": str(server.port or 5432), "PGUSER": server.username or "",
         "PGPASSWORD": server.password or "", "PGDATABASE": "postgres",
     }  # fmt: skip
-    try:
-        said = run(f"{commands}rapport tick\n", tmp_path, environment | login)
-        assert "Fired 0, finished 0" in said
-        assert not (tmp_path / "var" / "rapport" / "rapport.db").exists()
-    finally:
-        address = server.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            admin.execute(f"DROP ROLE IF EXISTS {name}")
+    place = f"{server.host}:{server.port}" if server.port else server.host
+    ours = {
+        "@127.0.0.1/rapport": f"@{place}/{name}",
+        "//rapport:": f"//{name}:",
+        "ROLE rapport": f"ROLE {name}",
+        "DATABASE rapport OWNER rapport": f"DATABASE {name} OWNER {name}",
+    }
+
+    def rename(commands: str) -> str:
+        for theirs, own in ours.items():
+            assert theirs in commands
+            commands = commands.replace(theirs, own)
+        return commands
+
+    yield rename
+    address = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"DROP ROLE IF EXISTS {name}")
+
+
+def test_postgresql(renamed: Callable[[str], str], tmp_path: Path, environment: dict[str, str]) -> None:
+    """The role, the database, the address; and the program works there, not in the workspace."""
+    commands = renamed(blocks("PostgreSQL") + blocks("PostgreSQL, new"))
+    said = run(f"{commands}rapport tick\n", tmp_path, environment)
+    assert "Fired 0, finished 0" in said
+    assert not (tmp_path / "var" / "rapport" / "rapport.db").exists()
+
+
+def test_the_move_to_postgresql(renamed: Callable[[str], str], tmp_path: Path, environment: dict[str, str]) -> None:
+    """What was in SQLite is in PostgreSQL, and goes on there without SQLite's file."""
+    run(blocks("own shop").split("KEY=", 1)[0], tmp_path, environment)
+    commands = renamed(blocks("PostgreSQL") + blocks("PostgreSQL, move"))
+    after = "rm var/rapport/rapport.db\nrapport recommend --item SKU-1\nrapport import contacts contacts.csv\n"
+    said = run(f"{commands}{after}rapport user list\nrapport campaign list\n", tmp_path, environment)
+    for words in ("contacts                    3", "2 of 2 buyers", "3 unchanged", "ann@shop.example  admin", "Spring"):
+        assert words in said, said
+    assert not (tmp_path / "var" / "rapport" / "rapport.db").exists()
 
 
 def test_what_is_not_run_is_made() -> None:
@@ -136,7 +158,14 @@ def test_what_is_not_run_is_made() -> None:
         for line in commands.splitlines():
             word, _, rest = line.partition(" ")
             assert (word, rest.split()[0]) in {("make", target) for target in targets} or word == "export", line
-    assert {marked for marked, _ in BLOCKS} == {"", "own shop", "server", "PostgreSQL"}
+    assert {marked for marked, _ in BLOCKS} == {
+        "",
+        "own shop",
+        "server",
+        "PostgreSQL",
+        "PostgreSQL, new",
+        "PostgreSQL, move",
+    }
     for target in re.findall(r"`make ([a-z]+)", README):
         assert target in targets
 

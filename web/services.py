@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from flask import current_app
 
-from campaigns import tokens
 from engine import schema
 from engine.config import Config
 from engine.database import Database
 from engine.errors import RapportError
-from engine.warehouse import Warehouse
-from recommender.serving import Recommender
+
+if TYPE_CHECKING:
+    from engine.warehouse import Warehouse
+    from recommender.serving import Recommender
 
 EXTENSION = "rapport"
 
@@ -39,6 +41,11 @@ def open_services(config: Config) -> Services:
     """Open everything in the workspace; raises Unavailable when the tables are not of this version and
     ConfigError when the workspace's old key of links is broken.
     """
+    # Not above: pandas, DuckDB and SciPy take seconds, and a command that opens the database alone needs none of them.
+    from campaigns import tokens  # noqa: PLC0415
+    from engine.warehouse import Warehouse  # noqa: PLC0415
+    from recommender.serving import Recommender  # noqa: PLC0415
+
     database = Database(config.database_url)
     try:
         schema.check(database)

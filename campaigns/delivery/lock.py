@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from engine.database import Database
 from engine.errors import Conflict
 
 
@@ -47,3 +48,8 @@ class SenderLock:
 
     def __exit__(self, *_error: object) -> None:
         self.release()
+
+
+def lock_of(database: Database) -> SenderLock:
+    """The lock of a SQLite database."""
+    return SenderLock(Path(f"{database.url.database}.sender"))

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final, Self
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -21,7 +20,7 @@ from campaigns.channels import open_transport
 from campaigns.channels.base import Exclusion, Fenced, Message, Silence, Transport, TransportError
 from campaigns.delivery import ledger
 from campaigns.delivery.ledger import Leased, Settlement
-from campaigns.delivery.lock import SenderLock
+from campaigns.delivery.lock import lock_of
 from campaigns.delivery.rest import Rest
 from campaigns.delivery.writer import Writer
 from engine.config import Config
@@ -72,7 +71,7 @@ class Sender:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._writer: Writer | None = None
-        self._lock = SenderLock(_lock_file(database)) if database.is_sqlite else None
+        self._lock = lock_of(database) if database.is_sqlite else None
         self._witnesses: dict[str, Transport] = {}
 
     def drain(self, stop: threading.Event | None = None) -> Counter[str]:
@@ -329,7 +328,3 @@ def _uncrossed(leased: Leased, state: str, reason: str | None, delay: timedelta 
 
 def _back(leased: Leased, crossed: bool, reason: str, delay: timedelta, halt: str | None = None) -> Settlement:
     return Settlement(leased, "queued", crossed=crossed, reason=reason, delay=delay, counted=False, halt=halt)
-
-
-def _lock_file(database: Database) -> Path:
-    return Path(f"{database.url.database}.sender")

@@ -84,6 +84,17 @@ def test_holdout_is_the_stated_position(database: Database, now: datetime) -> No
     assert counts == {"queued": 2_000 - len(held), audience.HOLDOUT: len(held), audience.NO_CONSENT: 1}
 
 
+def test_no_duplicate_is_held_out(database: Database, now: datetime) -> None:
+    """Who could not be sent to is in no arm, wherever their position lies: control would hold people twice."""
+    with database.begin() as session:
+        for number in range(1, 41):
+            shop.contact(session, number, now, email=f"c{number % 20}@x.example")
+        shop.fire(session, shop.campaign(session, now, holdout=0.5, split_a=1_234_577), range(1, 41), now)
+    found = states(database)
+    assert {found[number] for number in range(21, 41)} == {("suppressed", audience.DUPLICATE)}
+    assert {found[number][0] for number in range(1, 21)} == {"held", "queued"}
+
+
 def test_building_twice_changes_nothing(database: Database, now: datetime) -> None:
     """A second build of the same firing writes no row and gives the same counts."""
     with database.begin() as session:

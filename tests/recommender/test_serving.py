@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from sqlalchemy import event, select, update
 
@@ -15,7 +16,7 @@ from engine.models import Contact, Deletion, Item
 from recommender import placements
 from recommender.answers import Request
 from recommender.serving import Recommender
-from recommender.shelf import Filter
+from recommender.shelf import Filter, Shelf
 from tests.recommender.shop import NOW, add_contacts, add_event, add_items, add_order
 
 
@@ -191,6 +192,8 @@ def test_filters(recommender: Recommender, database: Database) -> None:
     cheap = Filter(price_min=0, price_max=100_000)
     assert set(everything) - set(ask(recommender, Request("home", n=100, filter=cheap))) == {"A2"}
     assert ask(recommender, Request("home", n=100, filter=Filter(price_min=100_000))) == []
+    for one in (Filter(price_max=100_000), Filter(price_min=-50_000)):
+        assert set(everything) - set(ask(recommender, Request("home", n=100, filter=one))) == {"A2"}
 
 
 def test_without_a_training_best_sellers_answer(recommender: Recommender, database: Database) -> None:
@@ -209,6 +212,27 @@ def test_without_a_training_best_sellers_answer(recommender: Recommender, databa
         "bought by 2 people in the last 30 days",
         "new in the shop",
     ]
+
+
+def test_best_sellers_are_what_was_bought_lately(recommender: Recommender, database: Database) -> None:
+    """Neither what went back, nor orders of 30 days ago, nor those dated ahead; the newest item comes next."""
+    with database.begin() as session:
+        things, people = add_items(session, 4), add_contacts(session, 3)
+        add_order(session, people[0], things[:1], NOW - timedelta(days=29))
+        for contact in people:
+            add_order(session, contact, things[1:2], NOW - timedelta(days=31))
+            add_order(session, contact, things[2:3], NOW + timedelta(days=1))
+            add_order(session, contact, things[3:4], NOW - timedelta(days=1), quantity=-1)
+    assert ask(recommender, Request("item", n=4)) == ["A0", "A3", "A2", "A1"]
+
+
+def test_what_is_not_on_the_shelf_is_not_offered(database: Database) -> None:
+    """A training may know an item that is gone since: it has no row, which is not the last item's row."""
+    with database.begin() as session:
+        (item,) = add_items(session, 1)
+        shelf = Shelf().refreshed(session)
+        rows = shelf.rows(np.array([item.id, 10**9]))
+        assert shelf.allowed(rows, Filter()).tolist() == [True, False]
 
 
 def test_empty_shop(recommender: Recommender, database: Database) -> None:

@@ -84,6 +84,15 @@ def test_other_sites_are_refused(marketer: FlaskClient, headers: dict[str, str])
     assert marketer.post("/login", headers=headers).status_code == 403
 
 
+def test_our_own_address_is_ours_behind_a_proxy(marketer: FlaskClient, services: Services) -> None:
+    """A proxy may ask by another Host; the browser names the address people reach."""
+    ours = services.config.server.public_url
+    headers = {"Host": "inside.example", "Origin": ours, "Sec-Fetch-Site": "same-origin"}
+    assert marketer.post("/login", data={"email": "x", "password": "y"}, headers=headers).status_code != 403
+    headers["Origin"] = "https://evil.example"
+    assert marketer.post("/login", data={"email": "x", "password": "y"}, headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("host", ["x" * 64, "a..b", f"{'x' * 70}.example", "\xfc" * 60])
 def test_a_host_that_is_none_is_refused(client: FlaskClient, host: str) -> None:
     """Before anything fails on it."""
@@ -114,6 +123,9 @@ def test_over_tls(services: Services) -> None:
     app = create_app(replace(services, config=replace(services.config, server=server)))
     with app.test_request_context():
         assert security.cookie_name() == "__Host-rapport"
+        answer = app.response_class()
+        security.set_cookie(answer, "token")
+    assert answer.headers["Set-Cookie"] == "__Host-rapport=token; Secure; HttpOnly; Path=/; SameSite=Lax"
     headers = app.test_client().get("/login").headers
     assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
 

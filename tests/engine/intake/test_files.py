@@ -267,6 +267,15 @@ def test_margin_takes_the_items_cost(importer: Importer, database: Database) -> 
     assert rows(database, OrderLine)[0]["unit_cost"] == 40_000
 
 
+def test_a_lines_own_cost_goes_before_the_items(importer: Importer, database: Database) -> None:
+    """It is kept as given; costs that add up to more than can be stored make no margin, and no error."""
+    importer("items", b"key,title,cost\nwine,Wine,4\nrock,Rock,100000000\n")
+    head = b"order,at,item,quantity,unit_price,unit_cost\n"
+    importer("orders", head + b"O1,2026-02-01,wine,2,10,3\nO2,2026-02-01,rock,2000000000,1,\n")
+    assert [row["margin"] for row in rows(database, Order)] == [140_000, None]
+    assert [row["unit_cost"] for row in rows(database, OrderLine)] == [30_000, 10**12]
+
+
 def test_line_numbers_name_lines(importer: Importer, database: Database) -> None:
     """The last of two lines with the same number counts; equal lines without a number both count."""
     content = b"order,at,item,quantity,unit_price,line\nA,2026-01-01,x,1,1,1\nA,2026-01-01,x,5,1,1\n"
@@ -298,6 +307,7 @@ def test_one_bad_line_refuses_its_order(importer: Importer, database: Database, 
     ("lines", "words"),
     [
         (b"O1,2026-01-01,x,1,1,GBP\nO1,2026-01-01,x,1,1,EUR\n", "different currencies"),
+        (b"O1,2026-01-01,x,1,1,\nO1,2026-01-01,x,1,1,EUR\n", "different currencies"),  # none is the shop's
         (b"O1,2026-01-01,x,2000000000,99999999,\n", "adds up to more"),
         (b"O1,2026-01-01,x,2000000000,1,\nO1,2026-01-01,y,2000000000,1,\n", "adds up to more"),
         (b"O1,2026-01-01,x,1,1,\n" * 10_001, "more than 10000 lines"),
@@ -331,6 +341,15 @@ def test_an_event_that_names_its_contact_is_theirs(importer: Importer, database:
     assert found == [
         (1, "identify", "C1"), (1, "item_view", "C2"), (2, "identify", "C2"), (3, "search", "C1"), (4, "search", "C2")
     ]  # fmt: skip
+
+
+def test_an_event_stays_what_it_was(importer: Importer, database: Database) -> None:
+    """The first record of a key counts, in a file as over time: events are never rewritten."""
+    head = b"key,type,at,contact,value\n"
+    assert counts(importer("events", head + b"e1,view,2026-02-01,C1,1\ne1,view,2026-02-01,C2,2\n")) == (2, 1, 0, 1, 0)
+    assert counts(importer("events", head + b"e1,view,2026-02-01,C1,3\n")) == (1, 0, 0, 1, 0)
+    assert [row["value"] for row in rows(database, Event)] == [10_000]
+    assert [row["key"] for row in rows(database, Contact)] == ["C1"]
 
 
 def test_events_without_a_key_are_unique_by_content(importer: Importer, database: Database) -> None:

@@ -15,6 +15,7 @@ from engine.database import Database
 from engine.errors import Invalid, NotFound
 from web.api import access
 from web.models import ApiKey
+from web.services import Services, utcnow
 
 
 @pytest.fixture
@@ -40,6 +41,21 @@ def test_the_whole_key_opens(database: Database, made: str, now: datetime) -> No
     assert access.find_key(database, made, now)
     for wrong in ("", prefix, f"{prefix}.", f"{made}x", made.replace(".", ""), "x" * 5000):
         assert access.find_key(database, wrong, now) is None
+
+
+def test_a_key_is_a_bearers_and_opens_its_scopes_only(client: FlaskClient, services: Services) -> None:
+    """No other scheme carries it, in whatever case the word is written; another scope's door stays shut."""
+    with services.database.begin() as session:
+        made = access.add_key(session, "Shop", ["lists:read"], now=utcnow())
+    for scheme, path, status in (
+        ("Bearer", "lists", 200),
+        ("bearer", "lists", 200),
+        ("Basic", "lists", 401),
+        ("", "lists", 401),
+        ("Bearer", "campaigns", 403),
+    ):
+        answer = client.get(f"/api/v1/{path}", headers={"Authorization": f"{scheme} {made}"})
+        assert answer.status_code == status, (scheme, path)
 
 
 def test_revoked_key_is_dead(database: Database, made: str, now: datetime) -> None:

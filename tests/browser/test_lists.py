@@ -273,3 +273,28 @@ def test_accessible_and_fits(desk: Page, over: int, colours: str) -> None:
         check_accessible(desk)
         check_fits(desk)
         check_accessible(desk)
+
+
+def test_more_event_types_than_are_offered(desk: Page, site: Site, people: None) -> None:
+    """The name of one that is not among the choices is typed; every condition has the choices all the same."""
+    now = utcnow()
+    seen = [{"type": f"noise-{n:03}", "at": now.isoformat(), "contact": "C1"} for n in range(230)]
+    with site.services.database.begin() as session:
+        intake.accept(session, "events", seen, now=now, config=site.services.config)
+    desk.goto("/lists/new")
+    press(desk, "add", "n")
+    at(desk, "n.0.what").select_option("event:")
+    expect(at(desk, "n.0.named")).to_be_focused()
+    desk.keyboard.type("noise-229")
+    expect(desk.locator("#live-count")).to_have_text("1")
+    expect(desk.locator("#sentence")).to_contain_text("noise-229")
+    at(desk, "n.0.what").select_option("field:age")
+    expect(at(desk, "n.0.value.0")).to_be_focused()
+
+
+def test_people_are_shown_on_a_telephone(desk: Page, people: None) -> None:
+    """Below the criteria."""
+    desk.set_viewport_size({"width": 390, "height": 844})
+    desk.goto("/lists/new?q=" + quote(json.dumps({"all": [NEST["all"][0]]})))
+    expect(desk.locator("#live-people")).to_be_visible()
+    check_fits(desk)

@@ -25,7 +25,7 @@ from web.pages.lists.draft import Draft, Finished, Kept, children, finished, rea
 from web.pages.lists.edits import edit
 from web.pages.lists.form import Form, posted
 from web.pages.lists.views import Shower, Shown, settled
-from web.pages.lists.words import Grouped, Vocabulary
+from web.pages.lists.words import TYPED, Grouped, Vocabulary
 
 ADDRESS: Final = 6_000  # characters; proxies allow 8,000 for the whole request line
 CONTROLS: Final = {"field": "what", "event": "what", "": "value"}  # JSON key -> control
@@ -98,10 +98,11 @@ def received(saved: ContactList | None, form: Form, words: Vocabulary) -> State:
 
 def _changed_subject(form: Form) -> str:
     """The condition whose subject was just chosen: its value is what comes next."""
-    changed = (key.removesuffix(".was") for key in form if key.endswith(".was"))
-    return next(
-        (place for place in changed if not form.get(f"{place}.what", "").endswith(f":{form[f'{place}.was']}")), ""
-    )
+    for place in (key.removesuffix(".was") for key in form if key.endswith(".was")):
+        what = form.get(f"{place}.what", "")
+        if not what.endswith(f":{form[f'{place}.was']}") or (what in TYPED and f"{place}.named" not in form):
+            return place
+    return ""
 
 
 @dataclass

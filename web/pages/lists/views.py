@@ -157,7 +157,7 @@ class Shower:
 
     def _subject(self, kind: str, key: str, event: str | None = None) -> Subject:
         """A field, an event or a list. What is gone, or was never there, is its own name."""
-        name = "choices" if event is None else f"choices-{quote(event, safe='')}"
+        name = "subjects" if event is None else f"subjects-{quote(event, safe='')}"
         if name not in self.choices:
             self.choices[name] = self.words.subjects if event is None else [("", self.words.conditions(event))]
         offered = {value: words for _, options in self.choices[name] for value, words in options}

@@ -20,7 +20,7 @@ from campaigns import attribution
 from campaigns.delivery.lock import lock_of
 from campaigns.models import Conversion, OutboxMessage, Send
 from engine import config as settings
-from engine import consent, copying, lists, schema
+from engine import consent, contacts, copying, lists, schema
 from engine.config import Config
 from engine.database import Base, Database, database_now, next_revision
 from engine.errors import Invalid
@@ -157,6 +157,22 @@ def test_the_shop_goes_on(token: str, database: Database, target: Database, conf
         assert session.scalars(select(Contact.id).where(Contact.key == "new")).one() == 21
         assert services.warehouse.refresh().rows["contacts"] == 1  # not all of them again
         assert lists.count(session, services.warehouse, 1, utcnow()) == 20
+
+
+@pytest.mark.usefixtures("token")
+def test_a_second_try_is_another_database(database: Database, target: Database, config: Config, other: Config) -> None:
+    """The warehouse in the workspace is of the first try, at the same address: who went in between is in it no more."""
+    assert rapport(config, "copy-to", other.database_url).exit_code == 0
+    assert "contacts" in rapport(other, "warehouse", "refresh").output
+    with target.begin() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+    with database.begin() as session:
+        contacts.erase(session, 20, utcnow())
+    assert rapport(config, "copy-to", other.database_url).exit_code == 0
+    with opened(other) as services:
+        services.warehouse.refresh()
+        assert services.warehouse.execute(services.warehouse.table("contacts").count()).column(0).to_pylist() == [19]
 
 
 @pytest.mark.usefixtures("token")

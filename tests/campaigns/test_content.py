@@ -100,6 +100,14 @@ def test_a_template_cannot_hold_the_house_up(source: str) -> None:
     assert time.thread_time() - start < 0.5
 
 
+@pytest.mark.parametrize("source", ["{{ a | split: '' | join: b }}", "{{ a | replace: 'x', b }}"])
+def test_a_long_text_is_refused_before_it_is_made(source: str) -> None:
+    """Two texts that variables may hold would make one of 1 MB here, and of 200 MB at their longest."""
+    with pytest.raises(Invalid, match="makes too long a text"):
+        text(source, a="x" * 1_000, b="y" * 1_000)
+    assert text(source, a="x" * 10, b="y" * 1_000)
+
+
 HOSTILE: dict[str, Callable[[int], str]] = {  # each took the square or cube of its length: minutes for 20,000
     "{{ unclosed": lambda n: "{{" * n,
     "{% unclosed": lambda n: "{%" * n,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from campaigns import feedback
 from campaigns.models import Link, Send
 from engine import consent
-from engine.database import Database
+from engine.database import Database, next_revision
 from engine.errors import NotFound
-from engine.models import Consent, Contact, Event
+from engine.models import Consent, Contact, Event, Suppression
 from tests.campaigns import shop
 
 PERSON = "Mozilla/5.0 (Windows NT 10.0) Thunderbird/140"
@@ -56,6 +57,29 @@ def test_an_open_is_noted_once(database: Database, now: datetime, send_id: int) 
         ]
 
 
+def test_every_mark_reaches_the_warehouse(database: Database, now: datetime, send_id: int) -> None:
+    """It copies the sends written since it last looked, by their change number: an open, a click, an outcome, and an
+    arrival that nobody knew of.
+    """
+    marks: list[Callable[[Session], object]] = [
+        lambda session: feedback.open(session, send_id, user_agent=PERSON, now=now),
+        lambda session: feedback.click(session, send_id, 1, user_agent=PERSON, now=now),
+        lambda session: feedback.unsubscribe(session, send_id, how="page", now=now),
+        lambda session: session.connection().execute(update(Send).values(state="unknown")),
+        lambda session: feedback.click(session, send_id, 1, user_agent=None, now=now),
+    ]
+    changed = []
+    for mark in marks:
+        with database.begin() as session:
+            before = send(session, send_id).revision
+            mark(session)
+            changed.append((send(session, send_id).revision > before, send(session, send_id).revision))
+            revision = next_revision(session)
+        if changed[-1][0]:
+            assert changed[-1][1] == revision
+    assert [is_new for is_new, _ in changed] == [True, True, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("user_agent", "late", "machine"),
     [
@@ -79,6 +103,28 @@ def test_machines_are_kept_apart(
         assert events(session)[0][1]["machine"] is machine
         feedback.click(session, send_id, 1, user_agent=PERSON, now=sent + timedelta(hours=1))
         assert send(session, send_id).clicked_at == sent + (timedelta(hours=1) if machine else late)
+
+
+def test_a_machine_that_fetches_the_picture_opens_nothing(database: Database, now: datetime, send_id: int) -> None:
+    """It leaves its flagged event, no mark, and tells the recommender of no impression and no click."""
+    told = {"recommendation_id": "r1", "user_agent": None, "now": now}
+    with database.begin() as session:
+        assert feedback.open(session, send_id, **told)
+        assert feedback.click_item(session, send_id, 5, source="basket", **told)
+        assert (send(session, send_id).opened_at, send(session, send_id).clicked_at) == (None, None)
+        assert [(kind, known["machine"]) for kind, known in events(session)] == [("open", True), ("click", True)]
+
+
+def test_marks_keep_the_first_time(database: Database, now: datetime, send_id: int) -> None:
+    """Another link followed later is another click, of a mail that was opened and clicked before."""
+    with database.begin() as session:
+        session.add(Link(campaign_id=1, url="https://shop.example/other", digest="o"))
+        session.flush()
+        feedback.open(session, send_id, user_agent=PERSON, now=now)
+        feedback.click(session, send_id, 1, user_agent=PERSON, now=now + LATER)
+        assert feedback.click(session, send_id, 2, user_agent=PERSON, now=now + 2 * LATER)
+        found = send(session, send_id)
+        assert (found.opened_at, found.clicked_at) == (now, now + LATER)
 
 
 def test_a_click_is_an_open_too(database: Database, now: datetime, send_id: int) -> None:
@@ -120,7 +166,9 @@ def test_unsubscribe_holds_at_once(database: Database, now: datetime, send_id: i
     with database.begin() as session:
         assert feedback.unsubscribe(session, send_id, how="one-click", now=now)
         assert not feedback.unsubscribe(session, send_id, how="page", now=now + LATER)
-        assert consent.is_suppressed(session, "email", "c1@x.example")
+        assert session.execute(select(Suppression.address, Suppression.reason)).all() == [
+            ("c1@x.example", "unsubscribe")  # a later yes lifts it, unlike a complaint
+        ]
         assert session.get_one(Contact, 1).email_consent is False
         assert session.get_one(Contact, 1).sms_consent is True
         word = session.scalars(select(Consent)).one()
@@ -133,10 +181,11 @@ def test_whatever_comes_back_proves_arrival(database: Database, now: datetime, s
     """A send whose fate was unknown is accepted as soon as anything is heard of it."""
     with database.begin() as session:
         found = send(session, send_id)
-        found.state, found.accepted_at = "unknown", None
+        found.state, found.accepted_at, found.owner, found.lease_until = "unknown", None, "p.1", now
     with database.begin() as session:
         feedback.open(session, send_id, user_agent=PERSON, now=now)
-        assert (send(session, send_id).state, send(session, send_id).accepted_at) == ("accepted", now)
+        found = send(session, send_id)
+        assert (found.state, found.accepted_at, found.owner, found.lease_until) == ("accepted", now, None, None)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +224,8 @@ def test_another_reply_is_kept(database: Database, now: datetime) -> None:
         shop.contact(session, 1, now, phone="+447946000000")
         assert not feedback.reply(session, "+447946000000", "When do you open?", key="SM1", now=now).stopped
         assert events(session) == [("sms_reply", {"channel": "sms", "text": "When do you open?"})]
+        feedback.reply(session, "+447946000000", "x" * 100_000, key="SM2", now=now)
+        assert len(events(session)[1][1]["text"]) == 1_600
         assert not consent.is_suppressed(session, "sms", "+447946000000")
 
 

@@ -102,6 +102,19 @@ def test_an_old_version_changes_nothing(database: Database, draft: int, now: dat
         assert session.get_one(Campaign, draft).name == "First"
 
 
+def test_only_a_draft_is_edited(database: Database, draft: int, now: datetime) -> None:
+    """Whoever saves what is planned, sent or over is told, however fresh their page; costs alone may come later."""
+    for status in set(ALLOWED) - {"draft"}:
+        with database.begin() as session:
+            session.get_one(Campaign, draft).status = status
+        with database.begin() as session, pytest.raises(Conflict, match=f"is {status}"):
+            planning.edit(session, draft, {"name": "Other", "subject": "Other"}, version=1, now=now)
+        with database.begin() as session:
+            found = session.get_one(Campaign, draft)
+            assert (found.name, found.version) == ("Spring", 1)
+            assert planning.variant_of(session, draft).subject == PLAN["subject"]
+
+
 def test_scheduling_fixes_the_links(database: Database, config: Config, draft: int, now: datetime) -> None:
     """Every destination of the content is registered, once however often it is scheduled."""
     with database.begin() as session:

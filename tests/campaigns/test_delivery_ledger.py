@@ -202,6 +202,13 @@ def test_a_refused_account_pauses_only_what_sends(database: Database, now: datet
         assert (found.status, found.paused_reason) == (status, None)
 
 
+def test_a_long_reason_is_cut(database: Database, leased: Leased, now: datetime) -> None:
+    """A server may say pages; a row that cannot be written would end the process."""
+    long = Settlement(leased, "queued", crossed=False, reason="4" * 9_000, halt="5" * 9_000)
+    assert settle(database, long, now)
+    assert len(row(database).reason or "") == 255
+
+
 def test_stepping_aside_needs_the_owner(database: Database, leased: Leased, now: datetime) -> None:
     """Who lost a send has no say in it: it may be on the wire under its new owner."""
     with database.begin() as session:

@@ -32,7 +32,9 @@ from web.public import unkept
 from web.security import public
 from web.services import services, utcnow
 
-FRESH: Final = timedelta(minutes=5)  # age of a signature; an older call is somebody's recording
+# The oldest signature taken. SendGrid tries for 24 hours and does not say whether a later try is signed anew; a call that
+# comes twice changes nothing, so what a short window would lose (the bounces of our own outage) is worth more.
+FRESH: Final = timedelta(hours=26)
 NOTICES: Final = Counter("rapport_notices_total", "What carriers told of messages", ["carrier", "outcome"])
 
 blueprint = Blueprint("hooks", __name__)

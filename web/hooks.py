@@ -32,8 +32,8 @@ from web.public import unkept
 from web.security import public
 from web.services import services, utcnow
 
-# The oldest signature taken. SendGrid tries for 24 hours and does not say whether a later try is signed anew; a call that
-# comes twice changes nothing, so what a short window would lose (the bounces of our own outage) is worth more.
+# The oldest signature taken. SendGrid tries for 24 hours and does not say whether a later try is signed anew; a call
+# that comes twice changes nothing, so what a short window would lose (the bounces of our own outage) is worth more.
 FRESH: Final = timedelta(hours=26)
 NOTICES: Final = Counter("rapport_notices_total", "What carriers told of messages", ["carrier", "outcome"])
 

@@ -113,6 +113,14 @@ def test_from_the_first_word_to_the_report(desk: Page, site: Site, people: None)
     assert {message.subject for message in messages} == {"Tea for Ann"}
 
 
+def test_a_step_opens_at_the_top(desk: Page, campaigns: dict[str, int]) -> None:
+    """The address of a step shows the title above it, and the steps stay in sight below."""
+    desk.goto(f"/campaigns/{campaigns['draft']}#content")
+    expect(desk.get_by_role("heading", level=1)).to_be_in_viewport()
+    desk.evaluate("scrollTo(0, 600)")
+    expect(desk.get_by_role("navigation", name="Steps")).to_be_in_viewport()
+
+
 def test_blocks_by_keyboard(desk: Page, site: Site, people: None) -> None:
     """A new block has the focus; Alt and the arrow keys move it, and the focus stays with it."""
     desk.goto("/campaigns/new")
@@ -138,6 +146,7 @@ def test_blocks_by_keyboard(desk: Page, site: Site, people: None) -> None:
     saved(desk, site, blocks=[letter[0], *letter[2:]])
     undo = block(desk, 1).get_by_role("button", name="Undo")
     expect(undo).to_be_focused()
+    desk.set_viewport_size({"width": 1280, "height": 2000})  # no field half under what stays in sight
     check_accessible(desk)
     check_fits(desk)
     desk.keyboard.press("Enter")

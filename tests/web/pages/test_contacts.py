@@ -34,6 +34,15 @@ def ann(services: Services, now: datetime) -> int:
         return session.scalars(select(Contact.id).where(Contact.key == "C1")).one()
 
 
+def test_the_total_is_shown(marketer: FlaskClient, services: Services, ann: int) -> None:
+    """Of everybody, whatever is searched for, from the warehouse."""
+    assert "Everybody you know" in marketer.get("/contacts").text
+    services.warehouse.refresh()
+    for path in ("/contacts", "/contacts?q=ann"):
+        assert "<p>2 contacts</p>" in marketer.get(path).text
+    assert ann
+
+
 def test_search_finds_by_every_word(marketer: FlaskClient, ann: int) -> None:
     """All words must be met, in any of the fields; names are shown as text, never as HTML."""
     everybody = marketer.get("/contacts").text
@@ -95,15 +104,8 @@ def test_erasing_needs_the_number_typed(services: Services, admin: FlaskClient, 
 def test_history_refuses_a_wrong_cursor(marketer: FlaskClient, ann: int) -> None:
     """A cursor that is none is a 422, not a traceback."""
     for wrong in ("yesterday", "1@2026-03-01T00:00:00", "x@2026-03-01T00:00:00Z", "-1@2026-03-01T00:00:00Z"):
-        assert (
-            marketer.get(
-                f"/contacts/{ann}/history", query_string={"cursor": wrong}, headers={"HX-Request": "true"}
-            ).status_code
-            == 422
-        )
-    page = marketer.get(
-        f"/contacts/{ann}/history",
-        query_string={"cursor": "0@2026-03-01T00:00:00+00:00"},
-        headers={"HX-Request": "true"},
-    ).text
+        answer = marketer.get(f"/contacts/{ann}/history", query_string={"cursor": wrong}, headers=HTMX)
+        assert answer.status_code == 422
+    asked = {"cursor": "0@2026-03-01T00:00:00+00:00"}
+    page = marketer.get(f"/contacts/{ann}/history", query_string=asked, headers=HTMX).text
     assert "Order O1" in page

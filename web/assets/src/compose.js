@@ -36,7 +36,7 @@ export function mount(form) {
   }, { capture: true });
   form.addEventListener('input', (event) => {
     const { output } = event.target.dataset;
-    if (output) document.getElementById(output).textContent = `${event.target.value} %`;
+    if (output) document.getElementById(output).textContent = `${event.target.value}%`;
   });
 
   form.addEventListener('htmx:finally:request', (event) => {
@@ -56,8 +56,7 @@ export function mount(form) {
   addEventListener('hashchange', () => {
     mark();
     const target = document.getElementById(location.hash.slice(1));
-    if (target?.matches('.step')) scrollTo(0, 0);
-    else target?.focus();
+    if (!target?.matches('.step')) target?.focus();
   });
   document.addEventListener('htmx:finally:request', mark);
   mark();

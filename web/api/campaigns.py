@@ -158,6 +158,9 @@ class TickedOut(Schema):
     fired = List(Integer())
     late = List(Integer())
     refused = Dict(keys=String(), values=String())
+    waiting = Dict(
+        keys=String(), values=String(), metadata={"description": "Due, but the warehouse cannot be refreshed; and why."}
+    )
     sent = Dict(keys=String(), values=Integer())
     finished = List(Integer())
     credited = Integer()
@@ -312,8 +315,8 @@ def tick() -> ResponseReturnValue:
     """Fire what is due; a worker sends it"""
     ours = services()
     ticked = scheduler.tick(ours.database, ours.warehouse, ours.config, now=utcnow())
-    refused = {str(campaign_id): reason for campaign_id, reason in ticked.refused.items()}
-    return jsonify({**vars(ticked), "refused": refused})
+    why = {name: {str(one): words for one, words in getattr(ticked, name).items()} for name in ("refused", "waiting")}
+    return jsonify({**vars(ticked), **why})
 
 
 def _answer(session: Session, campaign: Campaign, status: int = 200) -> ResponseReturnValue:

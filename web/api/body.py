@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from apiflask import Schema
-from apiflask.fields import Integer
+from apiflask.fields import Boolean, Integer
 from apiflask.schema_adapters.marshmallow import parser
 from flask import Request
 from marshmallow import missing
@@ -27,6 +27,15 @@ class Whole(Integer):
         if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,30}", value):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
+
+
+class Truth(Boolean):
+    """true or false of a body, nothing that passes for one: not 0, "yes" or "on"."""
+
+    def _deserialize(self, value: Any, *_given: Any, **_more: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class Records(Schema):

@@ -22,6 +22,7 @@ from recommender.answers import MOST, Answer, Recommended, Request
 from recommender.shelf import Filter
 from recommender.sources import SOURCES
 from web.api.access import needs
+from web.api.body import Truth
 from web.services import services, utcnow
 
 blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
@@ -51,7 +52,7 @@ class FilterIn(Schema):
     """What may be offered, beyond the placement's own rules."""
 
     category = String(validate=Length(1, 256), metadata={"description": "A category path, or one above it."})
-    in_stock = Boolean(metadata={"description": "false: sold-out items too."})
+    in_stock = Truth(metadata={"description": "false: sold-out items too."})
     price_min = Decimal(metadata={"description": "In currency units, like 12.99."})
     price_max = Decimal()
 
@@ -66,7 +67,7 @@ class QuestionIn(Schema):
     n = Integer(load_default=10, validate=Range(1, MOST), strict=True)
     exclude = _keys("Items never to offer here")  # type: ignore[assignment]  # a field, not marshmallow's own attribute
     filter = Nested(FilterIn, load_default=dict)
-    explain = Boolean(load_default=True)
+    explain = Truth(load_default=True)
 
 
 class RecommendationsIn(QuestionIn):
@@ -127,8 +128,8 @@ class AnswersOut(AnswerOut):
 class RulesIn(Schema):
     """What a placement does not show."""
 
-    exclude_purchased = Boolean(metadata={"description": "Nothing the contact bought already."})
-    in_stock = Boolean(metadata={"description": "Nothing that is sold out."})
+    exclude_purchased = Truth(metadata={"description": "Nothing the contact bought already."})
+    in_stock = Truth(metadata={"description": "Nothing that is sold out."})
 
 
 class PlacementIn(Schema):

@@ -145,6 +145,7 @@ def test_a_placement_of_ones_own(api: FlaskClient) -> None:
     assert {item["source"] for item in ask(api, placement="till")["items"]} == {"newest"}
     for wrong in (["populr"], ["newest", "newest"], []):
         assert api.put("/api/v1/placements/till", json=plan | {"sources": wrong}).status_code == 422
+    assert api.put("/api/v1/placements/till", json=plan | {"rules": {"in_stock": 0}}).status_code == 422
     listed = api.get("/api/v1/placements").get_json()["placements"]
     assert [one["sources"] for one in listed if one["key"] == "till"] == [["newest"]]
     assert {"home", "item", "cart", "email"} < {one["key"] for one in listed}

@@ -175,7 +175,7 @@ class Sending:
     max_late_hours: int = between(6, 1, 8_760)  # 0 would call every campaign late
     holdout: float = between(0.1, 0.0, 0.5)
     max_attempts: int = between(8, 1, 100)
-    retry_seconds: int = between(300, 1, 4000)
+    retry_seconds: int = between(300, 0, 4000)
     window_days: int = between(14, 1, 90)
     undo_seconds: int = between(30, 0, 300)
 

@@ -62,7 +62,7 @@ def test_a_file_comes_in(desk: Page, site: Site, people: Path, tmp_path: Path) -
         desk.get_by_role("link", name="Download refused records").click()
     saved = tmp_path / "saved.csv"
     download.value.save_as(saved)
-    lines = saved.read_text(encoding="utf-8").splitlines()
+    lines = saved.read_text(encoding="utf-8-sig").splitlines()
     assert [line.partition(",")[0] for line in lines] == ["line", "4", "5"]
     desk.get_by_role("link", name="See the contacts").click()
     expect(desk.get_by_text("ann@shop.example")).to_be_visible()

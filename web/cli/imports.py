@@ -119,7 +119,7 @@ def _tell(config: Config, run: Import, *, dry_run: bool, repeats: Repeats) -> No
         click.echo(f"{run.repeated:,} lines repeat another line of their order in every column: {fate}.")
     if run.rejects_file:
         path = config.folder / "rejects" / run.rejects_file
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             for line in islice(csv.DictReader(file), SHOWN):
                 click.echo(f"  line {line['line']}{line['field'] and ', '}{line['field']}: {line['message']}")
         click.echo(f"All refused records: {path}")

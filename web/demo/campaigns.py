@@ -18,7 +18,6 @@ from web.demo.people import Flags, Floats, Ints
 from web.demo.stories import PLANS, Plan
 from web.demo.world import World
 
-HOLDOUT = 0.1
 DAY = 86_400
 PER_SECOND = 40  # messages handed over
 HALF_A_YEAR = 180 * DAY
@@ -70,7 +69,7 @@ class Audience:
         reason = np.select([~address, ~consent, bounced], ["no address", "no consent", "suppressed"], default="")
         bucket = self.world.people.contacts["bucket"].to_numpy()[contact]
         position = (bucket * shuffle[0] + shuffle[1]) % BUCKETS  # below 2^62: exact
-        held = (reason == "") & (position < round(HOLDOUT * BUCKETS))
+        held = (reason == "") & (position < round(plan.holdout * BUCKETS))
         state = np.select([reason != "", held], ["suppressed", "held"], default="accepted")
         turn = np.cumsum(state == "accepted") / PER_SECOND + rng.random(len(contact))
         sent = np.where(state == "accepted", at + turn, np.nan)

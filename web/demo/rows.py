@@ -12,7 +12,7 @@ import pandas as pd
 from campaigns.content.messages import digest
 from engine.intake.parsing import Batch
 from engine.intake.writers import orders as intake
-from web.demo.campaigns import HOLDOUT, Reach, fired_at
+from web.demo.campaigns import Reach, fired_at
 from web.demo.events import LINK
 from web.demo.people import Ints
 from web.demo.stories import LISTS, PLANS, blocks
@@ -183,11 +183,10 @@ def campaigns(splits: list[tuple[int, int]], now: datetime) -> pd.DataFrame:
     fired = pd.Series([fired_at(plan, now) for plan in PLANS])
     return numbered(
         {
-            **{name: [getattr(plan, name) for plan in PLANS] for name in ("name", "channel", "window_days")},
+            **{name: [getattr(plan, name) for plan in PLANS] for name in ("name", "channel", "window_days", "holdout")},
             "status": "finished",
             "list_id": [list(LISTS).index(plan.list_name) + 1 for plan in PLANS],
             "due_at": fired,
-            "holdout": HOLDOUT,
             "split_a": [a for a, _ in splits],
             "split_s": [s for _, s in splits],
             "fixed_cost": [plan.fixed_cost * 10_000 for plan in PLANS],

@@ -186,7 +186,7 @@ def test_lists_are_changed_and_put_away(rapport: Rapport, api: HeaderClient) -> 
     assert rapport("list", "restore", 1).output == "List 1, All, is saved.\n"
     assert (
         "Did you mean 'age'"
-        in rapport("list", "create", "x", "-", input=EVERYBODY.replace("email_consent", "agee")).output
+        in rapport("list", "create", "x", "--criteria", "-", input=EVERYBODY.replace("email_consent", "agee")).output
     )
 
 

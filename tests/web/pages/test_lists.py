@@ -504,4 +504,4 @@ def test_suggestions(shop: None, services: Services, marketer: FlaskClient, now:
     assert '<option value="&lt;Paris&gt;" label="1">' in answer.text
     assert "max-age" in answer.headers["Cache-Control"]
     assert marketer.get("/lists/values?field=nothing", headers=HTMX).status_code == 422
-    assert marketer.get("/lists/values?event=order&field=channel").status_code == 200
+    assert marketer.get("/lists/values?event=order&field=channel", headers=HTMX).status_code == 200

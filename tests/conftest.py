@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis
 import psycopg
@@ -46,6 +47,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def surroundings() -> Iterator[None]:
+    """Commands leave settings in the environment for the processes they start; the next test begins without."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from web.demo.shop import generate
 from web.demo.stories import ADDRESS, AHEAD, LISTS, SHOP, blocks
 from web.services import Services, open_services
 
-VERSION: Final = 1  # of the shop's making; raise it when an old workspace would lack something
+VERSION: Final = 2  # of the shop's making; raise it when an old workspace would lack something
 MARKER: Final = "demo.json"
 NEW: Final = f"{MARKER}.new"  # being written
 STORE: Final = "rapport.db"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import threading
 import time
@@ -10,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import IO, Final, Literal
 
@@ -19,7 +17,7 @@ from sqlalchemy import select
 
 from engine.config import Config
 from engine.errors import Conflict, Invalid, RapportError, Unreadable
-from engine.intake import Column, Import, Kind, import_file
+from engine.intake import Column, Import, Kind, import_file, rejects
 from engine.intake import mapping as headers
 from engine.intake.kinds import fold, kind
 from engine.intake.sources import open_source
@@ -206,8 +204,7 @@ def start(
 def first_rejects(path: Path, count: int) -> list[dict[str, str]]:
     """line, field and message of the first refused records; none when the file is gone."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(islice(csv.DictReader(file), count))
+        return rejects.first(path, count)
     except FileNotFoundError:
         return []
 

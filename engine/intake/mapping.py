@@ -10,13 +10,17 @@ from engine.intake import values
 from engine.intake.kinds import OPEN_LIMIT, Kind, fold
 
 
+class UnknownColumn(Invalid):
+    """The file has a column that nobody knows."""
+
+
 def match(
     kind: Kind, header: Sequence[str], mapping: Mapping[str, str], *, ignore_unknown: bool = False
 ) -> dict[int, str]:
     """Position in the file -> name of our column.
 
-    `mapping` {header: our column, or "" to leave it out} goes first, then names and aliases. Raises Invalid for
-    unknown, double and missing columns. Unnamed columns (a spreadsheet's index) are left out.
+    `mapping` {header: our column, or "" to leave it out} goes first, then names and aliases. Raises
+    UnknownColumn, and Invalid for double and missing columns. Unnamed columns (a spreadsheet's index) are left out.
     """
     chosen = _chosen(header, mapping)
     found: dict[int, str] = {}
@@ -53,10 +57,11 @@ def _chosen(header: Sequence[str], mapping: Mapping[str, str]) -> dict[int, str]
     return chosen
 
 
-def _unknown(kind: Kind, unknown: Sequence[str]) -> Invalid:
+def _unknown(kind: Kind, unknown: Sequence[str]) -> UnknownColumn:
     error = kind.unknown(unknown[0])
     more = f" {len(unknown) - 1} more columns are unknown too." if len(unknown) > 1 else ""
-    return Invalid(f"{error.message}{more} Map it to a column, or leave unknown columns out.", field=error.field)
+    words = f"{error.message}{more} Map it to a column, or leave unknown columns out."
+    return UnknownColumn(words, field=error.field)
 
 
 def _check(kind: Kind, header: Sequence[str], found: Mapping[int, str]) -> None:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from engine.config import Intake
 from engine.errors import Invalid, TooLarge, Unreadable, nearest
+from engine.intake.guard import COLUMNS, bare
 from engine.intake.parsing import Reject
 from engine.intake.records import Broken, Records, delimiter_of
 
@@ -71,7 +72,10 @@ def open_source(path: Path, limits: Intake, encoding: str | None = None) -> Sour
 
 
 class CsvSource:
-    """Delimited text. Encoding: byte order mark, else UTF-8, else GB18030 when the bytes look like it."""
+    """Delimited text. Encoding: byte order mark, else UTF-8, else GB18030 when the bytes look like it.
+
+    A mended rejects file is read as the file it came of: without the columns of its faults, and without the guard.
+    """
 
     def __init__(self, path: Path, limits: Intake, encoding: str | None = None) -> None:
         self._path = path
@@ -81,7 +85,8 @@ class CsvSource:
         self.size = path.stat().st_size
         self.encoding = self._find_encoding(encoding)
         self._titles = self._read_header()
-        self.header = _distinct(self._titles)
+        self._is_mended = tuple(self._titles[: len(COLUMNS)]) == COLUMNS
+        self.header = _distinct(self._own(self._titles))
 
     def chunks(self) -> Iterator[tuple[Chunk, int]]:
         """Records after the header."""
@@ -103,14 +108,18 @@ class CsvSource:
             chunk.broken.append(Reject(record.line, None, record.message))
             return
         line, cells = record
-        if len(cells) != len(self.header):
-            words = f"The line has {len(cells)} cells, the header has {len(self.header)}."
+        if len(cells) != len(self._titles):
+            words = f"The line has {len(cells)} cells, the header has {len(self._titles)}."
             chunk.broken.append(Reject(line, None, words))
         elif cells == self._titles:  # files joined end to end: no contact is called "key"
             chunk.broken.append(Reject(line, None, "The line is the header again."))
         else:
             chunk.lines.append(line)
-            chunk.records.append(cells)
+            chunk.records.append(self._own(cells))
+
+    def _own(self, cells: list[str]) -> list[str]:
+        """The cells of the source itself."""
+        return [bare(cell) for cell in cells[len(COLUMNS) :]] if self._is_mended else cells
 
     def _read_header(self) -> list[str]:
         with self._text() as (text, _raw):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -15,8 +13,9 @@ from rich.table import Table
 from engine import intake, schema
 from engine.config import Config
 from engine.database import Database
-from engine.intake import KINDS, Import, Reading
+from engine.intake import KINDS, Import, Reading, rejects
 from engine.intake.files import Empty, Repeats
+from engine.intake.mapping import UnknownColumn
 from engine.intake.sources import ENCODINGS
 from web.services import utcnow
 
@@ -89,6 +88,9 @@ def import_(
                 reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
+    except UnknownColumn as error:
+        error.message += " Say so with --map HEADER=COLUMN (--map HEADER= leaves one out) or --ignore-unknown."
+        raise
     finally:
         database.close()
     _tell(config, run, dry_run=dry_run, repeats=repeats)
@@ -119,9 +121,8 @@ def _tell(config: Config, run: Import, *, dry_run: bool, repeats: Repeats) -> No
         click.echo(f"{run.repeated:,} lines repeat another line of their order in every column: {fate}.")
     if run.rejects_file:
         path = config.folder / "rejects" / run.rejects_file
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for line in islice(csv.DictReader(file), SHOWN):
-                click.echo(f"  line {line['line']}{line['field'] and ', '}{line['field']}: {line['message']}")
+        for line in rejects.first(path, SHOWN):
+            click.echo(f"  line {line['line']}{line['field'] and ', '}{line['field']}: {line['message']}")
         click.echo(f"All refused records: {path}")
 
 

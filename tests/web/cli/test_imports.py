@@ -61,6 +61,30 @@ def test_refused_records_are_told(settings_file: Path) -> None:
     assert "Nothing was written" in result.stdout
 
 
+def test_refused_records_are_mended(config: Config, settings_file: Path) -> None:
+    """Their file is taken with the words that brought the first one in; the faults told are those of this round."""
+    result = run(settings_file, "no,name,line\n=C1,Ann,x\n,Bob,y\n,Cy,z\n", *MAPS, "--map", "line=attributes.line")
+    assert "  line 3, key: is missing.\n  line 4, key: is missing.\n" in result.stdout
+    for mended, told in ((",,Bob,", "line 3, key: is missing.\n"), (",,Cy,", "")):
+        (path,) = (config.folder / "rejects").iterdir()
+        content = path.read_bytes().decode("utf-8-sig").replace(mended, f",=C{told and 2},{mended[2:]}")
+        path.unlink()
+        result = run(settings_file, content, *MAPS, "--map", "line=attributes.line")
+        assert "1 contacts created" in result.stdout
+        assert [line.strip() for line in result.stdout.splitlines() if "key:" in line] == told.splitlines()
+    assert result.exit_code == 0
+
+
+def test_unknown_columns_name_their_options(settings_file: Path) -> None:
+    """What to say is in the message."""
+    result = run(settings_file, CONTACTS, *MAPS)
+    assert result.exit_code == 1
+    words = " ".join(result.stderr.split())
+    assert "no column 'shoe'" in words
+    assert "--map HEADER=COLUMN" in words
+    assert "--ignore-unknown" in words
+
+
 def test_empty_cells_clear_when_asked(database: Database, settings_file: Path) -> None:
     """--empty clear, and not without."""
     maps = (*MAPS, "--map", "shoe=attributes.shoe")

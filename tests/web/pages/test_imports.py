@@ -114,6 +114,25 @@ def test_a_file_comes_in_step_by_step(services: Services, marketer: FlaskClient)
     assert len(list((services.config.folder / "rejects").iterdir())) == 1
 
 
+def test_refused_records_are_mended_in_rounds(marketer: FlaskClient) -> None:
+    """The file of refused records shows the columns of the file it came of, and its own faults when it is checked."""
+    content = PEOPLE.replace(b"Bad", b"=Bad")
+    for refused, line in (("2 records refused", 4), ("1 record refused", 3)):
+        address = mapped(marketer, send(marketer, content))
+        page = marketer.get(f"{address}/columns").text
+        assert "customer_id" in page
+        assert "message" not in page
+        assert "&#39;=Bad" not in page
+        marketer.post(f"{address}/columns", data={"column-2": "email"})
+        checked = step(marketer, address, "check")
+        assert refused in checked
+        assert f'<th scope="row" class="num line">{line}</th>' in checked
+        content = marketer.get(f"{address}/rejects", buffered=True).data.replace(
+            b",not-an-address,", b",cy@shop.example,"
+        )
+    assert content.startswith("\ufeffline,field,message,customer_id,Surname,".encode())
+
+
 def test_refuse_the_whole_file(services: Services, marketer: FlaskClient) -> None:
     """One bad record, and nothing is written."""
     address = mapped(marketer, send(marketer, PEOPLE))

@@ -122,7 +122,7 @@ def _events(session: Session, sends: dict[int, Sent], notices: Sequence[Notice])
 def _properties(send: Sent, notice: Notice) -> dict[str, Any]:
     told = {"send_id": send.id, "campaign_id": send.campaign_id, "channel": send.channel}
     if notice.outcome == "bounced":
-        told["bounce"] = "permanent" if notice.suppress == "bounce" else "temporary"
+        told["bounce"] = "permanent" if notice.suppress else "temporary"
     return told | ({"reason": notice.reason} if notice.reason else {})
 
 

@@ -12,6 +12,7 @@ built anew, and all orders are credited anew, which changes no credit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -19,15 +20,22 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import JSON, Row, Table, func, insert, literal, select, text, union_all
 from sqlalchemy.orm import Session
 
-from engine.database import Base, next_revision
+from engine.database import Base, Database, next_revision, shown
 from engine.errors import Conflict, Invalid
 from engine.models import Deletion, Revision, Watermark
 
 BATCH: Final = 5_000  # rows in memory at once: an outbox message has up to 100 KB
 OWN: Final = {model.__tablename__ for model in (Deletion, Revision, Watermark)}  # of each database's change numbers
 PATIENCE: Final = "30s"  # as long as SQLite waits for its lock
+LOOPBACK: Final = frozenset({"", "127.0.0.1", "::1"})  # other names of localhost; "": its socket
 
 Progress = Callable[[str, int, int], None]  # table, rows done, rows in all
+
+
+def refuse_itself(source: Database, target: Database) -> None:
+    """Raise Conflict when both addresses name one database: it would wait for its own lock until PATIENCE ends."""
+    if _place(source) == _place(target):
+        raise Conflict(f"{shown(target.url)} is the database to copy from: make a new one and name it.")
 
 
 def hold(session: Session) -> None:
@@ -51,6 +59,16 @@ def copy(reading: Session, writing: Session, progress: Progress = lambda *_: Non
     if _is_postgresql(writing):  # else its planner would guess until the next autovacuum
         writing.execute(text(f"ANALYZE {', '.join(copied)}"))
     return copied
+
+
+def _place(database: Database) -> tuple[object, ...]:
+    """Where a database is, however its address is spelled."""
+    if database.is_sqlite:
+        return (Path(database.url.database or "").resolve(),)
+    _, given = database.url.get_dialect()().create_connect_args(database.url)
+    host = str(given.get("host", "")).lower()
+    port, name = str(given.get("port", 5432)), given.get("dbname", given.get("user"))
+    return "localhost" if host in LOOPBACK else host, port, name
 
 
 def _refuse_rows(session: Session) -> None:

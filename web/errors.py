@@ -1,4 +1,4 @@
-"""Errors on their way out: one JSON shape for the API, a page for people, a toast for a part of a page."""
+"""Errors on their way out: JSON of one shape for the API, a line for carriers, a page or a toast for people."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ WORDS = {
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
 }
+
+CARRIERS = ("/hooks/", "/sms/")  # called by machines that show the answer in a log, if at all
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +100,8 @@ def _answer(status: int, code: str, message: str, field: str | None) -> Response
     message, field = message[:1000], field and field[:250]  # they may quote what was sent
     if request.path.startswith("/api/"):
         return jsonify(error={"code": code, "message": message, "field": field}), status
+    if request.path.startswith(CARRIERS):
+        return f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"}
     name = "fragments/error.html" if request.headers.get("HX-Request") else "error.html"
     response = make_response(
         render_template(name, status=status, code=code, message=message, field=field, request_id=request_id()), status

@@ -19,6 +19,7 @@ from flask import Blueprint, Response, make_response, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import Counter
 from sendgrid.helpers.eventwebhook import EventWebhook, EventWebhookHeader
+from werkzeug.exceptions import BadRequest
 
 from campaigns import feedback, notices, tokens
 from campaigns.channels import sendgrid as sendgrid_channel
@@ -108,7 +109,9 @@ def _note(carrier: str, told: Told, read: Callable[..., Notice | None], now: dat
 
 
 def _objects(events: Any) -> list[dict[str, Any]]:
-    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
+    if not isinstance(events, list):
+        raise BadRequest("The body is no list of events.")
+    return [event for event in events if isinstance(event, dict)]
 
 
 def _send_id(reference: object) -> int | None:
@@ -125,7 +128,8 @@ def _check_sendgrid(now: datetime) -> None:
     """ECDSA over the header's timestamp and the body, with the key that SendGrid shows."""
     key = services().config.sendgrid.webhook_public_key
     if not key:
-        raise NotFound("There is nothing at this address; sendgrid.webhook_public_key opens it.")
+        log.warning("call of SendGrid refused", remedy="set sendgrid.webhook_public_key")
+        raise NotFound("There is nothing at this address.")
     timestamp = request.headers.get(EventWebhookHeader.TIMESTAMP, "")
     signature = request.headers.get(EventWebhookHeader.SIGNATURE, "")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 16):
@@ -139,7 +143,11 @@ def _check_sendgrid(now: datetime) -> None:
     age = now.timestamp() - int(timestamp)
     if abs(age) > FRESH.total_seconds():
         log.warning("call of SendGrid refused", age_seconds=round(age))
-        raise NotAllowed("The signature is too old. If SendGrid sent it just now, this machine's clock is wrong.")
+        if age < 0:
+            raise NotAllowed(
+                "The signature is of a time to come. If it was sent just now, this machine's clock is slow."
+            )
+        raise NotAllowed("The signature is too old. If it was sent just now, this machine's clock is fast.")
 
 
 @lru_cache(maxsize=8)

@@ -78,6 +78,15 @@ def test_a_mail_that_was_refused_this_once_silences_nobody(database: Database, n
         assert not consent.is_suppressed(session, "email", "c1@x.example")
 
 
+@pytest.mark.parametrize("suppress", ["bounce", "unsubscribe", "complaint"])
+def test_a_message_dropped_for_good_says_so(database: Database, now: datetime, send_id: int, suppress: str) -> None:
+    """The carrier itself sends nothing there any more (SendGrid's "Spam Reporting Address", Twilio's 21610)."""
+    with database.begin() as session:
+        notices.note(session, [word(send_id, "bounced", now, suppress=suppress)], now=now)
+        assert consent.suppression(session, "email", "c1@x.example") == suppress
+        assert session.scalars(select(Event.properties)).one()["bounce"] == "permanent"
+
+
 @pytest.mark.parametrize(("outcome", "kind"), [("unsubscribed", "unsubscribe"), ("complained", "complaint")])
 def test_a_persons_no(database: Database, now: datetime, send_id: int, outcome: str, kind: str) -> None:
     """Suppressed, consent withdrawn with the words as evidence, one event."""

@@ -266,9 +266,9 @@ def test_a_recorded_call_is_worth_nothing(services: Services, sendgrid: SendGrid
     """Days later, or from the future: refused although it was signed."""
     body = json.dumps([sendgrid.event(sends[0], "delivered")]).encode()
     limit = hooks.FRESH.total_seconds()
-    for age in (limit + 60, 7 * 86_400, -limit - 60):
+    for age, why in ((limit + 60, "too old"), (7 * 86_400, "too old"), (-limit - 60, "of a time to come")):
         answer = sendgrid.posts(body, sendgrid.headers(body, age=age))
-        assert (answer.status_code, "too old" in answer.text) == (403, True)
+        assert (answer.status_code, why in answer.text) == (403, True), answer.text
     assert outcomes(services) == [None] * 3
     for age in (limit - 60, -limit + 60):  # a slow network, a clock that is not quite right
         assert sendgrid.posts(body, sendgrid.headers(body, age=age)).status_code == 204
@@ -282,17 +282,40 @@ def test_a_signed_body_that_is_no_json(sendgrid: SendGrid, body: bytes) -> None:
     assert sendgrid.posts(body, sendgrid.headers(body)).status_code == 400
 
 
-@pytest.mark.parametrize("body", [b"{}", b"7", b'"x"', b"null", b"[]"])
-def test_a_signed_body_without_events(sendgrid: SendGrid, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"{}", b"7", b'"x"', b"null"])
+def test_a_signed_body_that_is_no_list(sendgrid: SendGrid, body: bytes) -> None:
+    """Nothing that SendGrid sends: 400, or its events would be lost without a word."""
+    answer = sendgrid.posts(body, sendgrid.headers(body))
+    assert (answer.status_code, answer.text) == (400, "The body is no list of events.\n")
+
+
+def test_a_signed_body_without_events(sendgrid: SendGrid) -> None:
     """Nothing to do."""
-    assert sendgrid.posts(body, sendgrid.headers(body)).status_code == 204
+    assert sendgrid.posts(b"[]", sendgrid.headers(b"[]")).status_code == 204
 
 
 def test_without_a_key_the_door_is_closed(client: FlaskClient, sendgrid: SendGrid) -> None:
-    """404 for everybody, signed or not."""
-    body = b"[]"
-    assert client.post("/hooks/sendgrid", data=body, headers=sendgrid.headers(body)).status_code == 404
-    assert client.post("/hooks/sendgrid").status_code == 404
+    """404 for everybody, signed or not, and no word on what would open it."""
+    for headers in (sendgrid.headers(b"[]"), {}):
+        answer = client.post("/hooks/sendgrid", data=b"[]", headers=headers)
+        assert (answer.status_code, answer.text) == (404, "There is nothing at this address.\n")
+
+
+def test_carriers_get_no_page(client: FlaskClient, sendgrid: SendGrid, telephone: Telephone) -> None:
+    """Every refusal is one line of text, those of the server and of other methods too."""
+    answers = [
+        (sendgrid.posts(b"[", sendgrid.headers(b"[")), 400),
+        (sendgrid.posts(b"[]", {}), 403),
+        (sendgrid.posts(b" " * (limits.API + 1), {}), 413),
+        (client.post("/hooks/sendgrid"), 404),
+        (client.post("/hooks/sms/x"), 403),
+        (client.post("/sms/inbound", data={"From": "<b>"}), 403),
+        (client.put("/sms/inbound"), 405),
+    ]
+    for answer, status in answers:
+        assert (answer.status_code, answer.content_type) == (status, "text/plain; charset=utf-8"), answer.text
+        assert answer.text.endswith("\n"), answer.text
+        assert "<" not in answer.text
 
 
 def test_a_key_that_is_none_stops_the_program() -> None:

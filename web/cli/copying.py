@@ -34,12 +34,14 @@ def copy_to(config: Config, url: str) -> None:
     """
     assert migrate.TABLES, "imported, so that all tables are known"
     begun = time.monotonic()
-    with opened_database(config) as source, _nobody_sends(source), source.begin() as reading:
-        _refuse_leases(reading, source)
-        with _faults_of(config, url), closing(Database(url)) as target, _bars() as progress:
-            schema.upgrade(target)
-            with target.begin() as writing:
-                copied = copying.copy(reading, writing, progress)
+    with opened_database(config) as source, closing(Database(url)) as target:
+        copying.refuse_itself(source, target)
+        with _nobody_sends(source), source.begin() as reading:
+            _refuse_leases(reading, source)
+            with _faults_of(config, url), _bars() as progress:
+                schema.upgrade(target)
+                with target.begin() as writing:
+                    copied = copying.copy(reading, writing, progress)
     for table, rows in copied.items():
         if rows:
             click.echo(f"{table:16} {rows:>12,}")

@@ -253,6 +253,23 @@ def test_what_the_other_one_cannot_hold(sqlite_template: Path, tmp_path: Path, p
         assert not any(rows(target).values())
 
 
+def test_a_database_is_not_copied_onto_itself(database: Database, config: Config, tmp_path: Path) -> None:
+    """However its address is spelled, and at once: nobody waits for their own lock."""
+    own = database.url.render_as_string(hide_password=False)
+    if database.is_sqlite:
+        (tmp_path / "link").symlink_to(tmp_path)
+        spelled = [own, *(f"sqlite:///{tmp_path / way / 'rapport.db'}" for way in (".", "link"))]
+    else:
+        url, other = database.url, "127.0.0.1" if database.url.host == "localhost" else "localhost"
+        again = [url.set(port=url.port or 5432), url.set(query={**url.query, "application_name": "x"})]
+        if url.host in {"localhost", "127.0.0.1"}:
+            again.append(url.set(host=other))
+        spelled = [own, *(one.render_as_string(hide_password=False) for one in again)]
+    for url_given in spelled:
+        done = rapport(config, "copy-to", url_given)
+        assert (done.exit_code, "is the database to copy from" in done.output) == (1, True), done.output
+
+
 def test_faults_are_of_the_other_address(config: Config) -> None:
     """An address that leads nowhere is named, without its password."""
     for url, status, said in (

@@ -71,18 +71,18 @@ def money_compact(amount: int | None, currency: str | None = None) -> str:
 
 
 def share(value: float | None, digits: int = 1) -> str:
-    """0.123 as 12.3%."""
+    """0.123 as 12.3%; what is there and would round to nothing as <0.1%."""
     if value is None:
         return NOTHING
-    pattern = "#,##0." + "#" * digits + "%" if digits else "#,##0%"
-    return _signed(value, numbers.format_percent(abs(value), pattern, locale=_locale()))
+    least = 10.0 ** -(digits + 2)
+    return f"<{_percent(least, digits)}" if 0 < value <= least / 2 else _signed(value, _percent(value, digits))
 
 
 def change(now: float, before: float) -> str:
     """+12.4% from `before` to `now`; nothing to compare with gives a dash."""
     if not before:
         return NOTHING
-    return ("+" if now >= before else MINUS) + share(abs(now - before) / abs(before))
+    return ("+" if now >= before else MINUS) + _percent((now - before) / before, 1)
 
 
 def sentence(words: str) -> str:
@@ -134,6 +134,11 @@ def browser_name(user_agent: str) -> str | None:
     browser = next((name for mark, name in browsers.items() if mark in user_agent), None)
     system = next((name for mark, name in systems.items() if mark in user_agent), "Linux")
     return gettext("%(browser)s on %(system)s", browser=browser, system=system) if browser else None
+
+
+def _percent(value: float, digits: int) -> str:
+    pattern = "#,##0." + "#" * digits + "%" if digits else "#,##0%"
+    return str(numbers.format_percent(abs(value), pattern, locale=_locale()))
 
 
 def _signed(value: float | Decimal, words: str) -> str:

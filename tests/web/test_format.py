@@ -62,6 +62,9 @@ def test_shares() -> None:
     """Of a whole, and as a change."""
     assert formats.share(0.1234) == "12.3%"
     assert formats.share(0.5, 0) == "50%"
+    assert (formats.share(1 / 20_000), formats.share(0.004, 0), formats.share(0)) == ("<0.1%", "<1%", "0%")
+    assert (formats.share(0.0005), formats.share(0.0006)) == ("<0.1%", "0.1%")
+    assert formats.change(20_001, 20_000) == "+0%"
     assert (formats.change(150, 100), formats.change(50, 100), formats.change(5, 0)) == ("+50%", f"{MINUS}50%", "–")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -182,6 +183,35 @@ def test_fault_is_told_where_it_is(desk: Page, site: Site, campaigns: dict[str, 
     expect(subject).to_be_focused()
     subject.fill("Dear you")
     expect(desk.locator("#subject-fault")).to_be_empty()
+
+
+def test_polls_that_fail_are_told(desk: Page, campaigns: dict[str, int]) -> None:
+    """While the server does not answer, the page says that it may be old; the next answer takes that away. A tab of its
+    own: a browser's console tells every request that failed.
+    """
+    page = desk.context.new_page()
+    page.goto(f"/campaigns/{campaigns['sending']}")
+    note = page.get_by_text("No connection; what you see may be out of date.")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(note).to_be_hidden()
+    for failing in (lambda route: route.abort(), lambda route: route.fulfill(status=502)):
+        page.route("**/progress*", failing)
+        expect(note).to_be_visible()
+        page.unroute("**/progress*")
+        expect(note).to_be_hidden()
+    page.close()
+
+
+def test_the_list_stands_apart(desk: Page, site: Site, campaigns: dict[str, int]) -> None:
+    """Between the card of one that waits and the line about its list there is air."""
+    with site.services.database.begin() as session:
+        session.get_one(Campaign, campaigns["draft"]).due_at = utcnow() + timedelta(days=1)
+        session.get_one(Campaign, campaigns["draft"]).status = "scheduled"
+    desk.goto(f"/campaigns/{campaigns['draft']}")
+    card, line = desk.locator("#live > .card").bounding_box(), desk.get_by_text("Who is on it").bounding_box()
+    assert card is not None
+    assert line is not None
+    assert line["y"] - card["y"] - card["height"] >= 12
 
 
 def test_a_report_prints_on_white(desk: Page, campaigns: dict[str, int]) -> None:

@@ -2,6 +2,7 @@
 import 'htmx.org';
 import { keys } from './shell/keys.js';
 import { palette } from './shell/palette.js';
+import { polls } from './shell/polls.js';
 import { keepLoggedIn } from './shell/session.js';
 import { toasts } from './shell/toasts.js';
 
@@ -69,4 +70,5 @@ toasts();
 palette();
 keys();
 keepLoggedIn();
+polls();
 document.documentElement.dataset.ready = '';

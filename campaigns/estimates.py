@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 from sqlalchemy import literal, select
@@ -26,7 +27,8 @@ class Estimate:
 
     `detectable`: the smallest increment in revenue per contact (units of the currency) that the holdout would show
     in 4 of 5 trials, judging by what these people spent in a window before today; `detectable_share` the
-    same as a share of that spending. None without a holdout, or when they spent nothing.
+    same as a share of that spending. None without a holdout, when they spent nothing, and when so few of those held
+    out would buy that the report refuses a verdict: `needed` is then how many people would have to be held out.
     """
 
     matched: int
@@ -36,6 +38,7 @@ class Estimate:
     cost: int
     currency: str
     buyers: int  # of those eligible, in the window before
+    needed: int | None
     detectable: float | None
     detectable_share: float | None
     as_of: datetime | None
@@ -54,7 +57,8 @@ def estimate(session: Session, warehouse: Warehouse, campaign_id: int, *, now: d
     people = select(given.c.contact_id, literal(ALL).label("arm")).subquery()
     start = now - timedelta(days=campaign.window_days)
     before = outcomes(session, people, start=start, end=now, currency=campaign.currency).get(ALL, NOBODY).revenue
-    seen = experiment.detectable(held + sent, campaign.holdout, before.variance**0.5) if before.variance else None
+    n, few = held + sent, before.buyers * campaign.holdout < experiment.FEW_BUYERS
+    seen = experiment.detectable(n, campaign.holdout, before.variance**0.5) if before.variance and not few else None
     return Estimate(
         matched=sum(counts.values()),
         excluded={reason: counts[reason] for reason in audience.EXCLUSIONS if reason in counts},
@@ -63,6 +67,7 @@ def estimate(session: Session, warehouse: Warehouse, campaign_id: int, *, now: d
         cost=campaign.fixed_cost + sent * campaign.message_cost,
         currency=campaign.currency,
         buyers=before.buyers,
+        needed=ceil(n * experiment.FEW_BUYERS / before.buyers) if few and before.buyers and campaign.holdout else None,
         detectable=seen,
         detectable_share=seen / before.mean if seen and before.mean > 0 else None,
         as_of=warehouse.as_of,

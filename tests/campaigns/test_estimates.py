@@ -59,6 +59,29 @@ def test_what_the_holdout_could_show(database: Database, config: Config, now: da
     assert expected.detectable_share == pytest.approx(expected.detectable / 5)
 
 
+@pytest.mark.parametrize(
+    ("holdout", "needed"),
+    [(0.29, 60), (0.3, None), (0.0, None)],  # 29 buyers, 30, nobody to judge by
+)
+def test_nothing_is_promised_that_the_report_refuses(
+    database: Database, config: Config, now: datetime, holdout: float, needed: int | None
+) -> None:
+    """Below 30 buyers among those held out there is no verdict: then the size of a holdout that has as many."""
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    with database.begin() as session:
+        shop.crowd(session, 200, now)
+        shop.contact_list(session, now, criteria={"field": "key", "operator": "known"})
+        found = shop.campaign(session, now, holdout=holdout, list_id=1)
+        for i in range(1, 101):
+            shop.order(session, f"o{i}", i, now - DAY, 10)
+    warehouse.refresh()
+    with database.begin() as session:
+        expected = estimate(session, warehouse, found.id, now=now)
+    assert expected.needed == needed
+    assert (expected.detectable is not None) is (holdout == 0.3)
+    assert (expected.detectable_share is not None) is (holdout == 0.3)
+
+
 def test_without_a_list_there_is_no_estimate(database: Database, config: Config, now: datetime) -> None:
     """The remedy is named."""
     warehouse = Warehouse(database, config.folder / "warehouse", config)

@@ -123,6 +123,12 @@ class CampaignEstimateOut(Schema):
     cost = String()
     currency = String()
     buyers = Integer()
+    needed = Integer(
+        allow_none=True,
+        metadata={
+            "description": "How many would have to be held out for a verdict, when too few of those who are buy."
+        },
+    )
     detectable = Float(allow_none=True, metadata={"description": "Smallest increment per contact the holdout shows."})
     detectable_share = Float(allow_none=True)
     as_of = DateTime(allow_none=True)

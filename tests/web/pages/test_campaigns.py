@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,6 +61,12 @@ def kept(services: Services, campaign_id: int) -> tuple[Campaign, Variant]:
     """What is in the database."""
     with services.database.read() as session:
         return planning.get(session, campaign_id), planning.variant_of(session, campaign_id)
+
+
+def told(answer: Any) -> str:
+    """The toast that an answer leaves."""
+    cookie = next(value for value in answer.headers.getlist("Set-Cookie") if value.startswith("toast="))
+    return base64.urlsafe_b64decode(re.match(r'toast="?([\w=-]+)', cookie)[1] + "==").decode()  # type: ignore[index]
 
 
 def test_first_campaign_is_taught(marketer: FlaskClient) -> None:
@@ -347,10 +354,21 @@ def test_sending_now_can_be_taken_back(
 
 
 def test_old_version_is_not_scheduled(marketer: FlaskClient, services: Services, draft: int) -> None:
-    """What is sent is what was reviewed: an edit in between stops it."""
+    """What is sent is what was reviewed: an edit in between stops it, and leads to the draft as it is now."""
     save(marketer, services, draft, subject="Changed meanwhile")
-    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 409
+    answer = marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    assert (answer.status_code, answer.location) == (303, f"/campaigns/{draft}#review")
+    assert "Nothing was sent" in told(answer)
     assert kept(services, draft)[0].status == "draft"
+
+
+def test_a_second_press_is_told_how_it_stands(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Nobody reads that nothing was sent when the first press sent it."""
+    marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    answer = marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1})
+    assert (answer.status_code, answer.location) == (303, f"/campaigns/{draft}")
+    assert "no draft any more" in told(answer)
+    assert kept(services, draft)[0].status == "scheduled"
 
 
 def test_an_edit_while_it_is_counted_stops_it(
@@ -363,7 +381,7 @@ def test_an_edit_while_it_is_counted_stops_it(
             planning.edit(session, draft, {"subject": "Theirs"}, version=1, now=utcnow())
 
     monkeypatch.setattr("web.pages.campaigns.compose.reach", slow)
-    assert marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}).status_code == 409
+    assert "Nothing was sent" in told(marketer.post(f"/campaigns/{draft}/schedule", data={"version": 1}))
     assert kept(services, draft)[0].status == "draft"
 
 
@@ -413,6 +431,43 @@ def test_silent_messages_are_repeated_on_demand(marketer: FlaskClient, services:
     marketer.post(f"/campaigns/{draft}/again")
     with services.database.read() as session:
         assert planning.progress(session, draft)["queued"] == 3
+
+
+def test_left_out_is_not_suppressed(marketer: FlaskClient, services: Services, draft: int) -> None:
+    """Who has no address or never agreed is left out; suppressed is an address to leave alone."""
+    with services.database.begin() as session:
+        shop.fire(session, session.get_one(Campaign, draft), range(1, 61), utcnow())
+    page = marketer.get(f"/campaigns/{draft}").text
+    assert "Left out" in page
+    assert "No consent" in page
+    assert "Suppressed" not in page
+
+
+@pytest.mark.parametrize(
+    ("buyers", "words"),
+    [
+        (0, "Nobody here bought anything"),
+        (20, "The list is too small for that: judge this one by clicks."),
+        (58, "are needed. The list is too small"),
+        (400, "Hold out about 75 people, or judge this one by clicks."),
+        (1000, "You will be able to see an effect of £"),
+    ],
+)
+def test_the_holdout_promises_what_the_report_will_say(
+    marketer: FlaskClient, services: Services, draft: int, buyers: int, words: str
+) -> None:
+    """Too few buyers for a verdict are told before, with what would be enough."""
+    now = utcnow()
+    with services.database.begin() as session:
+        session.get_one(Campaign, draft).holdout = 0.05
+        shop.crowd(session, 942, now, first=61)
+        for number in range(1, buyers + 1):
+            contact = number if number < 59 else number + 2
+            shop.order(session, f"B{number}", contact, now - DAY, 10 + number % 2)
+    services.warehouse.refresh()
+    page = marketer.get(f"/campaigns/{draft}/reach", headers=HTMX).text
+    assert words in page
+    assert ("You will be able to see" in page) is (buyers == 1000)
 
 
 def test_pace() -> None:

@@ -190,8 +190,26 @@ def test(campaign_id: int) -> ResponseReturnValue:
 
 @blueprint.post("/<int:campaign_id>/schedule")
 def schedule(campaign_id: int) -> ResponseReturnValue:
-    """Let it go: now, or at the time that was chosen."""
-    ours, now = services(), utcnow()
+    """Let it go: now, or at the time that was chosen. A draft that is not the one that was looked at stays where it
+    is and is shown as it has become.
+    """
+    try:
+        toast(_schedule(campaign_id, utcnow()))
+    except Conflict:
+        with services().database.read() as session:
+            still = planning.get(session, campaign_id).status == "draft"
+        if not still:  # a second press comes here too
+            toast(gettext("It is no draft any more; this is how it stands."))
+            return redirect(url_for(".show", campaign_id=campaign_id), 303)
+        toast(gettext("Nothing was sent: the draft or its list was changed meanwhile, by somebody else or in another"
+                      " tab. This is how it is now."))  # fmt: skip
+        return redirect(url_for(".show", campaign_id=campaign_id) + "#review", 303)
+    return redirect(url_for(".show", campaign_id=campaign_id), 303)
+
+
+def _schedule(campaign_id: int, now: datetime) -> str:
+    """Check and schedule what was looked at; what to say about it. Raises Conflict when it was changed since."""
+    ours = services()
     version = request.form.get("version", default=0, type=int)
     with ours.database.read() as session:
         ready = planning.check(session, ours.warehouse, campaign_id, version=version, now=now, config=ours.config)
@@ -201,8 +219,7 @@ def schedule(campaign_id: int) -> ResponseReturnValue:
     grace = ours.config.sending.undo_seconds
     with ours.database.begin() as session:
         planning.schedule(session, ready, at=due or now + timedelta(seconds=grace), now=now)
-    toast(gettext("Scheduled") if due or grace else gettext("It is being sent"))
-    return redirect(url_for(".show", campaign_id=campaign_id), 303)
+    return str(gettext("Scheduled") if due or grace else gettext("It is being sent"))
 
 
 def _confirm(session: Session, campaign: Campaign, now: datetime) -> None:

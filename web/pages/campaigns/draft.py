@@ -11,10 +11,11 @@ from typing import Any, Final
 from flask_babel import gettext, lazy_gettext, ngettext
 from sqlalchemy.orm import Session
 
-from campaigns import content, planning
+from campaigns import content, experiment, planning
 from campaigns.content.email import CLIPPED
 from campaigns.estimates import Estimate, estimate
 from campaigns.models import Campaign, Variant
+from campaigns.plans import HOLDOUT_LIMIT
 from engine import lists
 from engine.errors import Invalid, RapportError
 from engine.models import Contact, ContactList
@@ -343,6 +344,8 @@ def power(found: Estimate, campaign: Campaign, money: Any) -> str:
     """What the holdout can show, in words."""
     if campaign.holdout == 0:
         return str(gettext("Without a holdout nobody can say what the campaign caused: only an upper bound."))
+    if found.needed is not None:
+        return _too_few(found, campaign, found.needed)
     if found.detectable is None:
         return str(gettext("Nobody here bought anything in the last %(days)s days, so there is nothing to judge the"
                            " holdout by.", days=campaign.window_days))  # fmt: skip
@@ -355,3 +358,15 @@ def power(found: Estimate, campaign: Campaign, money: Any) -> str:
     return (
         f"{seen} {gettext('That is a lot to ask: judge this one by clicks.')}" if found.detectable_share > 1 else seen
     )
+
+
+def _too_few(found: Estimate, campaign: Campaign, needed: int) -> str:
+    """The report will refuse a verdict: what it would take, as far as so many may be held out."""
+    few = gettext("Too few buyers for any verdict: going by the last %(days)s days about %(buyers)s of the %(held)s"
+                  " held out would buy, and %(least)s are needed.", days=campaign.window_days,
+                  buyers=number(found.buyers * campaign.holdout), held=number(found.held),
+                  least=experiment.FEW_BUYERS)  # fmt: skip
+    if needed > (found.held + found.sent) * HOLDOUT_LIMIT:
+        return f"{few} {gettext('The list is too small for that: judge this one by clicks.')}"
+    remedy = gettext("Hold out about %(n)s people, or judge this one by clicks.", n=number(needed))
+    return f"{few} {remedy}"

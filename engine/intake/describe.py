@@ -25,6 +25,9 @@ HEAD = """# What comes in
 - A record that cannot be read is refused with line, field and reason; good records are kept unless you ask for the
   whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells; what a
   spreadsheet would run as a formula has an apostrophe before it, as in every export.
+- A yes to messages is left aside, without a word, where the last word is a no and the address is suppressed for any
+  reason: a nightly call that repeats an old yes must not undo an opt-out. A customer file's (origin `import`) is left
+  aside after every no. What somebody says anew is written down, with its evidence, on the contact's page.
 - An order is its lines: it is taken or refused as a whole, and replaced as a whole when its content changes.
 - Lines of an order that are equal in every column that is read may be one thing scanned twice or a typing error: only
   the shop knows. They are kept, or all but the first left out with `--repeats drop`; a dry run counts them. Say the

@@ -115,6 +115,8 @@ def _path(model: Any, name: str) -> Type:
     return values.category(model.__table__.c[name].type.length)
 
 
+_NO: Final = "A file's yes never overturns a no, nor does any yes while the address is suppressed."
+
 _CONTACTS = Kind(
     "contacts",
     (
@@ -151,14 +153,14 @@ _CONTACTS = Kind(
         Column(
             "email_consent",
             values.BOOLEAN,
-            "May be written to; goes to the consent ledger. A file's yes never overturns a no.",
+            "May be written to; goes to the consent ledger. " + _NO,
             "true",
             lasting=True,
         ),
         Column(
             "sms_consent",
             values.BOOLEAN,
-            "May be sent SMS; goes to the consent ledger. A file's yes never overturns a no.",
+            "May be sent SMS; goes to the consent ledger. " + _NO,
             "false",
             lasting=True,
         ),

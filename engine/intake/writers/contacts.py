@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import func, insert, literal, or_, select, update
+from sqlalchemy import exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from engine.consent import ADDRESSES, suppressed
 from engine.database import UtcDateTime
 from engine.intake.bulk import Counts, Staged
 from engine.intake.parsing import Batch, Reject
@@ -29,20 +30,23 @@ def write(session: Session, contacts: Folded, context: Context) -> Counts:
     staged.lock()
     for channel in CHANNELS:
         if f"{channel}_consent" in contacts.columns:
-            if context.origin == FILE:
-                _keep_withdrawn(session, staged, channel)
+            _keep_withdrawn(session, staged, channel, context.origin)
             _record(session, staged, channel, context)
     updated = staged.update(context.now)
     return Counts(created, updated, contacts.rows - created - updated)
 
 
-def _keep_withdrawn(session: Session, staged: Staged, channel: str) -> None:
-    """A "yes" of a customer file is as old as the file: it never overturns a "no" that came since. A living word
-    (origin api, survey, call ...) does.
+def _keep_withdrawn(session: Session, staged: Staged, channel: str, origin: str) -> None:
+    """No "yes" overturns the "no" of somebody whose address is suppressed: a system that sends all it knows every night
+    repeats one from before the opt-out. A customer file is as old as the file, so its "yes" overturns no "no" at all; a
+    living word (origin api, survey, call ...) does when the address may be spoken to.
     """
-    column = f"{channel}_consent"
-    refused = select(Contact.key).where(getattr(Contact, column).is_(False))
-    stale = staged.stage.c[column].is_(True) & staged.stage.c.key.in_(refused)
+    column, address = f"{channel}_consent", ADDRESSES[channel]
+    said = staged.stage.c
+    refused = exists().where(Contact.key == said.key, getattr(Contact, column).is_(False))
+    if origin != FILE:  # by the address they will have, so that the same record twice changes nothing
+        refused = refused.where(suppressed(channel, func.coalesce(said[address], getattr(Contact, address))))
+    stale = said[column].is_(True) & refused
     session.execute(update(staged.stage).where(stale).values({column: None}))
 
 

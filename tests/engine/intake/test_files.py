@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import func, select
 
-from engine import intake
+from engine import consent, intake
 from engine.config import Config
 from engine.database import Database
 from engine.errors import Conflict, Invalid, RapportError, TooLarge, Unreadable
@@ -382,6 +382,39 @@ def test_an_old_file_overturns_no_withdrawal(importer: Importer, database: Datab
         states.append(rows(database, Contact)[0]["email_consent"])
     assert states == [True, False, False, True]
     assert [row["granted"] for row in rows(database, Consent)] == [True, False, True]
+
+
+@pytest.mark.parametrize("reason", ["unsubscribe", "bounce", "erased"])
+@pytest.mark.parametrize("origin", ["import", "survey", "api"])
+def test_no_yes_overturns_the_no_of_a_suppressed_address(
+    importer: Importer, database: Database, now: datetime, origin: str, reason: str
+) -> None:
+    """Whatever door it comes in by, also for a number; other fields of the record count, other people's yes too."""
+    head = "key,city,phone,sms_consent\n"
+    importer("contacts", f"{head}C1,Dover,+442071838750,no\nC2,Dover,+442071838751,no\n".encode(), origin="survey")
+    with database.begin() as session:
+        address = "+442071838750"
+        consent.suppress(session, "sms", consent.erased(address) if reason == "erased" else address, reason, now)
+    for updated in (2, 0) if origin != "import" else (1, 0):
+        run = importer("contacts", f"{head}C1,Deal,,yes\nC2,Dover,,yes\n".encode(), origin=origin)
+        assert run.updated == updated
+    found = [(row["city"], row["sms_consent"]) for row in rows(database, Contact)]
+    assert found == [("Deal", False), ("Dover", origin != "import")]
+    given = [] if origin == "import" else [True]
+    assert [row["granted"] for row in rows(database, Consent)] == [False, False, *given]
+
+
+def test_a_yes_is_for_the_address_that_comes_with_it(importer: Importer, database: Database, now: datetime) -> None:
+    """With a new address it counts, though the old one is suppressed; back at the old one, a new no stays."""
+    with database.begin() as session:
+        consent.suppress(session, "email", "c1@x.example", "unsubscribe", now)
+    for number, word in ((1, "no"), (2, "yes"), (1, "yes")):
+        line = f"key,email,email_consent\nC1,c{number}@x.example,{word}\n".encode()
+        importer("contacts", line, origin="survey")
+    assert [row["granted"] for row in rows(database, Consent)] == [False, True]
+    importer("contacts", b"key,email_consent\nC1,no\n", origin="survey")
+    importer("contacts", b"key,email_consent\nC1,yes\n", origin="survey")
+    assert rows(database, Contact)[0]["email_consent"] is False
 
 
 def test_a_dry_run_writes_nothing(importer: Importer, database: Database, config: Config) -> None:

@@ -8,9 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from engine import intake
+from engine import consent, intake
 from engine.intake import KINDS
-from engine.models import Contact, Event, Item, Order, OrderLine
+from engine.models import Consent, Contact, Event, Item, Order, OrderLine
 from web.api import access
 from web.services import Services, utcnow
 
@@ -184,6 +184,27 @@ def test_null_takes_a_value_back(api: FlaskClient, services: Services) -> None:
     api.post("/api/v1/items", json={"items": [GOOD["items"]]})
     assert api.post("/api/v1/items", json={"items": [item]}).json["updated"] == 1
     assert api.post("/api/v1/orders", json={"orders": [GOOD["orders"] | {"store": None}]}).status_code == 200
+
+
+def test_a_nightly_call_undoes_no_opt_out(api: FlaskClient, services: Services) -> None:
+    """The same yes night after night: their no stays while the address is suppressed, in the row and in the ledger."""
+    ann = {"key": "C1", "email": "ann@shop.example", "email_consent": True}
+    api.post("/api/v1/contacts", json={"contacts": [ann]})
+    with services.database.begin() as session:
+        consent.suppress(session, "email", "ann@shop.example", "unsubscribe", utcnow())
+        consent.record(session, 1, "email", False, origin="campaign", now=utcnow())
+
+    def nightly() -> tuple[int, bool | None, list[bool]]:
+        answer = api.post("/api/v1/contacts", json={"contacts": [ann]}).get_json()
+        assert answer["rejected"] == []
+        with services.database.read() as session:
+            ledger = session.scalars(select(Consent.granted).order_by(Consent.id))
+            return answer["unchanged"], session.get_one(Contact, 1).email_consent, list(ledger)
+
+    assert nightly() == (1, False, [True, False])
+    with services.database.begin() as session:
+        consent.lift(session, "email", "ann@shop.example")
+    assert nightly() == (0, True, [True, False, True])
 
 
 def test_the_last_record_of_a_call_clears_or_gives(api: FlaskClient, services: Services) -> None:

@@ -24,7 +24,9 @@ HEAD = """# What comes in
   does not have is never touched. What is never cleared this way is named with its kind below.
 - A record that cannot be read is refused with line, field and reason; good records are kept unless you ask for the
   whole file to be refused. The rejects file in the workspace holds the refused lines with their original cells; what a
-  spreadsheet would run as a formula has an apostrophe before it, as in every export.
+  spreadsheet would run as a formula has an apostrophe before it, as in every export. Mended, it is imported like the
+  file it came of: in a CSV whose header begins with `line,field,message` these three columns are left out and those
+  apostrophes taken away again.
 - A yes to messages is left aside, without a word, where the last word is a no and the address is suppressed for any
   reason: a nightly call that repeats an old yes must not undo an opt-out. A customer file's (origin `import`) is left
   aside after every no. What somebody says anew is written down, with its evidence, on the contact's page.

@@ -57,7 +57,8 @@ def estimate(session: Session, warehouse: Warehouse, campaign_id: int, *, now: d
     people = select(given.c.contact_id, literal(ALL).label("arm")).subquery()
     start = now - timedelta(days=campaign.window_days)
     before = outcomes(session, people, start=start, end=now, currency=campaign.currency).get(ALL, NOBODY).revenue
-    n, few = held + sent, before.buyers * campaign.holdout < experiment.FEW_BUYERS
+    n = held + sent
+    few = before.buyers * held < experiment.FEW_BUYERS * n
     seen = experiment.detectable(n, campaign.holdout, before.variance**0.5) if before.variance and not few else None
     return Estimate(
         matched=sum(counts.values()),

@@ -364,7 +364,7 @@ def _too_few(found: Estimate, campaign: Campaign, needed: int) -> str:
     """The report will refuse a verdict: what it would take, as far as so many may be held out."""
     few = gettext("Too few buyers for any verdict: going by the last %(days)s days about %(buyers)s of the %(held)s"
                   " held out would buy, and %(least)s are needed.", days=campaign.window_days,
-                  buyers=number(found.buyers * campaign.holdout), held=number(found.held),
+                  buyers=number(found.buyers * found.held / (found.held + found.sent)), held=number(found.held),
                   least=experiment.FEW_BUYERS)  # fmt: skip
     if needed > (found.held + found.sent) * HOLDOUT_LIMIT:
         return f"{few} {gettext('The list is too small for that: judge this one by clicks.')}"

@@ -40,6 +40,7 @@ class Reader:
     def __init__(self, folder: Path, config: WarehouseConfig) -> None:
         settings = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
         threads = {"threads": config.threads} if config.threads else {}
+        self._turn = threading.Lock()  # DuckDB refuses a connection that another thread is just using
         self._duckdb = duckdb.connect(
             ":memory:", config={**settings, **threads, "memory_limit": f"{config.memory_mb}MiB"}
         )
@@ -65,7 +66,7 @@ class Reader:
 
     def show(self, files: Mapping[str, tuple[pa.Schema, Sequence[str]]]) -> None:
         """From now on these tables are made of these files; all switch at once."""
-        with self._duckdb.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.begin()
             for name, (schema, paths) in files.items():
                 cursor.execute(f'CREATE OR REPLACE VIEW "{name}" AS {_select(schema, paths)}')
@@ -77,18 +78,23 @@ class Reader:
 
     def query(self, sql: str) -> pa.Table:
         """Run an expression that is compiled already."""
-        with self._duckdb.cursor() as cursor:
+        with self._cursor() as cursor:
             return cursor.sql(sql).to_arrow_table()
 
     def close(self) -> None:
         """Let go of the memory and the spilled files."""
-        self._duckdb.close()
+        with self._turn:
+            self._duckdb.close()
         self._files.close()
         shutil.rmtree(self._own, ignore_errors=True)
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._turn:
+            return self._duckdb.cursor()
+
     def _backend(self) -> ibis.backends.duckdb.Backend:
         if not hasattr(self._local, "backend"):
-            self._local.backend = ibis.duckdb.from_connection(self._duckdb.cursor())
+            self._local.backend = ibis.duckdb.from_connection(self._cursor())
         return self._local.backend
 
 

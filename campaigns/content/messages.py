@@ -187,7 +187,8 @@ def view(session: Session, send_id: int, *, now: datetime, config: Config, recom
     """The e-mail for a browser, without the pixel: the content that was sent, which nobody can change once it has
     fired, filled in anew with what is known of the contact, and picked for them, today. Raises NotFound.
 
-    No message is kept as it went out: at 20 KB each a million would take 20 GB, to show a name before its correction.
+    No message is kept as it went out: at an assumed 20 KB each a million would take 20 GB, to show a name before its
+    correction.
     """
     row = session.execute(
         select(Send, Contact, Campaign, Variant)

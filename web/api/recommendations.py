@@ -18,11 +18,12 @@ from engine import money
 from engine.errors import Invalid
 from engine.models import Contact
 from recommender import placements
-from recommender.answers import MOST, Answer, Recommended, Request
+from recommender.answers import MOST, Request
 from recommender.shelf import Filter
 from recommender.sources import SOURCES
 from web.api.access import needs
 from web.api.body import Truth
+from web.recommendations import shown
 from web.services import services, utcnow
 
 blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
@@ -211,7 +212,7 @@ def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, 
     except Invalid as error:
         raise Invalid(error.message, field=f"{path}{error.field}") from None
     missing = [*answer.missing_ids, *([contact] if contact and not contact_id else [])]
-    return _shown(answer) | {"missing_ids": missing, "took_ms": round((time.perf_counter() - begun) * 1000, 2)}
+    return shown(answer) | {"missing_ids": missing, "took_ms": round((time.perf_counter() - begun) * 1000, 2)}
 
 
 def _filter(given: Mapping[str, Any]) -> Filter:
@@ -223,30 +224,3 @@ def _filter(given: Mapping[str, Any]) -> Filter:
             except Invalid as error:
                 raise Invalid(error.message, field=f"filter.{name}") from None
     return Filter(**wanted)
-
-
-def _shown(answer: Answer) -> dict[str, Any]:
-    return {
-        "recommendation_id": answer.recommendation_id,
-        "placement": answer.placement,
-        "training": answer.training_id,
-        "degraded": answer.degraded,
-        "items": [_item(item) for item in answer.items],
-    }
-
-
-def _item(item: Recommended) -> dict[str, Any]:
-    reason = item.reason and {name: value for name, value in vars(item.reason).items() if value is not None}
-    shown = {
-        "id": item.key,
-        "score": item.score,
-        "rank": item.rank,
-        "source": item.source,
-        "title": item.title,
-        "price": None if item.price is None else str(money.to_decimal(item.price)),
-        "currency": item.currency,
-        "url": item.url,
-        "image_url": item.image_url,
-        "category": item.category,
-    }
-    return shown | ({"reason": reason} if reason else {})

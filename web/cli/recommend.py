@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,9 +10,10 @@ from sqlalchemy import select
 from engine import money
 from engine.config import Config
 from engine.models import Contact
-from recommender.answers import MOST, Answer, Recommended, Request
+from recommender.answers import MOST, Answer, Request
 from recommender.shelf import Filter
 from web.cli.given import as_json, show
+from web.recommendations import shown
 from web.services import opened, utcnow
 
 
@@ -37,7 +37,7 @@ def recommend(config: Config, /, contact: str | None, category: str | None, *, a
         answer = services.recommender.recommend(session, request, now=utcnow())
     missing = (*answer.missing_ids, *([contact] if contact and not contact_id else []))
     if as_json:
-        show(_fields(answer) | {"missing_ids": missing})
+        show(shown(answer) | {"missing_ids": missing})
     else:
         _tell(answer, missing)
 
@@ -54,23 +54,3 @@ def _tell(answer: Answer, missing: tuple[str, ...]) -> None:
         click.echo(f"Nobody knows {', '.join(missing)}.", err=True)
     if answer.degraded:
         click.echo("No training serves yet, these are best-sellers: run `rapport train`.", err=True)
-
-
-def _fields(answer: Answer) -> dict[str, Any]:
-    """As the API shows it."""
-    return {
-        "recommendation_id": answer.recommendation_id,
-        "placement": answer.placement,
-        "training": answer.training_id,
-        "degraded": answer.degraded,
-        "items": [_item(found) for found in answer.items],
-    }
-
-
-def _item(found: Recommended) -> dict[str, Any]:
-    shown = asdict(found)
-    del shown["item_id"]
-    shown["id"] = shown.pop("key")
-    shown["price"] = None if found.price is None else str(money.to_decimal(found.price))
-    shown["reason"] = {name: value for name, value in (shown["reason"] or {}).items() if value is not None}
-    return shown

@@ -256,7 +256,7 @@ def test_count_while_typing(shop: None, marketer: FlaskClient) -> None:
 
 
 def test_without_script(shop: None, marketer: FlaskClient) -> None:
-    """The form works without a script: a subject chosen, a value typed, saved."""
+    """What the form posts is enough without a script: a subject, a value, saved."""
     form = _fields(marketer.post("/lists/new", data={**_fields(marketer.get("/lists/new")), "do": "add:n"}))
     form["n.0.what"] = "field:age"
     form = _fields(marketer.post("/lists/new", data=form))

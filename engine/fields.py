@@ -128,6 +128,8 @@ FIELDS: Final[dict[str, Field]] = {
         _contact("income", "money", "person", "yearly income", "年收入"),
         _contact("education", "choice", "person", "education", "教育程度", options=True),
         _contact("household_size", "number", "person", "household size", "家庭人数"),
+        _contact("household", "text", "person", "household", "家庭编号"),
+        _contact("account", "text", "person", "account", "客户单位"),
         _contact("language", "choice", "person", "language", "语言", options=True),
         _contact("country", "choice", "place", "country", "国家", options=True, placed=Words("in {0}", "国家为{0}")),
         _contact("region", "choice", "place", "region", "地区", options=True, placed=Words("in {0}", "地区为{0}")),

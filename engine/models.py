@@ -71,6 +71,8 @@ class Contact(Base):
     income: Mapped[int | None] = mapped_column(BigInteger)  # a year, ten-thousandths of the shop's currency
     education: Mapped[str | None] = mapped_column(String(64))
     household_size: Mapped[int | None]
+    household: Mapped[str | None] = mapped_column(String(128), index=True)  # the shop's number of the home they share
+    account: Mapped[str | None] = mapped_column(String(128), index=True)  # of the company they buy for
     country: Mapped[str | None] = mapped_column(String(64))
     region: Mapped[str | None] = mapped_column(String(64))
     city: Mapped[str | None] = mapped_column(String(128))
@@ -223,6 +225,62 @@ class ListMember(Base):
     __tablename__ = "list_members"
     list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
     contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class ListVersion(Base):
+    """A list as it was saved, criteria and name: every change of them, with who made it."""
+
+    __tablename__ = "list_versions"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)  # of the list, by this change
+    name: Mapped[str] = mapped_column(String(128))
+    criteria: Mapped[dict[str, Any]] = mapped_column(Json)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    author: Mapped[str] = mapped_column(String(128), default="")  # their name; "": not known
+
+
+class ListPick(Base):
+    """A contact put on a list by hand, or taken off it, whatever its criteria say."""
+
+    __tablename__ = "list_picks"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True)
+    added: Mapped[bool]  # false: taken off
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    author: Mapped[str] = mapped_column(String(128), default="")
+
+
+class ListState(Base):
+    """Who was on a dynamic list when the tick last looked: how many, found by what, in which data. The people are the
+    list's blocks.
+    """
+
+    __tablename__ = "list_states"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
+    rules: Mapped[str] = mapped_column(String(32))  # digest of the criteria of all lists that decide
+    data: Mapped[str] = mapped_column(String(32))  # digest of the warehouse's files; "": not all changes are told yet
+    size: Mapped[int]
+    looked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ListBlock(Base):
+    """Which of the contacts block * 65,536 ... + 65,535 are on a list: a bit each, packed by zlib."""
+
+    __tablename__ = "list_blocks"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
+    block: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    bits: Mapped[bytes]
+
+
+class ListDay(Base):
+    """How a dynamic list stood at the end of a day of the shop, and who came and went on it."""
+
+    __tablename__ = "list_days"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    joined: Mapped[int] = mapped_column(default=0)
+    left: Mapped[int] = mapped_column(default=0)
 
 
 class Import(Base):

@@ -110,6 +110,8 @@ class ContactOut(PersonOut):
     income = String(allow_none=True, metadata={"description": "A year, in the shop's currency."})
     education = String(allow_none=True)
     household_size = Integer(allow_none=True)
+    household = String(allow_none=True, metadata={"description": "Whoever has the same is one household."})
+    account = String(allow_none=True, metadata={"description": "Whoever has the same is one account."})
     region = String(allow_none=True)
     postcode = String(allow_none=True)
     language = String(allow_none=True)

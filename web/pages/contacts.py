@@ -35,7 +35,9 @@ FACTS: Final = (
     ("region", lazy_gettext("Region")),
     ("country", lazy_gettext("Country")),
     ("education", lazy_gettext("Education")),
-    ("household_size", lazy_gettext("Household")),
+    ("household_size", lazy_gettext("People in the household")),
+    ("household", lazy_gettext("Household")),
+    ("account", lazy_gettext("Account")),
     ("language", lazy_gettext("Language")),
     ("origin", lazy_gettext("Came in by")),
 )

@@ -14,10 +14,10 @@ def test_alive_and_ready(client: FlaskClient, services: Services) -> None:
     assert client.get("/health").get_json() == {"status": "alive"}
     assert client.get("/ready").status_code == 200
     with services.database.begin() as session:
-        session.execute(text("DELETE FROM alembic_version"))
+        version = session.scalar(text("DELETE FROM alembic_version RETURNING version_num"))
     answer = client.get("/ready")
     with services.database.begin() as session:
-        session.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+        session.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
     assert (answer.status_code, "rapport migrate" in answer.text) == (503, True)
     assert client.get("/health").status_code == 200
 

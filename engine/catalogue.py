@@ -25,7 +25,7 @@ from engine import fields
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import Behaviour, Field
-from engine.models import ContactList, ListMember
+from engine.models import ContactList, ListMember, ListPick
 from engine.values import Clock
 from engine.warehouse.tables import PART
 
@@ -40,7 +40,7 @@ OPEN: Final = {"attributes": "contacts", "properties": "events"}  # JSON columns
 
 
 @ibis.udf.scalar.builtin(name="json_keys", signature=(("string",), "array<string>"))  # type: ignore[untyped-decorator]
-def _json_keys(text: Any) -> Any:
+def json_keys(text: Any) -> Any:
     """DuckDB's function."""
 
 
@@ -97,11 +97,23 @@ class Catalogue:
         return found
 
     def members(self, list_id: int) -> pa.Table:
-        """The contact ids of a frozen list, one column."""
+        """The contact ids of a frozen list, one column; those picked by hand are heeded."""
         # As one text: 500,000 members are read in 0.08 s, row by row in 2 s, and each count while typing reads them.
         ids = func.aggregate_strings(cast(ListMember.contact_id, Text), ",")
         text = self._session.scalar(select(ids).where(ListMember.list_id == list_id))
-        return pa.table({"contact_id": np.fromstring(text or "", np.int64, sep=",")})
+        kept = np.fromstring(text or "", np.int64, sep=",")
+        added, removed = (picks["contact_id"].to_numpy() for picks in self.picks(list_id))
+        if len(added) or len(removed):
+            kept = np.setdiff1d(np.union1d(kept, added), removed, assume_unique=True)
+        return pa.table({"contact_id": kept})
+
+    def picks(self, list_id: int) -> tuple[pa.Table, pa.Table]:
+        """The contact ids that somebody put on a list by hand, and those taken off it; one column each."""
+        picks = select(ListPick.contact_id, ListPick.added).where(ListPick.list_id == list_id)
+        rows = self._session.execute(picks).all()
+        found = ([row.contact_id for row in rows if row.added is kind] for kind in (True, False))
+        added, removed = (pa.table({"contact_id": pa.array(ids, pa.int64())}) for ids in found)
+        return added, removed
 
     def fields(self) -> Iterator[Field]:
         """Fields of contacts to choose from: all common ones, the shop's own up to OFFERED."""
@@ -258,7 +270,7 @@ def _keys(warehouse: Warehouse, rows: Any, parts: list[str]) -> dict[str, Names]
     A key whose every value reads as a number, a date or yes/no is one; everything else is text.
     """
     rows = rows.filter(rows[PART].isin(parts), rows.text.length() > len("{}"))
-    keys = rows.select(PART, "type", "text", key=_json_keys(rows.text).unnest())
+    keys = rows.select(PART, "type", "text", key=json_keys(rows.text).unnest())
     values = keys.select(PART, "type", "key", value=fields.json_value(keys.text, keys.key))
     values = values.filter(values.value.notnull()).select(
         PART,

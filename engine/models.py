@@ -283,6 +283,34 @@ class ListDay(Base):
     left: Mapped[int] = mapped_column(default=0)
 
 
+class Form(Base):
+    """Questions that people answer at a public address (engine.sources.questions), and what becomes of the answers."""
+
+    __tablename__ = "forms"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    key: Mapped[str] = mapped_column(String(32), unique=True)  # in the public address
+    name: Mapped[str] = mapped_column(String(128))
+    origin: Mapped[str] = mapped_column(String(32))  # of contacts it finds: web, survey
+    definition: Mapped[dict[str, Any]] = mapped_column(Json)
+    version: Mapped[int] = mapped_column(default=1)  # counts edits; a writer with an old one gets a Conflict
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: takes answers
+
+
+class Flyer(Base):
+    """A printed code and where it leads."""
+
+    __tablename__ = "flyers"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), unique=True)  # as printed, in capitals
+    name: Mapped[str] = mapped_column(String(128))
+    target: Mapped[str] = mapped_column(String(1024))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: leads to its target
+
+
 class Import(Base):
     """One run of intake over a file: what came, what was refused and where the refused rows are."""
 

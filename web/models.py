@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.database import Base, BigKey, Json, UtcDateTime
@@ -62,3 +62,26 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ListDraft(Base):
+    """What somebody has written of a list and not saved yet, so that no closed page loses it."""
+
+    __tablename__ = "list_drafts"
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    list_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # 0: of a new list
+    version: Mapped[int]  # of the list, when they began
+    name: Mapped[str] = mapped_column(String(200))
+    criteria: Mapped[str] = mapped_column(Text)  # JSON, perhaps unfinished
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Knock(Base):
+    """Somebody at a public door that writes (web.knocks), to slow floods down."""
+
+    __tablename__ = "knocks"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    door: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(64))  # an IPv6 network of 64 bits counts as one
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    __table_args__ = (Index("ix_knocks_door_address_at", "door", "address", "at"),)

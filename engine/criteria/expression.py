@@ -151,4 +151,4 @@ def _key(node: Leaf | EventLeaf | Membership) -> Any:
     """What makes two leaves share a column: the same field read as the same type, the same deed, the same list."""
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
-    return node.deed if isinstance(node, EventLeaf) else node.list_id
+    return node.deed if isinstance(node, EventLeaf) else (node.list_id, node.part)

@@ -109,12 +109,15 @@ class EventLeaf:
 
 @dataclass(frozen=True)
 class Membership:
-    """Being on a list: the people of a frozen one (pyarrow array of contact ids), the criteria of a dynamic one."""
+    """Being on a list: the people of a frozen one (pyarrow array of contact ids), the criteria of a dynamic one.
+    `part`: not the whole list but those "added" or "removed" by hand.
+    """
 
     list_id: int
     name: str = field(compare=False)
     members: Any = field(compare=False, repr=False)
     criteria: Node | None = field(compare=False)
+    part: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As it was written."""
@@ -147,6 +150,13 @@ class Criteria:
     root: Node
     zone: ZoneInfo
     currency: str
+
+
+def picked(root: Node, list_id: int, added: Any, removed: Any) -> Node:
+    """The criteria of a list, those put on it by hand and without those taken off (tables as of Membership)."""
+    if removed.num_rows:
+        root = Group("all", (root, Group("not", (Membership(list_id, "", removed, None, "removed"),))))
+    return Group("any", (root, Membership(list_id, "", added, None, "added"))) if added.num_rows else root
 
 
 def children(node: Node, path: str = "") -> list[tuple[str, Node]]:

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from engine.catalogue import Catalogue
-from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
+from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window, picked
 from engine.criteria.operators import MANY, MANY_LIMIT, OPERATORS, Operator, fitting
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
@@ -178,7 +178,7 @@ class _Parser:
                 root = Group("all", ()) if found.criteria == EVERYONE else inner.node(found.criteria, "", depth + 1)
             except Invalid as error:
                 raise Invalid(f"The list “{found.name}” cannot be used: {error.message} ({error.field})") from None
-        return Membership(list_id, found.name, None, root)
+        return Membership(list_id, found.name, None, picked(root, list_id, *self.catalogue.picks(list_id)))
 
     def question(self, data: Mapping[str, Any], path: str, types: tuple[str, ...]) -> Question:
         """Operator and value, read as the first of `types` that fits both."""

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from engine.database import Json, UtcDateTime
+from engine.database import BigKey, Json, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"
@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _make_doors()
     with op.batch_alter_table("contacts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("household", sa.String(length=128), nullable=True))
         batch_op.add_column(sa.Column("account", sa.String(length=128), nullable=True))
@@ -24,7 +25,7 @@ def upgrade() -> None:
 def _lists() -> None:
     op.create_table(
         "list_versions",
-        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("criteria", Json, nullable=False),
@@ -41,8 +42,8 @@ def _lists() -> None:
     )
     op.create_table(
         "list_picks",
-        sa.Column("list_id", sa.BigInteger(), nullable=False),
-        sa.Column("contact_id", sa.BigInteger(), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
+        sa.Column("contact_id", BigKey, nullable=False),
         sa.Column("added", sa.Boolean(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("author", sa.String(length=128), nullable=False),
@@ -58,7 +59,7 @@ def _lists() -> None:
         batch_op.create_index(batch_op.f("ix_list_picks_contact_id"), ["contact_id"], unique=False)
     op.create_table(
         "list_states",
-        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
         sa.Column("rules", sa.String(length=32), nullable=False),
         sa.Column("data", sa.String(length=32), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
@@ -70,7 +71,7 @@ def _lists() -> None:
     )
     op.create_table(
         "list_blocks",
-        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
         sa.Column("block", sa.BigInteger(), nullable=False),
         sa.Column("bits", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -80,7 +81,7 @@ def _lists() -> None:
     )
     op.create_table(
         "list_days",
-        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("joined", sa.Integer(), nullable=False),
@@ -90,7 +91,7 @@ def _lists() -> None:
     )
     op.create_table(
         "list_drafts",
-        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", BigKey, nullable=False),
         sa.Column("list_id", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -104,6 +105,8 @@ def _lists() -> None:
 
 
 def downgrade() -> None:
+    for table in ("knocks", "confirmations", "flyers", "forms"):
+        op.drop_table(table)
     for table in ("list_drafts", "list_days", "list_blocks", "list_states", "list_picks", "list_versions"):
         op.drop_table(table)
     with op.batch_alter_table("contacts", schema=None) as batch_op:
@@ -111,3 +114,70 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_contacts_account"))
         batch_op.drop_column("account")
         batch_op.drop_column("household")
+
+
+def _make_doors() -> None:
+    """Forms, flyers, confirmations, knocks."""
+    op.create_table(
+        "forms",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("key", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("origin", sa.String(length=32), nullable=False),
+        sa.Column("definition", Json, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_forms")),
+        sa.UniqueConstraint("key", name=op.f("uq_forms_key")),
+    )
+    op.create_table(
+        "flyers",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("target", sa.String(length=1024), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flyers")),
+        sa.UniqueConstraint("code", name=op.f("uq_flyers_code")),
+    )
+    op.create_table(
+        "confirmations",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("contact_id", BigKey, nullable=False),
+        sa.Column("form_id", BigKey, nullable=False),
+        sa.Column("channel", sa.String(length=8), nullable=False),
+        sa.Column("address", sa.String(length=254), nullable=False),
+        sa.Column("wording", sa.Text(), nullable=True),
+        sa.Column("facts", Json, nullable=False),
+        sa.Column("visitor", sa.String(length=64), nullable=True),
+        sa.Column("language", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=True),
+        sa.Column("reason", sa.String(length=255), nullable=True),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["contact_id"], ["contacts.id"], name=op.f("fk_confirmations_contact_id_contacts"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["form_id"], ["forms.id"], name=op.f("fk_confirmations_form_id_forms"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_confirmations")),
+    )
+    for column in ("contact_id", "form_id", "address", "next_at"):
+        op.create_index(op.f(f"ix_confirmations_{column}"), "confirmations", [column], unique=False)
+    op.create_table(
+        "knocks",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("door", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_knocks")),
+    )
+    op.create_index("ix_knocks_door_address_at", "knocks", ["door", "address", "at"], unique=False)
+    op.create_index(op.f("ix_knocks_at"), "knocks", ["at"], unique=False)

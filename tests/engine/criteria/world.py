@@ -85,6 +85,11 @@ class MemoryCatalogue(Catalogue):
             id=list_id, name=self.names.get(list_id, f"list {list_id}"), frozen_at=frozen, criteria=given
         )
 
+    def picks(self, list_id: int) -> tuple[pa.Table, pa.Table]:
+        """Nobody is picked by hand here."""
+        nobody = pa.table({"contact_id": pa.array([], pa.int64())})
+        return nobody, nobody
+
     def members(self, list_id: int) -> pa.Table:
         """The contact ids of a frozen list."""
         return pa.table({"contact_id": pa.array(self._lists[list_id], pa.int64())})

@@ -1,0 +1,16 @@
+"""Lists: saved criteria (dynamic), or the people they found on a day (frozen).
+
+Freezing happens in place: the criteria stay as the record of how the people were found, and can no longer be
+changed; `copy` gives a dynamic list to go on with. A deleted list can be brought back for 30 days.
+"""
+
+from engine.lists.download import export_csv
+from engine.lists.people import count, freeze, load, member_ids, members, recount
+from engine.lists.saved import NAME_LIMIT, behind, browse, copy, get, rename, restore, save, users_of
+from engine.lists.saved import put_away as delete
+from engine.lists.versions import revert, version_of, versions
+from engine.preview import Clause, Person, Preview, preview
+
+__all__ = ["NAME_LIMIT", "Clause", "Person", "Preview", "behind", "browse", "copy", "count", "delete", "export_csv",
+           "freeze", "get", "load", "member_ids", "members", "preview", "recount", "rename", "restore", "revert",
+           "save", "users_of", "version_of", "versions"]  # fmt: skip

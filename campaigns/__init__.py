@@ -4,6 +4,7 @@ from typing import cast
 
 from sqlalchemy import Table
 
+from campaigns import criteria
 from campaigns.forgetting import forget
 from campaigns.models import Send
 from engine import contacts
@@ -20,3 +21,4 @@ register(
     )
 )
 contacts.on_erase(forget)
+criteria.register()

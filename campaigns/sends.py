@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from campaigns.models import Firing, Send
 from engine import export
-from engine.fields import json_text
+from engine.dialect import json_text
 from engine.models import Contact
 from engine.warehouse import Warehouse
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -21,7 +21,7 @@ import pyarrow as pa
 from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from engine import fields
+from engine import dialect, fields
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import Behaviour, Field
@@ -72,13 +72,13 @@ class Catalogue:
 
     def field(self, key: str) -> Field:
         """A field of contacts; raises Invalid that names the nearest."""
-        return fields.FIELDS.get(key) or self._open(key, "attributes", "", fields.FIELDS)
+        return self._named(fields.FIELDS.get(key)) or self._open(key, "attributes", "", fields.FIELDS)
 
     def row_field(self, behaviour: Behaviour, key: str) -> Field:
         """A field of the rows of `behaviour`, for conditions and measures."""
         common = fields.ROW_FIELDS[behaviour.rows]
-        prefix = "properties" if behaviour.rows == "events" else ""
-        return common.get(key) or self._open(key, prefix, behaviour.key, common)
+        prefix = "properties" if behaviour.rows in fields.OPEN_ROWS else ""
+        return self._named(common.get(key)) or self._open(key, prefix, behaviour.key, common)
 
     def behaviour(self, key: str) -> Behaviour:
         """What people do; raises Invalid that names the nearest."""
@@ -129,7 +129,7 @@ class Catalogue:
     def row_fields(self, behaviour: Behaviour) -> Iterator[Field]:
         """Fields of the rows of `behaviour` to choose from: all common ones, the shop's own up to OFFERED."""
         yield from fields.ROW_FIELDS[behaviour.rows].values()
-        if behaviour.rows == "events":
+        if behaviour.rows in fields.OPEN_ROWS:
             for key in sorted(self._offered("properties", behaviour.key)):
                 yield self.row_field(behaviour, key)
 
@@ -145,8 +145,9 @@ class Catalogue:
         """The stored values of a field of contacts and how many have each, most frequent first, up to 200."""
         if not field.options or self._warehouse is None:
             return []
-        rows = self._warehouse.table(field.table)
-        values = rows.select(value=field.column(rows, Clock(EPOCH, self.zone))).filter(ibis._.value.notnull())
+        clock = Clock(EPOCH, self.zone)
+        rows = fields.source(self._warehouse, field.table, clock)
+        values = rows.select(value=field.column(rows, clock)).filter(ibis._.value.notnull())
         counts = values.group_by("value").agg(n=ibis._.count()).order_by(ibis.desc("n"), "value").limit(OPTION_LIMIT)
         table = self._warehouse.execute(counts)
         return list(zip(table["value"].to_pylist(), table["n"].to_pylist(), strict=True))
@@ -157,6 +158,9 @@ class Catalogue:
         if self._found is None or again:
             self._found = _look(self._warehouse)
         return self._found
+
+    def _named(self, row: Field | None) -> Field | None:
+        return replace(row, named=row.names(self._session)) if row and row.names else row
 
     def _open(self, key: str, prefix: str, event: str, common: Mapping[str, Field]) -> Field:
         head, _, name = key.partition(".")
@@ -186,7 +190,7 @@ def _is_name(name: str) -> bool:
 
 
 Names = dict[tuple[str, str], tuple[int, int]]  # (type of event, key): how many, what all of them can be read as
-KINDS: Final = {"number": 1, "date": 2, "yes_no": 4}  # bits; with none of them it is text
+KINDS: Final = {"number": 1, "date": 2, "yes_no": 4, "choices": 8}  # bits; with none of them it is text
 
 
 @dataclass
@@ -267,11 +271,11 @@ def _events(warehouse: Warehouse, parts: list[str]) -> dict[str, Names]:
 def _keys(warehouse: Warehouse, rows: Any, parts: list[str]) -> dict[str, Names]:
     """Every key in a JSON column, by part.
 
-    A key whose every value reads as a number, a date or yes/no is one; everything else is text.
+    A key whose every value reads as a number, a date, yes/no or an array is one; everything else is text.
     """
     rows = rows.filter(rows[PART].isin(parts), rows.text.length() > len("{}"))
     keys = rows.select(PART, "type", "text", key=json_keys(rows.text).unnest())
-    values = keys.select(PART, "type", "key", value=fields.json_value(keys.text, keys.key))
+    values = keys.select(PART, "type", "key", value=dialect.json_value(keys.text, keys.key))
     values = values.filter(values.value.notnull()).select(
         PART,
         "type",
@@ -279,6 +283,7 @@ def _keys(warehouse: Warehouse, rows: Any, parts: list[str]) -> dict[str, Names]
         number=ibis._.value.try_cast("float64").notnull() & ~ibis._.value.re_search("^[+]|^0[0-9]"),
         date=ibis._.value.re_search("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
         yes_no=ibis._.value.isin(["true", "false"]),
+        choices=ibis._.value.startswith("["),
     )
     counted = values.group_by(PART, "type", "key").agg(
         count=values.count(), **{kind: values[kind].all() for kind in KINDS}

@@ -11,25 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import ibis
+from sqlalchemy.orm import Session
 
+from engine import dialect
 from engine.values import Clock, Words
 
 Column = Callable[[Any, Clock], Any]  # (rows of the field's table, clock) -> Ibis value
-
-
-@ibis.udf.scalar.builtin(name="json_extract_string", signature=(("string", "string"), "string"))  # type: ignore[untyped-decorator]
-def _json_extract_string(text: Any, pointer: Any) -> Any:
-    """DuckDB's function; a JSON pointer (RFC 6901) names any key, a path would take dots and quotes for syntax."""
-
-
-def json_text(column: Any, name: str) -> Any:
-    """The value of a key in JSON text, as text; NULL when there is none."""
-    return _json_extract_string(column, "/" + name.replace("~", "~0").replace("/", "~1"))
-
-
-def json_value(column: Any, names: Any) -> Any:
-    """The same where the key is itself a column."""
-    return _json_extract_string(column, ibis.literal("/") + names.replace("~", "~0").replace("/", "~1"))
+Names = Callable[[Session], Mapping[int, str]]  # what the numbers of a reference stand for, in one shop
+View = Callable[[Any, Clock], Any]  # (anything with .table(name): the warehouse; clock) -> Ibis table
 
 
 @dataclass(frozen=True)
@@ -41,12 +30,14 @@ class Field:
     group: str = field(compare=False)
     label: Words = field(compare=False)
     column: Column = field(compare=False, repr=False)
-    table: str = field(default="contacts", compare=False)  # or a table with at most one row per contact_id
+    table: str = field(default="contacts", compare=False)  # or a table or view with at most one row per contact_id
     empty: Any = field(default=None, compare=False)  # the value of contacts without a row there
     said: Words | None = field(default=None, compare=False)  # instead of "whose age is": "aged {0}", with an amount
     placed: Words | None = field(default=None, compare=False)  # the same for operators is and in: "in {0}"
     options: bool = field(default=False, compare=False)  # the stored values are worth offering in a drop-down
     readings: tuple[str, ...] = field(default=(), compare=False)  # other types it may be read as
+    names: Names | None = field(default=None, compare=False, repr=False)  # of a reference: what its numbers stand for
+    named: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)  # the same, looked up
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -137,6 +128,10 @@ FIELDS: Final[dict[str, Field]] = {
         _contact("postcode", "text", "place", "postcode", "邮政编码"),
         _contact("key", "text", "contact", "customer number", "客户编号"),
         _contact("email", "text", "contact", "e-mail address", "电子邮箱"),
+        _contact(
+            "email_domain", "choice", "contact", "e-mail domain", "邮箱域名", options=True,
+            column=lambda rows, _clock: rows.email.split("@")[-1].lower(),
+        ),
         _contact("phone", "text", "contact", "phone number", "电话号码"),
         _contact("origin", "choice", "contact", "origin", "来源", options=True),
         _contact("email_consent", "yes_no", "contact", "consent to e-mail", "电子邮件许可"),
@@ -172,7 +167,7 @@ def _event(key: str, kind: str, en: str, zh: str, **more: Any) -> Field:
     return _contact(key, kind, "event", en, zh, **more)
 
 
-_ITEM: Final = (
+ITEM_FIELDS: Final = (
     _event("item", "choice", "item", "商品", table="items", column=_plain("item_key")),
     _event("title", "text", "item title", "商品名称", table="items"),
     _event("category", "path", "category", "类别", table="items", options=True),
@@ -180,13 +175,13 @@ _ITEM: Final = (
 )
 
 # Conditions and measures of a behaviour, by the kind of its rows. `table` says which join brings the column.
-ROW_FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
+ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
     "events": {
         row.key: row
         for row in (
             _event("value", "money", "value", "金额", table="events"),
             _event("origin", "choice", "origin", "来源", table="events", options=True),
-            *_ITEM,
+            *ITEM_FIELDS,
         )
     },
     "orders": {
@@ -200,10 +195,17 @@ ROW_FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
             _event("currency", "choice", "currency", "货币", table="orders", options=True),
             _event("unit_price", "money", "unit price", "单价", table="order_lines"),
             _event("discount", "money", "line discount", "行折扣", table="order_lines"),
-            *_ITEM,
+            *ITEM_FIELDS,
         )
     },
 }
+
+
+# What the rows of each kind are called in the documentation, and which of them carry the sender's own `properties`.
+ROW_TITLES: Final[dict[str, str]] = {"events": "Of events, and `properties.<name>`", "orders": "Of `order`"}
+OPEN_ROWS: Final[set[str]] = {"events"}
+
+VIEWS: Final[dict[str, View]] = {}  # computed from tables of the warehouse whenever a criterion asks, by name
 
 
 def _behaviour(key: str, verb: Words, contrary: str, noun: Words, rows: str = "events") -> Behaviour:
@@ -230,18 +232,10 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
         _behaviour("call", Words("called", "来电"), "did not call", Words("calls", "来电")),
         _behaviour("flyer_scan", Words("scanned a flyer", "扫描传单"), "did not scan a flyer",
                    Words("flyer scans", "传单扫描")),
-        _behaviour("open", Words("opened a message", "打开消息"), "did not open a message", Words("opens", "打开")),
-        _behaviour("click", Words("clicked in a message", "点击消息"), "did not click in a message",
-                   Words("clicks", "点击")),
         _behaviour("impression", Words("saw a recommendation", "看到推荐"), "did not see a recommendation",
                    Words("impressions", "推荐曝光")),
         _behaviour("recommendation_click", Words("clicked a recommendation", "点击推荐"),
                    "did not click a recommendation", Words("recommendation clicks", "推荐点击")),
-        _behaviour("unsubscribe", Words("unsubscribed", "退订"), "did not unsubscribe", Words("unsubscribes", "退订")),
-        _behaviour("bounce", Words("had a message bounce", "消息退回"), "had no message bounce",
-                   Words("bounces", "退信")),
-        _behaviour("complaint", Words("complained of a message", "投诉消息"), "did not complain of a message",
-                   Words("complaints", "投诉")),
         _behaviour("store_visit", Words("came to a store", "到店"), "did not come to a store",
                    Words("store visits", "到店")),
         _behaviour("identify", Words("was recognised", "被识别"), "was not recognised",
@@ -260,7 +254,7 @@ MEASURES: Final[dict[str, Measure]] = {
                 empty=None),
         Measure("maximum", ("number", "money"), lambda column: column.max(), Words("highest {0} of {1}", "{1}最高{0}"),
                 empty=None),
-        Measure("distinct", ("text", "choice", "path", "number", "money"), lambda column: column.nunique(),
+        Measure("distinct", ("text", "choice", "path", "number", "money", "reference"), lambda column: column.nunique(),
                 Words("number of different values of {0} of {1}", "{1}中不同{0}的个数"), counts=True),
     )
 }  # fmt: skip
@@ -271,9 +265,24 @@ def register(row: Field) -> None:
     FIELDS[row.key] = row
 
 
+def register_group(key: str, words: Words) -> None:
+    """Add a group of fields."""
+    GROUPS[key] = words
+
+
 def register_behaviour(row: Behaviour) -> None:
     """Add words for an event type."""
     BEHAVIOURS[row.key] = row
+
+
+def register_view(name: str, build: View) -> None:
+    """Add a table that is computed when it is asked for; its columns are those that fields name, and contact_id."""
+    VIEWS[name] = build
+
+
+def source(warehouse: Any, name: str, clock: Clock) -> Any:
+    """The rows that fields of table or view `name` are columns of."""
+    return VIEWS[name](warehouse, clock) if name in VIEWS else warehouse.table(name)
 
 
 def other_behaviour(key: str) -> Behaviour:
@@ -287,20 +296,22 @@ def open_field(prefix: str, name: str, kind: str, table: str) -> Field:
     JSON without a declared type, so any type may be asked; a value that cannot be read as that type is unknown.
     """
     readings = tuple(other for other in READINGS if other != kind)
-    column: Column = lambda rows, _clock: json_text(rows[prefix], name)  # noqa: E731
+    column: Column = lambda rows, _clock: dialect.json_text(rows[prefix], name)  # noqa: E731
     group = "attributes" if prefix == "attributes" else "event"
     return Field(f"{prefix}.{name}", kind, group, Words(name, name), column, table, options=True, readings=readings)
 
 
-READINGS: Final[Mapping[str, str]] = {"text": "string", "number": "float64", "date": "date", "yes_no": "boolean"}
+READINGS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "text": lambda text: text,
+    "number": lambda text: text.try_cast("float64"),
+    "date": lambda text: text.try_cast("date"),
+    "yes_no": lambda text: text.try_cast("boolean"),
+    "choices": dialect.texts,
+}
 
 
 def read_as(row: Field, kind: str) -> Field:
     """An open field whose column is cast to the type asked for."""
     if not row.readings:
         return row
-    return replace(row, column=lambda rows, clock: _cast(row.column(rows, clock), kind))
-
-
-def _cast(text: Any, kind: str) -> Any:
-    return text if kind == "text" else text.try_cast(READINGS[kind])
+    return replace(row, column=lambda rows, clock: READINGS[kind](row.column(rows, clock)))

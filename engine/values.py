@@ -10,6 +10,13 @@
 |                    | "2011-12-01T09:30", shop's zone, or with offset   | aware datetime         |
 | yes_no             | true, false                                       | bool                   |
 | days               | whole number                                      | int                    |
+| choices            | (the attribute holds several; asked with texts)   | str                    |
+| count              | whole number, 1 to 50                             | int                    |
+| percent            | number above 0, at most 100, four decimals        | int or float           |
+| month, weekday     | 1 to 12; 1 (Monday) to 7                          | int                    |
+| period             | one of PERIODS, such as "last_week"               | str                    |
+| pattern            | regular expression (RE2), 1 to 200 characters     | str                    |
+| reference          | number of a campaign or the like, shown by name   | int                    |
 """
 
 from __future__ import annotations
@@ -21,16 +28,19 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
+import duckdb
+from babel.dates import format_date, get_day_names, get_month_names
 from babel.numbers import format_currency, format_decimal
 
 from engine import money
-from engine.errors import Invalid
+from engine.errors import Invalid, nearest
 
 TEXT_LIMIT: Final = 1_000
 NUMBER_LIMIT: Final = 10**15  # doubles are exact up to here
 DAYS_LIMIT: Final = 36_500
 YEARS: Final = range(1800, 2300)
+CHOICES_LIMIT: Final = 50  # values of one attribute
+PATTERN_LIMIT: Final = 200
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,41 @@ class Clock:
     def shift(self, moment: datetime, days: int) -> datetime:
         """So many calendar days later, at the same time of the shop's clock (a day may have 23 or 25 hours)."""
         return (moment.astimezone(self.zone) + timedelta(days=days)).astimezone(UTC)
+
+    def period(self, key: str) -> tuple[date, date]:
+        """The first day and the last of one of PERIODS."""
+        unit, steps, _words = PERIODS[key]
+        return _first_day(self.today, unit, steps), _first_day(self.today, unit, steps + 1) - timedelta(days=1)
+
+
+def _first_day(today: date, unit: str, steps: int) -> date:
+    """Of the day, week (from Monday), month, quarter or year so many after the present one."""
+    if unit == "day":
+        return today + timedelta(days=steps)
+    if unit == "week":
+        return today + timedelta(weeks=steps, days=-today.weekday())
+    size = {"month": 1, "quarter": 3, "year": 12}[unit]
+    months = ((today.year * 12 + today.month - 1) // size + steps) * size
+    return date(months // 12, months % 12 + 1, 1)
+
+
+PERIODS: Final = {
+    "today": ("day", 0, Words("today", "今天")),
+    "yesterday": ("day", -1, Words("yesterday", "昨天")),
+    "tomorrow": ("day", 1, Words("tomorrow", "明天")),
+    "this_week": ("week", 0, Words("this week", "本周")),
+    "last_week": ("week", -1, Words("last week", "上周")),
+    "next_week": ("week", 1, Words("next week", "下周")),
+    "this_month": ("month", 0, Words("this month", "本月")),
+    "last_month": ("month", -1, Words("last month", "上月")),
+    "next_month": ("month", 1, Words("next month", "下月")),
+    "this_quarter": ("quarter", 0, Words("this quarter", "本季度")),
+    "last_quarter": ("quarter", -1, Words("last quarter", "上季度")),
+    "next_quarter": ("quarter", 1, Words("next quarter", "下季度")),
+    "this_year": ("year", 0, Words("this year", "今年")),
+    "last_year": ("year", -1, Words("last year", "去年")),
+    "next_year": ("year", 1, Words("next year", "明年")),
+}
 
 
 @dataclass(frozen=True)
@@ -161,6 +206,51 @@ def _days(given: Any, zone: ZoneInfo) -> int:
     return value
 
 
+def _reference(given: Any, zone: ZoneInfo) -> int:
+    value = _number(given, zone)
+    if not isinstance(value, int) or value < 1:
+        raise Invalid("This must be the number that it is listed under.")
+    return value
+
+
+def _whole(low: int, high: int, what: str) -> Callable[[Any, ZoneInfo], int]:
+    def parse(given: Any, zone: ZoneInfo) -> int:
+        value = _number(given, zone)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise Invalid(f"This must be {what}, {low} to {high}.")
+        return value
+
+    return parse
+
+
+def _percent(given: Any, zone: ZoneInfo) -> int | float:
+    value = _number(given, zone)
+    if not 0 < value <= 100 or round(value, 4) != value:
+        raise Invalid("This must be a percentage above 0 and at most 100, with at most four decimals.")
+    return value
+
+
+def _period(given: Any, _zone: ZoneInfo) -> str:
+    if not isinstance(given, str) or given not in PERIODS:
+        shown = f"'{given[:40]}'" if isinstance(given, str) else _shown(given)
+        raise Invalid(f"This must be the name of a period, not {shown}.{nearest(str(given)[:40], PERIODS)}")
+    return given
+
+
+def _pattern(given: Any, zone: ZoneInfo) -> str:
+    """RE2 has no pattern whose time grows faster than the text, and refuses what would take too much memory."""
+    value = _text(given, zone)
+    if len(value) > PATTERN_LIMIT:
+        raise Invalid(f"This pattern has {len(value):,} characters; {PATTERN_LIMIT} are allowed.")
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("SELECT regexp_matches('', ?)", [value])
+        except duckdb.Error as error:
+            reason = str(error).partition(":")[2].strip()[:120] or "it cannot be read"
+            raise Invalid(f"This is no regular expression as RE2 reads them ({reason}).") from None
+    return value
+
+
 def _shown(given: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
     return names.get(type(given), repr(given)[:40])
@@ -204,6 +294,14 @@ def _needs_quotes(value: str) -> bool:
     )
 
 
+def _month_words(value: int, style: Style) -> str:
+    return get_month_names("wide", locale=style.locale)[value]
+
+
+def _weekday_words(value: int, style: Style) -> str:
+    return get_day_names("wide", locale=style.locale)[value - 1]
+
+
 _YES: Final = {True: Words("yes", "是"), False: Words("no", "否")}
 
 
@@ -223,5 +321,13 @@ TYPES: Final = {
         Type("moment", _moment, lambda value: value.isoformat(), _moment_words),
         Type("yes_no", _yes_no, _same, lambda value, style: _YES[value](style.language)),
         Type("days", _days, _same, _number_words),
+        Type("choices", _text, _same, _text_words),
+        Type("count", _whole(1, CHOICES_LIMIT, "a whole number"), _same, _number_words),
+        Type("percent", _percent, _same, _number_words),
+        Type("month", _whole(1, 12, "the number of a month"), _same, _month_words),
+        Type("weekday", _whole(1, 7, "the number of a day from Monday on"), _same, _weekday_words),
+        Type("period", _period, _same, lambda value, style: PERIODS[value][2](style.language)),
+        Type("pattern", _pattern, _same, lambda value, _style: f"“{value}”"),
+        Type("reference", _reference, _same, lambda value, _style: str(value)),
     )
 }

@@ -15,7 +15,8 @@ from engine.criteria.sentence import phrase, sentence
 
 def to_json(criteria: Criteria) -> dict[str, object]:
     """Criteria as they are stored; parsing this gives the same criteria again."""
-    return criteria.root.to_json()
+    written: dict[str, object] = criteria.root.to_json()
+    return written if criteria.unit is None else {**written, "unit": criteria.unit}
 
 
 __all__ = ["EVERYONE", "Criteria", "Node", "parse", "people", "phrase", "select", "sentence", "to_json", "walk"]

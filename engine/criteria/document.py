@@ -1,19 +1,20 @@
-"""docs/criteria.md, written from the tables: `python -m engine.criteria.document > docs/criteria.md`."""
+"""docs/criteria.md, written from the tables: `python -m web.criteria > docs/criteria.md`."""
 
 from __future__ import annotations
 
-import sys
+import json
 from collections.abc import Iterable, Iterator
 
+from engine.criteria import scored
 from engine.criteria.operators import MANY, OPERATORS, Operator
 from engine.criteria.parse import DEPTH_LIMIT, NODE_LIMIT
-from engine.fields import BEHAVIOURS, FIELDS, GROUPS, MEASURES, ROW_FIELDS, Field
+from engine.fields import BEHAVIOURS, FIELDS, GROUPS, MEASURES, ROW_FIELDS, ROW_TITLES, Field
 from engine.values import TYPES
 
 INTRODUCTION = f"""# Criteria
 
 *Written from the tables in `engine/criteria/operators.py` and `engine/fields.py` by
-`python -m engine.criteria.document`.*
+`python -m web.criteria`.*
 
 Criteria are a tree of conditions in JSON. Over the API they are counted with `POST /api/v1/lists/preview`, and
 `GET /api/v1/fields` names everything a certain shop has. Whatever is not understood is an error with the path to the
@@ -84,6 +85,7 @@ def markdown() -> str:
         "## Fields of events\n",
         *("\n".join(_rows(kind)) for kind in ROW_FIELDS),
         "\n".join(_events()),
+        *("\n".join(_kind(kind)) for kind in scored.KINDS.values()),
         "\n".join(_types()),
         "\n".join(_operators()),
     ]
@@ -115,8 +117,7 @@ def _fields(rows: Iterable[Field]) -> Iterator[str]:
 
 
 def _rows(kind: str) -> Iterator[str]:
-    words = {"events": "Of events, and `properties.<name>`", "orders": "Of `order`"}
-    yield f"### {words[kind]}\n"
+    yield f"### {ROW_TITLES[kind]}\n"
     yield from _fields(ROW_FIELDS[kind].values())
 
 
@@ -124,6 +125,21 @@ def _events() -> Iterator[str]:
     yield "### Events with words of their own\n\nAny type that has come in can be named; these read best.\n"
     rows = ((f"`{row.key}`", row.verb.en, row.verb.zh) for row in BEHAVIOURS.values())
     yield from _table("event", "words", "", rows=rows)
+
+
+def _kind(kind: scored.Kind) -> Iterator[str]:
+    yield f"## {kind.label.en} · {kind.label.zh}\n"
+    yield f"`{json.dumps(kind.example)}`\n\n{kind.doc}\n"
+    yield from _table("input", "type", "words", "", "without it", rows=(
+        (f"`{one.key}`", _range(one), one.label.en, one.label.zh, _default(one)) for one in kind.inputs))  # fmt: skip
+
+
+def _range(one: scored.Input) -> str:
+    return one.type if one.least is None else f"{one.type}, {one.least:,} to {one.most:,}"
+
+
+def _default(one: scored.Input) -> str:
+    return "" if one.default is None else f"`{json.dumps(one.default)}`"
 
 
 def _types() -> Iterator[str]:
@@ -142,7 +158,3 @@ def _values(row: Operator) -> str:
     if row.takes:
         return row.takes
     return {0: "none", 1: "one", 2: "list of two", MANY: "list"}[row.values]
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

@@ -18,7 +18,10 @@ import ibis
 from engine import fields
 from engine.criteria.nodes import Criteria, EventLeaf, Group, Leaf, Membership, Node
 from engine.criteria.rows import Tables, measured
+from engine.criteria.scored import Scored
 from engine.values import Clock
+
+AnyLeaf = Leaf | EventLeaf | Membership | Scored
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class People:
     table: Any
     columns: Mapping[Any, str]
     clock: Clock
+    verdicts: Mapping[Any, str]  # columns of what compares a contact with all others
 
     def truth(self, node: Node) -> Any:
         """Is `node` true of them? Ibis boolean, never NULL."""
@@ -35,14 +39,19 @@ class People:
             return COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
         if isinstance(node, Membership) and node.criteria is not None:
             return self.truth(node.criteria)
+        if (_key(node), getattr(node, "question", None)) in self.verdicts:
+            return self.table[self.verdicts[_key(node), node.question]]
         value = self.value(node)
-        return value.fill_null(False) if isinstance(node, Membership) else node.question.truth(value, self.clock)
+        if isinstance(node, Membership):
+            return value.fill_null(False)
+        return node.truth(value, self.clock) if isinstance(node, Scored) else node.question.truth(value, self.clock)
 
-    def unknown(self, node: Leaf | EventLeaf | Membership) -> Any:
-        """Is the value that a leaf compares not known of them? Who is on a list is always known."""
-        return ibis.literal(False) if isinstance(node, Membership) else self.value(node).isnull()
+    def unknown(self, node: AnyLeaf) -> Any:
+        """Is the value that a leaf compares not known of them? Who is on a list, or among the best, is always known."""
+        compares = not isinstance(node, Membership) and node.question is not None
+        return self.value(node).isnull() if compares else ibis.literal(False)
 
-    def value(self, node: Leaf | EventLeaf | Membership) -> Any:
+    def value(self, node: AnyLeaf) -> Any:
         """The value a leaf compares."""
         return self.table[self.columns[_key(node)]]
 
@@ -52,7 +61,11 @@ def people(criteria: Criteria, warehouse: Tables, now: datetime) -> People:
     clock = Clock(now, criteria.zone)
     sides = _Sides(warehouse, clock, criteria.currency)
     sides.gather(criteria.root)
-    return People(sides.join(), sides.columns, clock)
+    table = sides.join()
+    compared = {
+        name: question.truth(table[sides.columns[key]], clock) for (key, question), name in sides.verdicts.items()
+    }
+    return People(table.mutate(**compared) if compared else table, sides.columns, clock, sides.verdicts)
 
 
 def select(criteria: Criteria, warehouse: Tables, now: datetime) -> Any:
@@ -67,6 +80,10 @@ def _any(flags: list[Any], _least: int | None) -> Any:
 
 def _all(flags: list[Any], _least: int | None) -> Any:
     return _fold(and_, flags) if flags else ibis.literal(True)
+
+
+def _include(flags: list[Any], _least: int | None) -> Any:
+    return flags[0] & ~flags[1] if flags[1:] else flags[0]
 
 
 def _at_least(flags: list[Any], least: int | None) -> Any:
@@ -87,6 +104,7 @@ COMBINE: Final[Mapping[str, Callable[[list[Any], int | None], Any]]] = {
     "none": lambda flags, least: ~_any(flags, least),
     "not": lambda flags, least: ~_any(flags, least),
     "at_least": _at_least,
+    "include": _include,
 }
 
 
@@ -98,8 +116,10 @@ class _Sides:
     clock: Clock
     currency: str
     columns: dict[Any, str] = field(default_factory=dict)
+    verdicts: dict[Any, str] = field(default_factory=dict)
     named: dict[str, dict[str, fields.Field]] = field(default_factory=lambda: {"contacts": {}})
     others: dict[str, Any] = field(default_factory=dict)
+    scored: dict[str, Any] = field(default_factory=dict)  # what is filled in for those a score says nothing of
 
     def gather(self, node: Node) -> None:
         """Give every different leaf below `node` a column."""
@@ -108,17 +128,27 @@ class _Sides:
                 self.gather(child)
         elif isinstance(node, Membership) and node.criteria is not None:
             self.gather(node.criteria)
-        elif _key(node) not in self.columns:
-            name = self.columns[_key(node)] = f"v{len(self.columns)}"
-            self._add(node, name)
+        else:
+            self._leaf(node, _key(node))
 
-    def _add(self, node: Leaf | EventLeaf | Membership, name: str) -> None:
+    def _leaf(self, node: AnyLeaf, key: Any) -> None:
+        if key not in self.columns:
+            name = self.columns[key] = f"v{len(self.columns)}"
+            self._add(node, name)
+        if not isinstance(node, Membership) and node.question and node.question.operator.compares:
+            self.verdicts.setdefault((key, node.question), f"w{len(self.verdicts)}")
+
+    def _add(self, node: AnyLeaf, name: str) -> None:
         if isinstance(node, Leaf):
             row = fields.read_as(node.field, node.question.type)
             self.named.setdefault(row.table, {})[name] = row
         elif isinstance(node, EventLeaf):
             side = measured(node.deed, self.warehouse, self.clock, self.currency)
             self.others[name] = side.rename({f"{name}_id": "contact_id", name: "value"})
+        elif isinstance(node, Scored):
+            side = node.score.rows(self.warehouse, self.clock, self.currency)
+            self.others[name] = side.select(**{f"{name}_id": side.contact_id, name: side.value})
+            self.scored[name] = node.score.empty
         else:
             side = ibis.memtable(node.members.rename_columns([f"{name}_id"]))
             self.others[name] = side.mutate(ibis.literal(True).name(name))
@@ -129,7 +159,7 @@ class _Sides:
         table = contacts.select("bucket", contact_id=contacts.id, **self._values("contacts", contacts))
         sides = dict(self.others)
         for name in [name for name in self.named if name != "contacts"]:
-            rows = self.warehouse.table(name)
+            rows = fields.source(self.warehouse, name, self.clock)
             sides[name] = rows.select(**{f"{name}_id": rows.contact_id}, **self._values(name, rows))
         for name, side in sides.items():
             table = table.left_join(side, table.contact_id == side[f"{name}_id"])
@@ -142,13 +172,17 @@ class _Sides:
         return {name: row.column(rows, self.clock) for name, row in self.named[table].items()}
 
     def _empty(self) -> dict[str, Any]:
-        found = {name: row.empty for rows in self.named.values() for name, row in rows.items()}
+        found = self.scored | {name: row.empty for rows in self.named.values() for name, row in rows.items()}
         found |= {self.columns[key]: key.measure.empty for key in self.columns if hasattr(key, "measure")}
         return {name: empty for name, empty in found.items() if empty is not None}
 
 
-def _key(node: Leaf | EventLeaf | Membership) -> Any:
-    """What makes two leaves share a column: the same field read as the same type, the same deed, the same list."""
+def _key(node: AnyLeaf) -> Any:
+    """What makes two leaves share a column: the same field read as the same type, the same deed, the same list, the
+    same score.
+    """
+    if isinstance(node, Scored):
+        return node.kind, node.given
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
     return node.deed if isinstance(node, EventLeaf) else (node.list_id, node.part)

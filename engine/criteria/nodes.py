@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from engine.criteria.operators import OPERATORS, Operator
+from engine.criteria.scored import Scored
 from engine.fields import Behaviour, Field, Measure
 from engine.values import TYPES, Clock
 
@@ -126,7 +127,9 @@ class Membership:
 
 @dataclass(frozen=True)
 class Group:
-    """Nodes under all, any, none, not (one node) or at_least (`least` of them)."""
+    """Nodes under all, any, none, not (one node), at_least (`least` of them) or include: who is meant and, if there is
+    a second one, who is left out whatever the first says.
+    """
 
     kind: str
     nodes: tuple[Node, ...]
@@ -137,10 +140,14 @@ class Group:
         written = [node.to_json() for node in self.nodes]
         if self.kind == "not":
             return {"not": written[0]}
+        if self.kind == "include":
+            return dict(zip(BOXES, written, strict=False))
         return {"at_least": self.least, "of": written} if self.kind == "at_least" else {self.kind: written}
 
 
-Node: TypeAlias = Leaf | EventLeaf | Membership | Group
+BOXES: Final = ("include", "exclude")
+
+Node: TypeAlias = Leaf | EventLeaf | Membership | Scored | Group
 
 
 @dataclass(frozen=True)
@@ -150,10 +157,15 @@ class Criteria:
     root: Node
     zone: ZoneInfo
     currency: str
+    unit: str | None = None  # as it was written
 
 
 def picked(root: Node, list_id: int, added: Any, removed: Any) -> Node:
-    """The criteria of a list, those put on it by hand and without those taken off (tables as of Membership)."""
+    """The criteria of a list, those put on it by hand and without those taken off (tables as of Membership). Who is
+    excluded stays out, also when put on it by hand.
+    """
+    if isinstance(root, Group) and root.kind == "include":
+        return Group("include", (picked(root.nodes[0], list_id, added, removed), *root.nodes[1:]))
     if removed.num_rows:
         root = Group("all", (root, Group("not", (Membership(list_id, "", removed, None, "removed"),))))
     return Group("any", (root, Membership(list_id, "", added, None, "added"))) if added.num_rows else root
@@ -163,6 +175,8 @@ def children(node: Node, path: str = "") -> list[tuple[str, Node]]:
     """The nodes right below, each with its JSON path ("all[2]")."""
     if not isinstance(node, Group):
         return []
+    if node.kind == "include":
+        return list(zip(BOXES, node.nodes, strict=False))  # only ever at the top
     key = {"at_least": "of"}.get(node.kind, node.kind)
     prefix = f"{path}.{key}" if path else key
     return [(prefix if key == "not" else f"{prefix}[{index}]", child) for index, child in enumerate(node.nodes)]

@@ -8,23 +8,42 @@ people whose value is unknown included.
 from __future__ import annotations
 
 import dataclasses
+from calendar import isleap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import and_, or_
 from typing import Any, Final
 
 import ibis
 
-from engine.values import Clock, Words
+from engine import dialect
+from engine.values import CHOICES_LIMIT, Clock, Words
 
 MANY: Final = -1
 MANY_LIMIT: Final = 1_000
+LONGEST_YEAR: Final = 366  # days
 LEVELS: Final = " > "  # between the levels of a category path
 
 TEXTS: Final = ("text", "choice", "path")
 NUMBERS: Final = ("number", "money")
 TIMES: Final = ("date", "moment")
-EVERY: Final = (*TEXTS, *NUMBERS, *TIMES, "yes_no")
+EVERY: Final = (*TEXTS, *NUMBERS, *TIMES, "yes_no", "reference", "choices")
+
+CONTROLS: Final = (
+    "none",
+    "value",
+    "range",
+    "several",
+    "days",
+    "count",
+    "percent",
+    "month",
+    "weekday",
+    "period",
+    "pattern",
+)
 
 Test = Callable[[Any, Sequence[Any], Clock], Any]  # (column, checked values, clock) -> Ibis boolean, maybe NULL
 
@@ -50,11 +69,14 @@ class Operator:
     words: Words  # after "whose age", 年龄; {0}, {1} are the values in words
     opposite: str  # key of the operator that says the contrary
     opposite_words: Words
-    control: str  # input in the UI: none, value, range, several or days
+    control: str  # input in the UI: one of CONTROLS
     doc: str
-    cases: tuple[Case, ...]
+    cases: tuple[Case, ...] = field(compare=False)
     amount: Words | None = None  # before a unit: "at least 3" times
     takes: str | None = None  # type of the values when it is not the field's own
+    most: int = MANY_LIMIT  # of MANY values
+    every: bool = False  # of MANY values must fit, not one
+    compares: bool = False  # each value with those of everybody else
     negated: bool = False
 
     def contrary(self) -> Operator:
@@ -126,12 +148,60 @@ def _in_next(column: Any, values: Sequence[Any], clock: Clock) -> Any:
     return (column >= _away(column, 0, clock)) & (column < _away(column, values[0], clock))
 
 
+def _local(column: Any, clock: Clock) -> Any:
+    """The day, or time, that the shop's calendar and clock show."""
+    return column if column.type().is_date() else dialect.local(column, clock.zone)
+
+
+def _in_period(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    return _between(column, clock.period(values[0]), clock)
+
+
+def _anniversary(column: Any, first: date, days: int, clock: Clock) -> Any:
+    """Does the day of the year come round in `days` days from `first` on? 29 February does on 1 March in years
+    without one.
+    """
+    if days > LONGEST_YEAR:
+        return column.notnull()
+    last = first + timedelta(days=days - 1)
+    local = _local(column, clock)
+    day = local.month() * 100 + local.day()
+    start, end = (bound.month * 100 + bound.day for bound in (first, last))
+    is_inside = (day >= start) & (day <= end) if first.year == last.year else (day >= start) | (day <= end)
+    marches = [date(year, 3, 1) for year in {first.year, last.year} if not isleap(year)]
+    return is_inside | (day == 229) if any(first <= march <= last for march in marches) else is_inside
+
+
+def _anniversary_in_next(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    return _anniversary(column, clock.today + timedelta(days=1), values[0], clock)
+
+
+def _anniversary_in_last(column: Any, values: Sequence[Any], clock: Clock) -> Any:
+    return _anniversary(column, clock.today - timedelta(days=values[0] - 1), values[0], clock)
+
+
+def _top(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+    return -column <= dialect.lowest(-column, values[0])
+
+
+def _bottom(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+    return column <= dialect.lowest(column, values[0])
+
+
+def _has(join: Callable[[Any, Any], Any]) -> Test:
+    def test(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
+        held = column.map(lambda one: one.lower())
+        return reduce(join, (held.contains(ibis.literal(value).lower()) for value in values))
+
+    return test
+
+
 _NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _DAY: Final = date(2026, 3, 1)
 
 _ROWS: Final = (
     Operator(
-        "is", (*TEXTS, *NUMBERS, "yes_no"), 1, _same,
+        "is", (*TEXTS, *NUMBERS, "yes_no", "reference"), 1, _same,
         Words("is {0}", "为{0}"), "is_not", Words("is not {0}", "不为{0}"), "value",
         "Equal; text without regard to case.",
         (
@@ -143,7 +213,7 @@ _ROWS: Final = (
         amount=Words("exactly {0}", "恰好{0}"),
     ),
     Operator(
-        "in", (*TEXTS, *NUMBERS), MANY, _one_of,
+        "in", (*TEXTS, *NUMBERS, "reference"), MANY, _one_of,
         Words("is {0}", "为{0}"), "not_in", Words("is not {0}", "不为{0}"), "several",
         "Equal to one of up to 1,000 values.",
         (
@@ -276,6 +346,110 @@ _ROWS: Final = (
         (Case("moment", datetime(2026, 3, 1, 8, tzinfo=UTC), (1,), True), Case("moment", _NOON, (1,), False),
          Case("date", _DAY, (1,), True), Case("date", _DAY, (2,), False)),
         takes="days",
+    ),
+    Operator(
+        "matches", TEXTS, 1,
+        lambda column, values, _clock: column.re_search(f"(?i){values[0]}"),
+        Words("matches the pattern {0}", "符合模式{0}"), "not_matches",
+        Words("does not match the pattern {0}", "不符合模式{0}"), "pattern",
+        "A regular expression (RE2) fits some part of the value, without regard to case; `^` and `$` are its ends.",
+        (
+            Case("text", "SW1A 1AA", ("^sw[0-9]",), True), Case("text", "ESW1", ("^SW",), False),
+            Case("text", "Mei 梅", ("梅$",), True), Case("text", None, (".*",), False),
+        ),
+        takes="pattern",
+    ),
+    Operator(
+        "top_percent", NUMBERS, 1, _top,
+        Words("is among the highest {0}%", "位于最高的{0}%"), "not_top_percent",
+        Words("is not among the highest {0}%", "不在最高的{0}%之中"), "percent",
+        "Of the n contacts whose value is known, sorted from the highest, the first n × percent / 100, rounded up; and"
+        " all whose value is that of the last of them.",
+        (Case("number", 3, (1,), True), Case("money", 0, (100,), True), Case("number", None, (100,), False)),
+        takes="percent", compares=True,
+    ),
+    Operator(
+        "bottom_percent", NUMBERS, 1, _bottom,
+        Words("is among the lowest {0}%", "位于最低的{0}%"), "not_bottom_percent",
+        Words("is not among the lowest {0}%", "不在最低的{0}%之中"), "percent",
+        "The same from the lowest.",
+        (Case("number", 3, (0.5,), True), Case("number", None, (100,), False)),
+        takes="percent", compares=True,
+    ),
+    Operator(
+        "in_period", TIMES, 1, _in_period,
+        Words("is {0}", "在{0}"), "not_in_period", Words("is not {0}", "不在{0}"), "period",
+        "In a day, week (from Monday), month, quarter or year of the calendar, counted from today.",
+        (
+            Case("date", _DAY, ("yesterday",), True), Case("date", _DAY, ("last_week",), True),
+            Case("date", _DAY, ("this_week",), False), Case("moment", _NOON, ("this_month",), True),
+            Case("moment", _NOON, ("last_quarter",), False), Case("date", date(2027, 1, 1), ("next_year",), True),
+        ),
+        takes="period",
+    ),
+    Operator(
+        "in_month", TIMES, 1, lambda column, values, clock: _local(column, clock).month() == values[0],
+        Words("is in {0}", "在{0}"), "not_in_month", Words("is not in {0}", "不在{0}"), "month",
+        "In that month of any year.",
+        (Case("date", _DAY, (3,), True), Case("moment", _NOON, (3,), True), Case("date", _DAY, (2,), False)),
+        takes="month",
+    ),
+    Operator(
+        "on_weekday", TIMES, 1,
+        lambda column, values, clock: _local(column, clock).day_of_week.index() == values[0] - 1,
+        Words("is on a {0}", "在{0}"), "not_on_weekday", Words("is not on a {0}", "不在{0}"), "weekday",
+        "On that day of the week, 1 (Monday) to 7.",
+        (Case("date", _DAY, (7,), True), Case("moment", _NOON, (7,), True), Case("date", _DAY, (1,), False)),
+        takes="weekday",
+    ),
+    Operator(
+        "anniversary_in_next", TIMES, 1, _anniversary_in_next,
+        Words("has its anniversary in the next {0} days", "的周年日在未来{0}天内"), "not_anniversary_in_next",
+        Words("does not have its anniversary in the next {0} days", "的周年日不在未来{0}天内"), "days",
+        "Its day of the year comes round from tomorrow until so many days later; 29 February on 1 March in years"
+        " without one.",
+        (
+            Case("date", date(1980, 3, 3), (1,), True), Case("date", date(1980, 3, 2), (1,), False),
+            Case("moment", datetime(2020, 3, 12, tzinfo=UTC), (10,), True),
+            Case("date", date(1981, 1, 5), (309,), True), Case("date", date(1981, 1, 6), (309,), False),
+        ),
+        takes="days",
+    ),
+    Operator(
+        "anniversary_in_last", TIMES, 1, _anniversary_in_last,
+        Words("had its anniversary in the last {0} days", "的周年日在最近{0}天内"), "not_anniversary_in_last",
+        Words("did not have its anniversary in the last {0} days", "的周年日不在最近{0}天内"), "days",
+        "Its day of the year came round in the last so many days, today included.",
+        (
+            Case("date", date(1980, 3, 2), (1,), True), Case("date", date(1980, 3, 1), (1,), False),
+            Case("date", date(1980, 2, 29), (2,), True), Case("date", date(1980, 2, 29), (1,), False),
+            Case("date", date(1980, 12, 31), (62,), True), Case("date", date(1980, 12, 30), (62,), False),
+        ),
+        takes="days",
+    ),
+    Operator(
+        "has_any", ("choices",), MANY, _has(or_),
+        Words("include {0}", "包含{0}"), "not_has_any", Words("do not include {0}", "不包含{0}"), "several",
+        "One of up to 50 values is among those of the attribute, without regard to case.",
+        (Case("choices", ["Red", "dry"], ("white", "RED"), True), Case("choices", ["Red"], ("Re",), False),
+         Case("choices", [], ("Red",), False), Case("choices", None, ("Red",), False)),
+        takes="choice", most=CHOICES_LIMIT,
+    ),
+    Operator(
+        "has_all", ("choices",), MANY, _has(and_),
+        Words("include {0}", "同时包含{0}"), "not_has_all",
+        Words("do not include all of {0}", "未同时包含{0}"), "several",
+        "All of up to 50 values are among those of the attribute, without regard to case.",
+        (Case("choices", ["Red", "dry"], ("DRY", "red"), True), Case("choices", ["Red"], ("Red", "dry"), False)),
+        takes="choice", most=CHOICES_LIMIT, every=True,
+    ),
+    Operator(
+        "has_at_least", ("choices",), 1, lambda column, values, _clock: column.length() >= values[0],
+        Words("number at least {0}", "不少于{0}个"), "not_has_at_least",
+        Words("do not number at least {0}", "达不到{0}个"), "count",
+        "The attribute has so many values or more.",
+        (Case("choices", ["a", "b"], (2,), True), Case("choices", [], (1,), False), Case("choices", None, (1,), False)),
+        takes="count",
     ),
     Operator(
         "known", EVERY, 0, lambda column, _values, _clock: column.notnull(),

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any, Final
 
 from engine.catalogue import Catalogue
-from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window, picked
-from engine.criteria.operators import MANY, MANY_LIMIT, OPERATORS, Operator, fitting
+from engine.criteria import scored
+from engine.criteria.nodes import BOXES, Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window, picked
+from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import MEASURES, Behaviour, Field, Measure
@@ -21,6 +22,7 @@ from engine.values import TYPES, Clock
 DEPTH_LIMIT: Final = 32
 NODE_LIMIT: Final = 1_000
 EVERYONE: Final[Mapping[str, Any]] = {"all": []}  # the empty criteria of a new list: no condition, all contacts
+UNITS: Final = ("contact",)
 
 
 def parse(data: Any, catalogue: Catalogue, *, list_id: int | None = None) -> Criteria:
@@ -28,8 +30,12 @@ def parse(data: Any, catalogue: Catalogue, *, list_id: int | None = None) -> Cri
     nearest valid word. `list_id`: the list they belong to, which they must not refer to.
     """
     parser = _Parser(catalogue, lists=() if list_id is None else (list_id,))
-    root = Group("all", ()) if data == EVERYONE else parser.node(data, "", 1)
-    return Criteria(root, catalogue.zone, catalogue.currency)
+    return Criteria(parser.root(data, 1), catalogue.zone, catalogue.currency, unit_of(data))
+
+
+def unit_of(data: Any) -> str | None:
+    """The unit that criteria name; None when they name none."""
+    return data.get("unit") if isinstance(data, Mapping) else None
 
 
 @contextmanager
@@ -54,6 +60,25 @@ class _Parser:
     lists: tuple[int, ...]  # those we are inside of
     size: _Size = field(default_factory=_Size)
 
+    def root(self, data: Any, depth: int) -> Node:
+        """The whole: a node, or who is meant and who is left out."""
+        if not isinstance(data, Mapping) or not {*BOXES} & data.keys():
+            return self.box(data, "", depth)
+        _only(data, (*BOXES, "unit"), "")
+        if "include" not in data:
+            raise Invalid('Who is meant is missing; everyone is {"all": []}.', field="include")
+        if "unit" in data:
+            with _at("unit"):
+                _find(dict.fromkeys(UNITS), data["unit"], "unit")
+        boxes = [self.box(data["include"], "include", depth)]
+        if "exclude" in data:
+            boxes.append(self.node(data["exclude"], "exclude", depth))
+        return Group("include", tuple(boxes))
+
+    def box(self, data: Any, path: str, depth: int) -> Node:
+        """Who is meant: a node, or everyone."""
+        return Group("all", ()) if data == EVERYONE else self.node(data, path, depth)
+
     def node(self, data: Any, path: str, depth: int) -> Node:
         """Any node."""
         self.size.nodes += 1
@@ -64,11 +89,15 @@ class _Parser:
             raise Invalid(message, field=path)
         if not isinstance(data, Mapping):
             raise Invalid('A condition must be an object, such as {"field": ...}.', field=path)
-        kinds = [key for key in KINDS if key in data]
+        known = (*KINDS, *scored.KINDS)
+        kinds = [key for key in known if key in data]
         if len(kinds) != 1:
-            message = f"A condition has exactly one of {', '.join(KINDS)}"
-            wrong = "".join(nearest(str(key), KINDS) for key in list(data)[:1]) if not kinds else ""
+            message = f"A condition has exactly one of {', '.join(known)}"
+            wrong = "".join(nearest(str(key), known) for key in list(data)[:1]) if not kinds else ""
+            wrong = ' "include" and "exclude" stand at the top only.' if {*BOXES} & data.keys() else wrong
             raise Invalid(f"{message}; this one has {' and '.join(kinds) or 'none'}.{wrong}", field=path)
+        if kinds[0] in scored.KINDS:
+            return self.registered(scored.KINDS[kinds[0]], data, path)
         keys, read = KINDS[kinds[0]]
         _only(data, keys, path)
         return read(self, data, path, depth)
@@ -102,7 +131,7 @@ class _Parser:
         """A field of contacts."""
         with _at(_join(path, "field")):
             found = self.catalogue.field(_word(data["field"]))
-        return Leaf(found, self.question(data, path, found.types))
+        return Leaf(found, self.asked(data, path, found))
 
     def event(self, data: Mapping[str, Any], path: str, depth: int) -> EventLeaf:
         """What people did."""
@@ -143,7 +172,10 @@ class _Parser:
             _only(condition, KINDS["field"][0], place)
             with _at(_join(place, "field")):
                 found = self.catalogue.row_field(behaviour, _word(condition["field"]))
-            leaves.append(Leaf(found, self.question(condition, place, found.types)))
+            leaves.append(Leaf(found, self.asked(condition, place, found)))
+            if leaves[-1].question.operator.compares:
+                message = f"'{leaves[-1].question.operator.key}' compares people; ask it of the event's measure instead."
+                raise Invalid(message, field=_join(place, "operator"))
         return tuple(leaves)
 
     def window(self, data: Any, path: str) -> Window:
@@ -175,10 +207,51 @@ class _Parser:
                 return Membership(list_id, found.name, self.catalogue.members(list_id), None)
             inner = replace(self, lists=(*self.lists, list_id))
             try:
-                root = Group("all", ()) if found.criteria == EVERYONE else inner.node(found.criteria, "", depth + 1)
+                root = inner.root(found.criteria, depth + 1)
             except Invalid as error:
                 raise Invalid(f"The list “{found.name}” cannot be used: {error.message} ({error.field})") from None
         return Membership(list_id, found.name, None, picked(root, list_id, *self.catalogue.picks(list_id)))
+
+    def registered(self, kind: scored.Kind, data: Mapping[str, Any], path: str) -> scored.Scored:
+        """A leaf of a registered kind."""
+        given = dict(self.inputs(kind, data, path))
+        question = self.question(data, path, (kind.type,)) if kind.type else None
+        defaults = {one.key: one.default for one in kind.inputs}
+        try:
+            made = kind.make(defaults | given, self.catalogue)
+        except Invalid as error:
+            error.field = _join(path, error.field or kind.key)
+            raise
+        return scored.Scored(kind.key, tuple(given.items()), question, made)
+
+    def inputs(self, kind: scored.Kind, data: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+        """The inputs that were given, checked."""
+        _only(data, kind.keys, path)
+        inner, here = data[kind.key], _join(path, kind.key)
+        if not isinstance(inner, Mapping):
+            raise Invalid(f"This must be an object, such as {kind.example[kind.key]}.", field=here)
+        _only(inner, kind.inner, here)
+        for one in kind.inputs:
+            holder, key = (inner, one.key.partition(".")[2]) if "." in one.key else (data, one.key)
+            if key in holder:
+                yield one.key, self.input(one, holder[key], _join(path, one.key))
+
+    def input(self, one: scored.Input, given: Any, path: str) -> Any:
+        """One checked input."""
+        value = self.value(one.type, given, path)
+        if one.whole and not isinstance(value, int):
+            raise Invalid("This must be a whole number.", field=path)
+        if (one.least is not None and value < one.least) or (one.most is not None and value > one.most):
+            raise Invalid(f"This must be a number from {one.least:,} to {one.most:,}.", field=path)
+        return value
+
+    def asked(self, data: Mapping[str, Any], path: str, found: Field) -> Question:
+        """The question to a field; a reference must lead somewhere."""
+        question = self.question(data, path, found.types)
+        if found.type == "reference" and (gone := [one for one in question.values if one not in found.named]):
+            message = f"There is no {found.label.en} {gone[0]}; choose one that is listed, or take this condition out."
+            raise Invalid(message, field=_join(path, "value"))
+        return question
 
     def question(self, data: Mapping[str, Any], path: str, types: tuple[str, ...]) -> Question:
         """Operator and value, read as the first of `types` that fits both."""
@@ -210,8 +283,8 @@ class _Parser:
         if operator.values == 1:
             return (self.value(kind, data["value"], here),)
         given = data["value"]
-        if not isinstance(given, list) or not given or len(given) > MANY_LIMIT:
-            raise Invalid(f"'{operator.key}' needs a list of 1 to {MANY_LIMIT:,} values.", field=here)
+        if not isinstance(given, list) or not given or len(given) > operator.most:
+            raise Invalid(f"'{operator.key}' needs a list of 1 to {operator.most:,} values.", field=here)
         if operator.values != MANY and len(given) != operator.values:
             raise Invalid(f"'{operator.key}' needs {operator.values} values, not {len(given)}.", field=here)
         values = tuple(self.value(kind, value, f"{here}[{index}]") for index, value in enumerate(given))

@@ -44,7 +44,7 @@ def _events(warehouse: Tables, kind: str, tables: set[str]) -> Any:
     events = warehouse.table("events")
     rows = events.filter(events.type == kind)
     rows = rows.select("contact_id", "item_id", "value", "origin", "properties", at=rows.occurred_at)
-    return rows.left_join(_items(warehouse), "item_id") if "items" in tables else rows
+    return with_items(rows, warehouse, tables)
 
 
 def _orders(warehouse: Tables, _kind: str, tables: set[str]) -> Any:
@@ -78,12 +78,28 @@ def _orders(warehouse: Tables, _kind: str, tables: set[str]) -> Any:
         ),
         "order_id",
     )
-    return rows.left_join(_items(warehouse), "item_id") if "items" in tables else rows
+    return with_items(rows, warehouse, tables)
 
 
-def _items(warehouse: Tables) -> Any:
+def with_items(rows: Any, warehouse: Tables, tables: set[str]) -> Any:
+    """The rows with what `fields.ITEM_FIELDS` name, if any of them is asked."""
+    if "items" not in tables:
+        return rows
     items = warehouse.table("items")
-    return items.select("title", "category", "brand", item_id=items.id, item_key=items.key)
+    return rows.left_join(items.select("title", "category", "brand", item_id=items.id, item_key=items.key), "item_id")
 
 
-ROWS: Final[Mapping[str, Callable[[Tables, str, set[str]], Any]]] = {"events": _events, "orders": _orders}
+Rows = Callable[[Tables, str, set[str]], Any]  # (warehouse, key of the behaviour, tables of the fields asked) -> rows
+
+ROWS: Final[dict[str, Rows]] = {"events": _events, "orders": _orders}
+
+
+def register_rows(
+    kind: str, build: Rows, known: Mapping[str, fields.Field], title: str, *, properties: bool = False
+) -> None:
+    """Let behaviours be told by rows of another kind: contact_id, `at` and what the fields name. `properties`: JSON
+    text whose keys may be asked too; `title` for the documentation.
+    """
+    ROWS[kind], fields.ROW_FIELDS[kind], fields.ROW_TITLES[kind] = build, known, title
+    if properties:
+        fields.OPEN_ROWS.add(kind)

@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
 from engine.criteria.operators import MANY, OPERATORS
+from engine.criteria.scored import Scored
 from engine.database import EPOCH
 from engine.fields import Field
 from engine.values import TYPES, Clock, Style, Words
@@ -20,8 +21,11 @@ from engine.values import TYPES, Clock, Style, Words
 SHOWN: Final = 10  # values of a long list that are spelled out
 
 AND, OR = Words(" and ", "，且"), Words(" or ", "或")
+EVERY_ONE: Final = {False: OR, True: Words(" and ", "和")}  # of several values
 EVERYONE: Final = Words("All contacts", "所有联系人")
 PEOPLE: Final = Words("People {0}", "{0}的联系人")
+EXCEPT: Final = (Words("{0}", "{0}"), Words("{0}, except people {1}", "{0}，但{1}的联系人除外"))
+AND_NOT: Final = (Words("{0}", "{0}"), Words("{0}, except people {1}", "{0}，但{1}的除外"))
 LIST: Final = {
     False: Words("on the list “{0}”", "在名单“{0}”中"),
     True: Words("not on the list “{0}”", "不在名单“{0}”中"),
@@ -38,9 +42,7 @@ def sentence(criteria: Criteria, language: str = "en") -> str:
     """The criteria as one sentence, e.g. "People in United Kingdom who ordered at least 3 times in the last 90 days".
     Plain text: whoever puts it on a page escapes it.
     """
-    if criteria.root == Group("all", ()):
-        return EVERYONE(language)
-    return PEOPLE(language).format(phrase(criteria, criteria.root, language))
+    return _Writer(Style(language, criteria.zone, criteria.currency)).whole(criteria.root)
 
 
 def phrase(criteria: Criteria, node: Node, language: str = "en") -> str:
@@ -56,19 +58,43 @@ class _Writer:
         """Words with parts put in."""
         return words(self.style.language).format(*parts)
 
+    def whole(self, root: Node) -> str:
+        """Who is meant, and who is left out."""
+        if isinstance(root, Group) and root.kind == "include":
+            meant, *left_out = root.nodes
+            parts = [self.node(node, negated=False) for node in left_out]
+            return self.say(EXCEPT[len(parts)], self.whole(meant), *parts)
+        if root == Group("all", ()):
+            return self.say(EVERYONE)
+        return self.say(PEOPLE, self.node(root, negated=False))
+
     def node(self, node: Node, *, negated: bool) -> str:
         """Any node, or its negation."""
         if isinstance(node, Leaf):
             return self.leaf(node.field, node.question.opposite() if negated else node.question)
         if isinstance(node, EventLeaf):
             return self.event(node.deed, node.question.opposite() if negated else node.question)
-        if isinstance(node, Membership):
-            return self.say(LIST[negated], node.name)
+        if isinstance(node, Membership | Scored):
+            return self.registered(node, negated=negated)
+        if node.kind == "include":
+            parts = [self.node(child, negated=False) for child in node.nodes]
+            return self.say(AND_NOT[len(parts) - 1], *parts)
         if node.kind == "at_least":
             separator = "；" if self.is_chinese else "; "
             parts = separator.join(self.node(child, negated=False) for child in node.nodes)
             return self.say(AT_LEAST[negated], str(node.least), parts)
         return self.group(node, negated=negated)
+
+    def registered(self, node: Membership | Scored, *, negated: bool) -> str:
+        """Being on a list, or a leaf of a registered kind."""
+        if isinstance(node, Membership):
+            return self.say(LIST[negated], node.name)
+        words, question = node.score.words(self.style.language), node.question
+        if question is None:
+            return node.score.contrary(self.style.language) if negated else words
+        question = question.opposite() if negated else question
+        question = question if node.score.empty is None else _plain(question)
+        return self.say(WHOSE, words, self.say(question.operator.words, *self.values(question)))
 
     @property
     def is_chinese(self) -> bool:
@@ -116,7 +142,7 @@ class _Writer:
     def leaf(self, field: Field, question: Question) -> str:
         """A field of contacts."""
         question = question if field.empty is None else _plain(question)
-        values = self.values(question)
+        values = self.values(question, field)
         if field.placed and question.operator.key in {"is", "in"}:
             return self.say(field.placed, *values)
         if field.placed and question.operator.key in {"is_not", "not_in"} and not self.is_chinese:
@@ -161,22 +187,24 @@ class _Writer:
             return ""
         parts = [
             self.say(Words("the {0} {1}", "{0}{1}"), self.say(leaf.field.label), self.say(
-                leaf.question.operator.words, *self.values(leaf.question)))
+                leaf.question.operator.words, *self.values(leaf.question, leaf.field)))
             for leaf in leaves
         ]  # fmt: skip
         return f"（{self.join(parts, AND)}）" if self.is_chinese else f" where {self.join(parts, AND)}"
 
-    def values(self, question: Question) -> list[str]:
-        """The values in words; many become one text."""
-        kind = TYPES[question.operator.takes or question.type]
-        words = [kind.words(value, self.style) for value in question.values[:SHOWN]]
+    def values(self, question: Question, field: Field | None = None) -> list[str]:
+        """The values in words, references by name; many become one text."""
+        kind, named = TYPES[question.operator.takes or question.type], field.named if field else {}
+        shown = question.values[:SHOWN]
+        words = [f"“{named[value]}”" if value in named else kind.words(value, self.style) for value in shown]
         if question.operator.values != MANY:
             return words
         more = len(question.values) - len(words)
         if more:
             words.append(self.say(Words("{0} more", "其他{0}个值"), str(more)))
         between = "、" if self.is_chinese else ", "
-        return [self.say(OR).join([between.join(words[:-1]), words[-1]] if words[1:] else words)]
+        last = self.say(EVERY_ONE[question.operator.every])
+        return [last.join([between.join(words[:-1]), words[-1]] if words[1:] else words)]
 
     def window(self, window: Window | None) -> str:
         """A stretch of time; whole days are named by their first and last, which both belong to it."""

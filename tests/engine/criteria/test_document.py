@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "criteria.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    """`python -m engine.criteria.document > docs/criteria.md` writes it anew."""
+    """`python -m web.criteria > docs/criteria.md` writes it anew."""
     assert PAGE.read_text(encoding="utf-8") == markdown()
 
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from engine.criteria.nodes import Question
-from engine.criteria.operators import OPERATORS, Case, Operator, fitting
+from engine.criteria.operators import CONTROLS, OPERATORS, Case, Operator, fitting
 from engine.fields import FIELDS, ROW_FIELDS
 from engine.values import TYPES, Clock, Style
 from tests.engine.criteria.world import NOW
 
 ZONE = ZoneInfo("UTC")
 STORED = {"number": pa.float64(), "money": pa.int64(), "yes_no": pa.bool_(), "date": pa.date32(),
-          "moment": pa.timestamp("us", "UTC")}  # fmt: skip
+          "moment": pa.timestamp("us", "UTC"), "choices": pa.list_(pa.string())}  # fmt: skip
 CASES = [(row, case) for row in OPERATORS.values() for case in row.cases]
 
 
@@ -39,14 +39,15 @@ def test_a_row_is_whole(row: Operator) -> None:
         for text in (words.en, words.zh):
             assert [f"{{{number}}}" in text for number in range(3)] == [number < wanted for number in range(3)]
     assert OPERATORS[row.opposite].opposite == row.key
-    assert row.control in {"none", "value", "range", "several", "days"}
+    assert row.control in CONTROLS
     assert row.doc.endswith(".")
 
 
 def test_every_type_can_be_asked_and_written() -> None:
     """Each type of a field fits an operator, and its values survive JSON and have words."""
     samples = {"text": "a", "choice": "a", "path": "A > B", "number": 1.5, "money": 12.99, "date": "2024-02-29",
-               "moment": "2024-02-29T10:00:00+00:00", "yes_no": True, "days": 30}  # fmt: skip
+               "moment": "2024-02-29T10:00:00+00:00", "yes_no": True, "days": 30, "choices": "a", "count": 2, "percent": 12.5, "month": 2, "weekday": 7,
+               "period": "last_week", "pattern": "^a", "reference": 7}  # fmt: skip
     assert samples.keys() == TYPES.keys()
     for key, row in TYPES.items():
         value = row.parse(samples[key], ZONE)

@@ -21,6 +21,7 @@ from web.pages.lists.words import TYPED
 Form = MultiDict[str, str]
 
 DAYS: Final = 90  # of a new window
+NUMERIC: Final = {*NUMBERS, "days", "reference", "count", "percent", "month", "weekday"}  # types written as numbers
 
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,16}|\d{1,3}(,\d{3}){1,4})(\.\d{1,20})?|[+-]?\.\d{1,20}", re.ASCII)
 _BOOLEANS: Final = {"true": True, "false": False}
@@ -140,7 +141,7 @@ def _value(text: str, kind: str, types: tuple[str, ...]) -> Any:
     """A value of a type; where the operator does not know the type, what it looks like decides."""
     if kind == "yes_no" and kind in types:
         return _BOOLEANS.get(text, text)
-    if kind in {*NUMBERS, "days"} or (kind not in types and "text" not in types):
+    if kind in NUMERIC or (kind not in types and "text" not in types):
         return number(text)
     return text
 

@@ -32,6 +32,7 @@ COUNTS: Final = "number"  # type of what a count compares
 FIRST: Final = {  # the operator a new condition begins with
     "text": "contains", "choice": "is", "path": "within", "number": "at_least", "money": "at_least",
     "date": "in_last", "moment": "in_last", "yes_no": "is",
+    "reference": "is", "choices": "has_any",
 }  # fmt: skip
 OWN_WORDS: Final = {"in": lazy_gettext("is one of"), "not_in": lazy_gettext("is none of")}
 MEASURE_WORDS: Final = {

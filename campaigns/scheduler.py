@@ -54,6 +54,8 @@ class Ticked:
     finished: list[int] = field(default_factory=list)
     credited: int = 0
     refreshed: dict[str, int] = field(default_factory=dict)  # warehouse rows by table
+    joined: int = 0  # people new on dynamic lists,
+    left: int = 0  # and gone from them
 
 
 def tick(
@@ -86,6 +88,8 @@ def tick(
         with suppress(Conflict):  # another process sends (SQLite allows one)
             ticked.sent = sender.drain()
     _tidy(ticked, database, now)
+    if not trouble:
+        _follow(ticked, database, warehouse, now)
     _do_chores(config, now)
     return ticked
 
@@ -194,6 +198,16 @@ def _tidy(ticked: Ticked, database: Database, now: datetime) -> None:
     if behind:
         with database.begin() as session:
             ticked.credited = attribution.attribute(session, now=now)
+
+
+def _follow(ticked: Ticked, database: Database, warehouse: Warehouse, now: datetime) -> None:
+    """Who joined and who left dynamic lists; what is left for want of time comes with the next tick."""
+    try:
+        followed = lists.follow(database, warehouse, now)
+    except RapportError as error:
+        _warn_once(warehouse, "lists", f"Dynamic lists cannot be followed: {error.message}")
+        return
+    ticked.joined, ticked.left = followed.joined, followed.left
 
 
 def _do_chores(config: Config, now: datetime) -> None:

@@ -238,6 +238,8 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
                    "did not click a recommendation", Words("recommendation clicks", "推荐点击")),
         _behaviour("store_visit", Words("came to a store", "到店"), "did not come to a store",
                    Words("store visits", "到店")),
+        _behaviour("list_join", Words("joined a list", "加入名单"), "did not join a list", Words("joins", "加入名单")),
+        _behaviour("list_leave", Words("left a list", "离开名单"), "did not leave a list", Words("leaves", "离开名单")),
         _behaviour("identify", Words("was recognised", "被识别"), "was not recognised",
                    Words("recognitions", "识别")),
     )

@@ -258,9 +258,10 @@ class ListState(Base):
     __tablename__ = "list_states"
     list_id: Mapped[int] = mapped_column(ForeignKey("lists.id", ondelete="CASCADE"), primary_key=True)
     rules: Mapped[str] = mapped_column(String(32))  # digest of the criteria of all lists that decide
-    data: Mapped[str] = mapped_column(String(32))  # digest of the warehouse's files; "": not all changes are told yet
+    data: Mapped[str] = mapped_column(String(32))  # digest of the warehouse's files; "": not everybody is told of yet
     size: Mapped[int]
     looked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    turn: Mapped[int] = mapped_column(default=0)  # counts what was written; of several who look at once one writes
 
 
 class ListBlock(Base):

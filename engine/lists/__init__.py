@@ -5,12 +5,46 @@ changed; `copy` gives a dynamic list to go on with. A deleted list can be brough
 """
 
 from engine.lists.download import export_csv
+from engine.lists.following import Followed, follow, growth, joined_by
 from engine.lists.people import count, freeze, load, member_ids, members, recount
+from engine.lists.picking import kept_on, pick, picks, recognise, unpick
 from engine.lists.saved import NAME_LIMIT, behind, browse, copy, get, rename, restore, save, users_of
 from engine.lists.saved import put_away as delete
-from engine.lists.versions import revert, version_of, versions
+from engine.lists.versioning import revert, version_of, versions
 from engine.preview import Clause, Person, Preview, preview
 
-__all__ = ["NAME_LIMIT", "Clause", "Person", "Preview", "behind", "browse", "copy", "count", "delete", "export_csv",
-           "freeze", "get", "load", "member_ids", "members", "preview", "recount", "rename", "restore", "revert",
-           "save", "users_of", "version_of", "versions"]  # fmt: skip
+__all__ = [
+    "NAME_LIMIT",
+    "Clause",
+    "Followed",
+    "Person",
+    "Preview",
+    "behind",
+    "browse",
+    "copy",
+    "count",
+    "delete",
+    "export_csv",
+    "follow",
+    "freeze",
+    "get",
+    "growth",
+    "joined_by",
+    "kept_on",
+    "load",
+    "member_ids",
+    "members",
+    "pick",
+    "picks",
+    "preview",
+    "recognise",
+    "recount",
+    "rename",
+    "restore",
+    "revert",
+    "save",
+    "unpick",
+    "users_of",
+    "version_of",
+    "versions",
+]

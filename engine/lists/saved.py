@@ -63,6 +63,7 @@ def save(
         if found.frozen_at is not None:
             raise Conflict("A frozen list keeps the people it was frozen with; copy it to change the criteria.")
         values |= {"criteria": criteria_json, "size": None, "counted_at": None}
+        forget_state(session, list_id)
     return _kept(session, change(session, found, version, {**values, "updated_at": now}), author)
 
 

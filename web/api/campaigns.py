@@ -171,6 +171,8 @@ class TickedOut(Schema):
     finished = List(Integer())
     credited = Integer()
     refreshed = Dict(keys=String(), values=Integer())
+    joined = Integer(metadata={"description": "People new on dynamic lists."})
+    left = Integer(metadata={"description": "People gone from dynamic lists."})
 
 
 class CampaignsIn(Schema):

@@ -64,6 +64,7 @@ def _lists() -> None:
         sa.Column("data", sa.String(length=32), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("looked_at", UtcDateTime(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["list_id"], ["lists.id"], name=op.f("fk_list_states_list_id_lists"), ondelete="CASCADE"
         ),

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import CursorResult, delete, literal, select
+from sqlalchemy import CursorResult, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from engine.database import UtcDateTime
 from engine.errors import Invalid
 from engine.lists.people import Ids, among, parts
 from engine.lists.saved import get
-from engine.models import Contact, ContactList, ListMember, ListPick
+from engine.models import Contact, ContactList, ListMember, ListPick, ListState
 
 WORDS: Final = 100_000  # customer numbers and addresses in one call
 
@@ -56,13 +56,13 @@ def pick(
     """Put contacts on a list (`added`) or take them off; how many that changed something for. Who is no contact is
     left out. The list's count follows: `recount`, or the tick.
     """
-    get(session, list_id)
+    _look_again(session, list_id)
     return sum(_pick(session, list_id, part, (added, now, author[:128])) for part in parts(contact_ids))
 
 
 def unpick(session: Session, list_id: int, contact_ids: Ids) -> int:
     """Take picks back; how many there were."""
-    get(session, list_id)
+    _look_again(session, list_id)
     theirs = (
         delete(ListPick).where(ListPick.list_id == list_id, ListPick.contact_id.in_(among(session, part)))
         for part in parts(contact_ids)
@@ -125,6 +125,11 @@ def _pick(session: Session, list_id: int, ids: Sequence[int], how: tuple[bool, d
             where=ListPick.added.is_distinct_from(insert.excluded.added),
         ),
     )
+
+
+def _look_again(session: Session, list_id: int) -> None:
+    """The tick need not wait for new data."""
+    session.execute(update(ListState).where(ListState.list_id == get(session, list_id).id).values(data=""))
 
 
 def _rows(session: Session, statement: Any) -> int:

@@ -295,11 +295,11 @@ def _needs_quotes(value: str) -> bool:
 
 
 def _month_words(value: int, style: Style) -> str:
-    return get_month_names("wide", locale=style.locale)[value]
+    return str(get_month_names("wide", locale=style.locale)[value])
 
 
 def _weekday_words(value: int, style: Style) -> str:
-    return get_day_names("wide", locale=style.locale)[value - 1]
+    return str(get_day_names("wide", locale=style.locale)[value - 1])
 
 
 _YES: Final = {True: Words("yes", "是"), False: Words("no", "否")}

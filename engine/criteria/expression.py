@@ -8,7 +8,7 @@ FILTER for each deed takes 0.58 s, semi-joins take 0.52 s but lose the value tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import add, and_, or_
 from typing import Any, Final
@@ -32,6 +32,8 @@ class People:
     columns: Mapping[Any, str]
     clock: Clock
     verdicts: Mapping[Any, str]  # columns of what compares a contact with all others
+    sides: Mapping[str, Any]  # by column: the rows its values are from, where that is not the contacts' own table,
+    empty: Mapping[str, Any]  # and the value of contacts without a row
 
     def truth(self, node: Node) -> Any:
         """Is `node` true of them? Ibis boolean, never NULL."""
@@ -39,8 +41,8 @@ class People:
             return COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
         if isinstance(node, Membership) and node.criteria is not None:
             return self.truth(node.criteria)
-        if (_key(node), getattr(node, "question", None)) in self.verdicts:
-            return self.table[self.verdicts[_key(node), node.question]]
+        if verdict := self.verdicts.get((_key(node), getattr(node, "question", None))):
+            return self.table[verdict]
         value = self.value(node)
         if isinstance(node, Membership):
             return value.fill_null(False)
@@ -55,17 +57,34 @@ class People:
         """The value a leaf compares."""
         return self.table[self.columns[_key(node)]]
 
+    def side(self, node: AnyLeaf) -> tuple[Any, Any] | None:
+        """The rows that the values of a leaf are from (contact_id, value), and the value of contacts without a row;
+        None when they are columns of contacts.
+        """
+        name = self.columns[_key(node)]
+        if name not in self.sides:
+            return None
+        rows = self.sides[name]
+        return rows.select(contact_id=rows[f"{name}_id"], value=rows[name]), self.empty.get(name)
+
+    def over(self, table: Any) -> People:
+        """The same people with values that were found before: a table of contact_id and the columns of values."""
+        return replace(self, table=_compared(table, self.columns, self.verdicts, self.clock))
+
 
 def people(criteria: Criteria, warehouse: Tables, now: datetime) -> People:
     """The contacts with the values of all leaves of `criteria`, at `now`."""
     clock = Clock(now, criteria.zone)
     sides = _Sides(warehouse, clock, criteria.currency)
     sides.gather(criteria.root)
-    table = sides.join()
-    compared = {
-        name: question.truth(table[sides.columns[key]], clock) for (key, question), name in sides.verdicts.items()
-    }
-    return People(table.mutate(**compared) if compared else table, sides.columns, clock, sides.verdicts)
+    table = _compared(sides.join(), sides.columns, sides.verdicts, clock)
+    return People(table, sides.columns, clock, sides.verdicts, sides.rows(), sides.empty())
+
+
+def _compared(table: Any, columns: Mapping[Any, str], verdicts: Mapping[Any, str], clock: Clock) -> Any:
+    """With the verdicts of questions that compare a contact with all others."""
+    found = {name: question.truth(table[columns[key]], clock) for (key, question), name in verdicts.items()}
+    return table.mutate(**found) if found else table
 
 
 def select(criteria: Criteria, warehouse: Tables, now: datetime) -> Any:
@@ -163,15 +182,25 @@ class _Sides:
             sides[name] = rows.select(**{f"{name}_id": rows.contact_id}, **self._values(name, rows))
         for name, side in sides.items():
             table = table.left_join(side, table.contact_id == side[f"{name}_id"])
-        filled = {name: table[name].coalesce(empty) for name, empty in self._empty().items()}
+        filled = {name: table[name].coalesce(empty) for name, empty in self.empty().items()}
         return table.select(
             "contact_id", "bucket", **{name: filled.get(name, table[name]) for name in self.columns.values()}
         )
 
+    def rows(self) -> dict[str, Any]:
+        """By column: the rows its values are from, each with its id."""
+        found = dict(self.others)
+        for table in [table for table in self.named if table != "contacts"]:
+            rows = fields.source(self.warehouse, table, self.clock)
+            for name, value in self._values(table, rows).items():
+                found[name] = rows.select(**{f"{name}_id": rows.contact_id, name: value})
+        return found
+
     def _values(self, table: str, rows: Any) -> dict[str, Any]:
         return {name: row.column(rows, self.clock) for name, row in self.named[table].items()}
 
-    def _empty(self) -> dict[str, Any]:
+    def empty(self) -> dict[str, Any]:
+        """By column: the value of contacts without a row, where it is known."""
         found = self.scored | {name: row.empty for rows in self.named.values() for name, row in rows.items()}
         found |= {self.columns[key]: key.measure.empty for key in self.columns if hasattr(key, "measure")}
         return {name: empty for name, empty in found.items() if empty is not None}
@@ -182,7 +211,7 @@ def _key(node: AnyLeaf) -> Any:
     same score.
     """
     if isinstance(node, Scored):
-        return node.kind, node.given
+        return node.kind, node.given, node.stamp
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
     return node.deed if isinstance(node, EventLeaf) else (node.list_id, node.part)

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Any, Final
 
 from engine.catalogue import Catalogue
-from engine.criteria import scored
-from engine.criteria.nodes import BOXES, Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window, picked
+from engine.criteria import nodes, scored
+from engine.criteria.nodes import BOXES, Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
 from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
@@ -173,8 +173,9 @@ class _Parser:
             with _at(_join(place, "field")):
                 found = self.catalogue.row_field(behaviour, _word(condition["field"]))
             leaves.append(Leaf(found, self.asked(condition, place, found)))
-            if leaves[-1].question.operator.compares:
-                message = f"'{leaves[-1].question.operator.key}' compares people; ask it of the event's measure instead."
+            operator = leaves[-1].question.operator
+            if operator.compares:
+                message = f"'{operator.key}' compares people; ask it of the event's measure instead."
                 raise Invalid(message, field=_join(place, "operator"))
         return tuple(leaves)
 
@@ -210,7 +211,7 @@ class _Parser:
                 root = inner.root(found.criteria, depth + 1)
             except Invalid as error:
                 raise Invalid(f"The list “{found.name}” cannot be used: {error.message} ({error.field})") from None
-        return Membership(list_id, found.name, None, picked(root, list_id, *self.catalogue.picks(list_id)))
+        return Membership(list_id, found.name, None, nodes.picked(root, list_id, *self.catalogue.picks(list_id)))
 
     def registered(self, kind: scored.Kind, data: Mapping[str, Any], path: str) -> scored.Scored:
         """A leaf of a registered kind."""
@@ -222,7 +223,7 @@ class _Parser:
         except Invalid as error:
             error.field = _join(path, error.field or kind.key)
             raise
-        return scored.Scored(kind.key, tuple(given.items()), question, made)
+        return scored.Scored(kind.key, tuple(given.items()), question, made.stamp, made)
 
     def inputs(self, kind: scored.Kind, data: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
         """The inputs that were given, checked."""

@@ -77,8 +77,8 @@ class _Writer:
         if isinstance(node, Membership | Scored):
             return self.registered(node, negated=negated)
         if node.kind == "include":
-            parts = [self.node(child, negated=False) for child in node.nodes]
-            return self.say(AND_NOT[len(parts) - 1], *parts)
+            boxes = [self.node(child, negated=False) for child in node.nodes]
+            return self.say(AND_NOT[len(boxes) - 1], *boxes)
         if node.kind == "at_least":
             separator = "；" if self.is_chinese else "; "
             parts = separator.join(self.node(child, negated=False) for child in node.nodes)

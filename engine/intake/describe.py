@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.leftovers import REJECTS_LIFE
-from engine.intake.values import NAME_WORDS
+from engine.intake.values import ATTRIBUTE, NAME_WORDS
 
 HEAD = """# What comes in
 
@@ -68,7 +68,7 @@ def _section(kind: Kind) -> Iterator[str]:
     for column in kind.columns:
         yield _row(column)
     if kind.open:
-        yield f"| `{kind.open}.<name>` | text, number, true or false | The shop's own field. | 42 | |"
+        yield f"| `{kind.open}.<name>` | {ATTRIBUTE.word} | The shop's own field. | 42 | |"
     yield ""
 
 

@@ -19,6 +19,7 @@ from engine import consent, money
 from engine.config import Config
 from engine.database import microseconds
 from engine.errors import Invalid, nearest
+from engine.values import CHOICES_LIMIT
 
 INT32: Final = 2**31 - 1  # a PostgreSQL integer
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
@@ -84,7 +85,7 @@ def text(limit: int) -> Type:
         words = value.strip() if type(value) is str else _as_text(value)
         if len(words) > limit:
             raise Invalid(f"is longer than {limit} characters.")
-        return _storable(words)
+        return storable(words)
 
     return Type(f"text, at most {limit} characters", parse, limit=limit)
 
@@ -99,6 +100,18 @@ def beyond(plain: Type, ours: str) -> Type:
         return words
 
     return replace(plain, word=f"{plain.word}, not beginning with `{ours}`", parse=parse)
+
+
+def within(plain: Type, limit: int) -> Type:
+    """A type of text whose values are at most `limit` characters long."""
+
+    def parse(value: Any, rules: Rules) -> str:
+        words: str = plain.parse(value, rules)
+        if len(words) > limit:
+            raise Invalid(f"is longer than {limit} characters.")
+        return words
+
+    return replace(plain, word=f"{plain.word}, at most {limit} characters", parse=parse, limit=limit)
 
 
 def name() -> Type:
@@ -248,7 +261,9 @@ def _currency(value: Any, _rules: Rules) -> str:
 
 
 def _attribute(value: Any, rules: Rules) -> Any:
-    """A number, a truth value or text: what a text cell plainly is, so that criteria can count with it."""
+    """A number, a truth value, text or texts: what a text cell plainly is, so that criteria can count with it."""
+    if isinstance(value, list):
+        return _several(value)
     if isinstance(value, bool):
         return value
     if type(value) is str:
@@ -264,7 +279,18 @@ def _attribute(value: Any, rules: Rules) -> Any:
         words = _as_text(value)
     if len(words) > 1000:
         raise Invalid("is longer than 1000 characters.")
-    return _storable(words)
+    return storable(words)
+
+
+def _several(values: list[Any]) -> list[str]:
+    """Different texts, in the order they came."""
+    if len(values) > CHOICES_LIMIT:
+        raise Invalid(f"has {len(values):,} values; {CHOICES_LIMIT} are allowed.")
+    if not all(type(one) is str and one.strip() for one in values):
+        raise Invalid(f"{show(values)} holds something that is no text.")
+    if any(len(one) > 1000 for one in values):
+        raise Invalid("holds a text longer than 1000 characters.")
+    return list(dict.fromkeys(storable(one.strip()) for one in values))
 
 
 MONEY = Type("amount", _money, "int64", "number")
@@ -274,11 +300,11 @@ BOOLEAN = Type("true or false", _boolean, "bool", "boolean")
 EMAIL = Type("e-mail address", _address("email"), format="email", limit=254)
 PHONE = Type("telephone number (E.164, or as dialled in the shop's country)", _address("sms"))
 CURRENCY = Type("currency (ISO 4217)", _currency)
-ATTRIBUTE = Type("text, number, true or false", _attribute)
+ATTRIBUTE = Type("text, number, true or false; over the API also a list of up to 50 texts", _attribute)
 
 
-def _storable(words: str) -> str:
-    """PostgreSQL cannot store NUL, nothing can store half a surrogate pair."""
+def storable(words: str) -> str:
+    """The text itself; raises Invalid: PostgreSQL cannot store NUL, nothing can store half a surrogate pair."""
     if "\0" in words:
         raise Invalid("holds a NUL character; remove it.")
     if not words.isascii():

@@ -10,7 +10,7 @@ from apiflask.fields import Boolean, Dict, Integer, List, Nested, Raw, String
 
 from engine import fields
 from engine.catalogue import open_catalogue
-from engine.criteria.operators import OPERATORS, fitting
+from engine.criteria.operators import CONTROLS, OPERATORS, fitting
 from engine.fields import Field
 from engine.values import Words
 from web.api.access import needs
@@ -45,7 +45,7 @@ class OperatorOut(Schema):
 
     key = String()
     words = Dict(metadata={"description": "{0} and {1} stand for the values."})
-    control = String(metadata={"description": "none, value, range, several or days"})
+    control = String(metadata={"description": ", ".join(CONTROLS)})
     description = String()
 
 

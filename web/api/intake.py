@@ -118,7 +118,7 @@ def _schema(kind: Kind) -> type[Schema]:
         line = _named(f"{kind.name.title()}Line", lines)
         fields["lines"] = List(Nested(line), required=True, validate=Length(1, ORDER_LINES))
     if kind.open:
-        own = "The shop's own fields: text, number, true or false."
+        own = "The shop's own fields: text, number, true or false, or a list of up to 50 texts."
         fields[kind.open] = Dict(keys=String(), metadata={"description": own})
     return _named(f"{kind.name.title()}Record", fields)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from tests.engine.criteria.world import NOW, ZONE, Row, World
@@ -13,6 +16,9 @@ UNIT = 10_000
 
 def true(node: Any, contact: Row, world: World) -> bool:
     """Is the node true of the contact?"""
+    if "include" in node:
+        is_out = "exclude" in node and true(node["exclude"], contact, world)
+        return true(node["include"], contact, world) and not is_out
     if "all" in node:
         return all(true(child, contact, world) for child in node["all"])
     if "any" in node:
@@ -26,7 +32,28 @@ def true(node: Any, contact: Row, world: World) -> bool:
     if "list" in node:
         listed = world.lists[node["list"]]
         return contact["id"] in listed if isinstance(listed, list) else true(listed, contact, world)
+    operator = node["operator"].removeprefix("not_")
+    if operator in EXTREMES:
+        values = (value(node, other, world) for other in world.contacts)
+        known = [one for one in values if one is not None]
+        is_in = EXTREMES[operator](value(node, contact, world), known, node["value"])
+        return is_in is not node["operator"].startswith("not_")
     return answer(node, value(node, contact, world))
+
+
+def _among_highest(own: Any, known: list[Any], percent: float) -> bool:
+    """Fewer than that share of all are higher."""
+    return own is not None and sum(one > own for one in known) < len(known) * Fraction(str(percent)) / 100
+
+
+def _among_lowest(own: Any, known: list[Any], percent: float) -> bool:
+    return own is not None and sum(one < own for one in known) < len(known) * Fraction(str(percent)) / 100
+
+
+EXTREMES: dict[str, Callable[[Any, list[Any], float], bool]] = {
+    "top_percent": _among_highest,
+    "bottom_percent": _among_lowest,
+}
 
 
 def value(leaf: Any, contact: Row, world: World) -> Any:
@@ -57,6 +84,8 @@ def _read(stored: Any, leaf: Any) -> Any:
     given = given[0] if isinstance(given, list) else given
     if stored is None or given is None:
         return stored
+    if "has_" in leaf["operator"]:
+        return stored if isinstance(stored, list) else [str(stored)]
     if isinstance(given, str):
         return str(stored)
     try:
@@ -78,7 +107,9 @@ FIELDS: dict[str, Callable[[Row, Row, Any], Any]] = {
         for name in ("first_name", "country", "birth_date", "income", "email_consent", "created_at")
     },
     "age": _age,
+    "email_domain": lambda contact, _trait, _leaf: contact["email"] and contact["email"].split("@")[1].lower(),
     "attributes.size": _own("size"),
+    "attributes.tags": _own("tags"),
     "recency": _recency,
     "order_count": lambda _contact, trait, _leaf: trait.get("order_count") or 0,
     "spend": lambda _contact, trait, _leaf: trait.get("spend") or 0,
@@ -106,6 +137,8 @@ def answer(leaf: Any, stored: Any) -> bool:
         given = [round(amount * UNIT) for amount in given]
     if isinstance(stored, date):
         return _time(operator, stored, given)
+    if isinstance(stored, list):
+        return HELD[operator]([_fold(one) for one in stored], [_fold(one) for one in given])
     return PLAIN[operator](_fold(stored), [_fold(one) for one in given])
 
 
@@ -125,16 +158,26 @@ PLAIN: dict[str, Callable[[Any, list[Any]], bool]] = {
     "more_than": lambda stored, given: stored > given[0],
     "less_than": lambda stored, given: stored < given[0],
     "between": lambda stored, given: given[0] <= stored <= given[1],
+    "matches": lambda stored, given: re.search(given[0], stored) is not None,
 }
+HELD: dict[str, Callable[[list[Any], list[Any]], bool]] = {
+    "has_any": lambda stored, given: bool(set(stored) & set(given)),
+    "has_all": lambda stored, given: set(stored) >= set(given),
+    "has_at_least": lambda stored, given: len(stored) >= given[0],
+}
+RELATIVE = {"in_last", "in_next", "days_ago"}
+CALENDAR = {"in_period", "in_month", "on_weekday", "anniversary_in_next", "anniversary_in_last"}
 CONTRARIES = {"unknown": "known"} | {
     f"not_{key}": key
-    for key in (*PLAIN, "on", "before", "after", "in_last", "in_next", "days_ago")
+    for key in (*PLAIN, *HELD, *RELATIVE, *CALENDAR, "on", "before", "after")
 } | {"is_not": "is"}  # fmt: skip
 
 
 def _time(operator: str, stored: date, given: list[Any]) -> bool:
     """Days are days on the shop's calendar; a stored moment is compared by the day it falls on there."""
-    if operator in {"in_last", "in_next", "days_ago"}:
+    if operator in CALENDAR:
+        return _calendar(operator, stored, given[0])
+    if operator in RELATIVE:
         return _relative(operator, stored, given[0])
     days = [date.fromisoformat(one) for one in given]
     day = stored.astimezone(ZONE).date() if isinstance(stored, datetime) else stored
@@ -144,6 +187,45 @@ def _time(operator: str, stored: date, given: list[Any]) -> bool:
         "after": day > days[0],
         "between": days[0] <= day <= days[-1],
     }[operator]
+
+
+def _calendar(operator: str, stored: date, given: Any) -> bool:
+    """Day by day: which days of the calendar are meant, and is it one of them?"""
+    day = stored.astimezone(ZONE).date() if isinstance(stored, datetime) else stored
+    today = NOW.astimezone(ZONE).date()
+    if operator == "in_month":
+        return bool(day.month == given)
+    if operator == "on_weekday":
+        return day.isoweekday() == given
+    if operator == "in_period":
+        return _name(day, given) == _period(today, given)
+    days = range(1, given + 1) if operator == "anniversary_in_next" else range(1 - given, 1)
+    return any(_comes_round(day, today + timedelta(days=number)) for number in days)
+
+
+def _comes_round(day: date, on: date) -> bool:
+    if (day.month, day.day) == (2, 29) and not calendar.isleap(on.year):
+        return (on.month, on.day) == (3, 1)
+    return (on.month, on.day) == (day.month, day.day)
+
+
+def _name(day: date, given: str) -> Any:
+    """What the day, week ... that a day is in is called."""
+    unit = given.rpartition("_")[2]
+    months = day.year * 12 + day.month - 1
+    names = {"week": day.isocalendar()[:2], "month": months, "quarter": months // 3, "year": day.year}
+    return names.get(unit, day)
+
+
+def _period(today: date, given: str) -> Any:
+    which, _, unit = given.rpartition("_")
+    if not which:
+        return today + timedelta(days={"yesterday": -1, "today": 0, "tomorrow": 1}[given])
+    size = {"week": 7, "month": 31, "quarter": 92, "year": 366}[unit]
+    own = _name(today, given)
+    step = {"last": -1, "this": 0, "next": 1}[which]
+    days = (today + timedelta(days=step * number) for number in range(size + 1))
+    return own if not step else next(name for name in (_name(day, given) for day in days) if name != own)
 
 
 def _relative(operator: str, stored: date, days: int) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from engine.criteria.parse import UNITS
+from engine.values import PERIODS
 from tests.engine.criteria.world import NOW, World
 
 NAMES = ["Ann", "ann lee", "O'Neil", '"; DROP TABLE contacts; --', "100%", "a_b", "Mei 梅", "🙂", "back\\slash"]
@@ -14,6 +16,9 @@ COUNTRIES = ["United Kingdom", "France", "China"]
 CATEGORIES = ["Food", "Food > Wine", "Food > Wine > Red", "Food > Winegums", "Toys"]
 KINDS = ["item_view", "search", "odd 'type' 🙂"]
 DAYS = [date(2026, 3, 2) + timedelta(days=n) for n in (-9000, -365, -91, -90, -31, -30, -2, -1, 0, 1, 2, 30)]
+BIRTHDAYS = [
+    date(2000, 2, 29), date(2008, 3, 2), date(2008, 3, 3), date(2001, 3, 2), date(1999, 12, 31), date(1999, 1, 1),
+]  # fmt: skip
 MOMENTS = [  # around midnight in London, the hour of the clock change, and just around now
     *(datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (0, 9, 23)),
     *(datetime(2025, 3, 30, hour, 30, tzinfo=UTC) for hour in (0, 1, 22, 23)),
@@ -26,6 +31,7 @@ MOMENTS = [  # around midnight in London, the hour of the clock change, and just
     datetime(2026, 1, 1, tzinfo=UTC),
 ]
 AMOUNTS = [-50_000, 0, 1, 9_999, 10_000, 100_000, 123_456]
+TAGS = [{"tags": []}, {"tags": ["Red", "dry"]}, {"tags": ["red"]}, {"tags": "Red"}, {"tags": ['a"b', "梅🙂", "[x]"]}]
 SIZES = [{}, {"size": 40}, {"size": "40"}, {"size": "XL"}, {"size": 12.5}, {"size": None}, {"a.b'\"c": 1}]
 
 some = st.sampled_from
@@ -41,10 +47,11 @@ contact = st.fixed_dictionaries(
         "first_name": maybe(NAMES),
         "country": maybe(COUNTRIES),
         "age": maybe([17, 18, 25, 26, 40]),
-        "birth_date": maybe([*DAYS, date(2000, 2, 29), date(2008, 3, 2), date(2008, 3, 3), date(2001, 3, 2)]),
+        "birth_date": maybe([*DAYS, *BIRTHDAYS]),
         "income": maybe(AMOUNTS),
         "email_consent": maybe([True, False]),
-        "attributes": some(SIZES),
+        "attributes": some([*SIZES, *TAGS]),
+        "email": maybe(["ann@Shop.example", "bo@shop.example", "mei@梅.example"]),
         "created_at": some(MOMENTS),
     }
 )
@@ -130,7 +137,12 @@ _NUMBER_OPERATORS = ["is", "at_least", "at_most", "more_than", "less_than"]
 def text(values: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     """Questions about a text."""
     parts = [*values, *(value[:2].upper() for value in values)]
-    return st.one_of(_asked(_TEXT_OPERATORS, some(parts)), _asked(["in"], st.lists(some(values), min_size=1)), _KNOWN)
+    return st.one_of(
+        _asked(_TEXT_OPERATORS, some(parts)),
+        _asked(["in"], st.lists(some(values), min_size=1)),
+        _asked(["matches"], some(["^[a-m]", "a.*e$", "[0-9]|梅", "^$"])),
+        _KNOWN,
+    )
 
 
 def number(values: list[float]) -> st.SearchStrategy[dict[str, Any]]:
@@ -143,11 +155,16 @@ def number(values: list[float]) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+_EXTREMES = _asked(["top_percent", "bottom_percent"], some([0.0001, 10, 33.3333, 50, 66.6667, 75, 100]))
 _DAY = [day.isoformat() for day in DAYS]
 _TIME = st.one_of(
     _asked(["on", "before", "after"], some(_DAY)),
     _asked(["between"], _pair(_DAY)),
     _asked(["in_last", "in_next", "days_ago"], some([1, 2, 30, 90])),
+    _asked(["anniversary_in_last", "anniversary_in_next"], some([1, 2, 3, 4, 60, 305, 365, 366, 400])),
+    _asked(["in_period"], some(sorted(PERIODS))),
+    _asked(["in_month"], st.integers(1, 12)),
+    _asked(["on_weekday"], st.integers(1, 7)),
     _KNOWN,
 )
 _MONEY = number([amount / 10_000 for amount in AMOUNTS])
@@ -158,15 +175,21 @@ QUESTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "country": text(COUNTRIES),
     "birth_date": _TIME,
     "created_at": _TIME,
+    "email_domain": text(["shop.example", "梅.example"]),
     "last_order_at": _TIME,
-    "age": number([17, 18, 25, 40]),
-    "recency": number([0, 1, 30, 336]),
-    "order_count": number([0, 1, 2, 3]),
-    "income": _MONEY,
-    "spend": _MONEY,
+    "age": st.one_of(number([17, 18, 25, 40]), _EXTREMES),
+    "recency": st.one_of(number([0, 1, 30, 336]), _EXTREMES),
+    "order_count": st.one_of(number([0, 1, 2, 3]), _EXTREMES),
+    "income": st.one_of(_MONEY, _EXTREMES),
+    "spend": st.one_of(_MONEY, _EXTREMES),
     "margin": _MONEY,
     "email_consent": st.one_of(_asked(["is"], st.booleans()), _KNOWN),
     "attributes.size": st.one_of(text(["40", "XL"]), number([12, 12.5, 40])),
+    "attributes.tags": st.one_of(
+        _asked(["has_any", "has_all"], st.lists(some(["RED", "Dry", 'a"b', "梅🙂"]), min_size=1)),
+        _asked(["has_at_least"], some([1, 2, 3])),
+        _KNOWN,
+    ),
     "favourite_category": _PATH,
 }
 leaves = some(sorted(QUESTIONS)).flatmap(lambda name: QUESTIONS[name].map(lambda asked: {"field": name, **asked}))
@@ -202,7 +225,8 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
     leaf = {"event": kind, "measure": measure}
     if measure != "count":
         leaf["property"] = draw(some(["item", "category"])) if measure == "distinct" else amount
-    leaf |= draw(number([0, 1, 2, 3]) if measure in {"count", "distinct"} else _MONEY)
+    amount_asked = number([0, 1, 2, 3]) if measure in {"count", "distinct"} else _MONEY
+    leaf |= draw(st.one_of(amount_asked, amount_asked, _EXTREMES))
     if draw(st.booleans()):
         leaf["within"] = draw(_WITHIN)
     names = draw(st.lists(some(sorted(conditions)), max_size=2, unique=True))
@@ -222,6 +246,8 @@ def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 lists = some([{"list": 1}, {"list": 2}, {"list": 3}])
 trees = st.recursive(st.one_of(leaves, leaves, events(), lists), _groups, max_leaves=6)
-criteria = st.one_of(
-    trees, st.lists(st.one_of(leaves, events(), trees), min_size=6, max_size=9).map(lambda n: {"any": n})
+nodes = st.one_of(trees, st.lists(st.one_of(leaves, events(), trees), min_size=6, max_size=9).map(lambda n: {"any": n}))
+documents = st.fixed_dictionaries(
+    {"include": st.one_of(trees, st.just({"all": []}))}, optional={"exclude": trees, "unit": some(UNITS)}
 )
+criteria = st.one_of(nodes, nodes, documents)

@@ -46,7 +46,8 @@ def test_a_row_is_whole(row: Operator) -> None:
 def test_every_type_can_be_asked_and_written() -> None:
     """Each type of a field fits an operator, and its values survive JSON and have words."""
     samples = {"text": "a", "choice": "a", "path": "A > B", "number": 1.5, "money": 12.99, "date": "2024-02-29",
-               "moment": "2024-02-29T10:00:00+00:00", "yes_no": True, "days": 30, "choices": "a", "count": 2, "percent": 12.5, "month": 2, "weekday": 7,
+               "moment": "2024-02-29T10:00:00+00:00", "yes_no": True, "days": 30, "choices": "a", "count": 2,
+               "percent": 12.5, "month": 2, "weekday": 7,
                "period": "last_week", "pattern": "^a", "reference": 7}  # fmt: skip
     assert samples.keys() == TYPES.keys()
     for key, row in TYPES.items():

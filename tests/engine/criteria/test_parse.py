@@ -93,6 +93,28 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({**VIEWED, "where": [leaf("origin", "is", "web"), {"any": []}]}, "where[1]", "object with a field"),
     ({**VIEWED, "where": [leaf("chanel", "is", "web")]}, "where[0].field", "Unknown field 'chanel'"),
     ({**VIEWED, "where": [leaf("value", "at_least", "x")]}, "where[0].value", "not an amount"),
+    ({"include": AGE, "limit": 3}, "limit", "Unknown key 'limit'"),
+    ({"exclude": AGE}, "include", 'everyone is {"all": []}'),
+    ({"include": {"all": [AGE, {"include": AGE}]}}, "include.all[1]", "stand at the top only"),
+    ({"include": AGE, "exclude": {"any": [AGE, leaf("agee", "known")]}}, "exclude.any[1].field", "Did you mean 'age'?"),
+    ({"include": AGE, "exclude": {"all": []}}, "exclude.all", "at least one"),
+    ({"include": AGE, "unit": "hausehold"}, "unit", "Unknown unit 'hausehold'"),
+    (leaf("age", "top_percent", 0), "value", "above 0 and at most 100"),
+    (leaf("age", "top_percent", 0.00001), "value", "four decimals"),
+    (leaf("country", "top_percent", 10), "operator", "cannot be asked of choice"),
+    ({**VIEWED, "where": [leaf("value", "top_percent", 10)]}, "where[0].operator", "compares people"),
+    (leaf("birth_date", "in_month", 13), "value", "1 to 12"),
+    (leaf("birth_date", "on_weekday", 0), "value", "1 to 7"),
+    (leaf("birth_date", "in_period", "last_weak"), "value", "Did you mean 'last_week'?"),
+    (leaf("birth_date", "in_period", 3), "value", "the name of a period"),
+    (leaf("birth_date", "anniversary_in_next", 0), "value", "whole number of days"),
+    (leaf("city", "matches", "(a"), "value", "no regular expression as RE2 reads them"),
+    (leaf("city", "matches", "(((a{9}){99}){99}){99}"), "value", "no regular expression"),
+    (leaf("city", "matches", "a" * 201), "value", "201 characters"),
+    (leaf("attributes.tags", "has_any", ["x"] * 51), "value", "list of 1 to 50"),
+    (leaf("attributes.tags", "has_any", ["x", 2]), "value[1]", "must be a text"),
+    (leaf("attributes.tags", "has_at_least", 0), "value", "1 to 50"),
+    (leaf("country", "has_any", ["x"]), "operator", "cannot be asked of choice"),
     ({"list": "12"}, "list", "the number of a list"),
     ({"list": 4}, "list", "refers to itself"),
     ({"list": 7}, "list", "cannot be used: Unknown field 'gone'"),
@@ -106,7 +128,8 @@ FAULTS: list[tuple[Any, str, str]] = [
 def catalogue() -> MemoryCatalogue:
     """Names as they are, with a few lists: 4 and 5 refer to each other, 7 to a field that is gone, 8 is long."""
     lists = {1: [1], 4: {"list": 5}, 5: {"all": [{"list": 4}]}, 7: leaf("gone", "known"), 8: {"all": [AGE] * 110}}
-    return MemoryCatalogue(World(lists=lists), MemoryWarehouse(World()))
+    world = World(contacts=[{"id": 1, "attributes": {"tags": ["x"]}}], lists=lists)
+    return MemoryCatalogue(world, MemoryWarehouse(world))
 
 
 @pytest.mark.parametrize(("data", "path", "words"), FAULTS, ids=lambda part: str(part)[:40])
@@ -142,8 +165,9 @@ def test_times_without_a_zone_are_the_shops(catalogue: MemoryCatalogue) -> None:
 
 def test_the_shops_own_names_are_those_that_came_in() -> None:
     """An attribute, a property and an event type are known once the warehouse has them, else the nearest is named."""
+    own = {"shoe size": 41, "joined": "2024-02-29", "tier": "gold", "vip": True, "tags": ["a"]}
     world = World(
-        contacts=[{"id": 1, "attributes": {"shoe size": 41, "joined": "2024-02-29", "tier": "gold", "vip": True}}],
+        contacts=[{"id": 1, "attributes": own}],
         events=[{"id": 1, "type": "quiz", "contact_id": 1, "occurred_at": NOW, "properties": {"score/10": "7"}}],
     )
     warehouse = MemoryWarehouse(world)
@@ -154,6 +178,7 @@ def test_the_shops_own_names_are_those_that_came_in() -> None:
         "attributes.joined": "date",
         "attributes.tier": "text",
         "attributes.vip": "yes_no",
+        "attributes.tags": "choices",
     }
     quiz = {**VIEWED, "event": "quiz", "where": [leaf("properties.score/10", "at_least", 7)]}
     for data in (

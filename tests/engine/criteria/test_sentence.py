@@ -81,6 +81,36 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "在名单“VIP”中，且不在名单“VIP”中，且上次下单在超过1,000天前的联系人",
     ),
     (
+        {"include": {"all": [UK, ADULT]}, "exclude": {"any": [did("at_least", 1), {"list": 1}]}},
+        "People in United Kingdom and aged between 18 and 25, except people who ordered or on the list “VIP”",
+        "国家为United Kingdom，且年龄18至25岁的联系人，但下单或在名单“VIP”中的联系人除外",
+    ),
+    (
+        {"include": {"all": []}, "exclude": UK},
+        "All contacts, except people in United Kingdom",
+        "所有联系人，但国家为United Kingdom的联系人除外",
+    ),
+    (
+        {"all": [{"field": "spend", "operator": "top_percent", "value": 12.5},
+                 {"field": "birth_date", "operator": "anniversary_in_next", "value": 7},
+                 {"field": "birth_date", "operator": "in_month", "value": 3},
+                 {"field": "created_at", "operator": "in_period", "value": "last_week"},
+                 {"field": "created_at", "operator": "not_on_weekday", "value": 7}]},
+        "People whose total spend is among the highest 12.5%, whose birth date has its anniversary in the next 7 days,"
+        " whose birth date is in March, whose first day with us is last week, and whose first day with us is not on a"
+        " Sunday",
+        "累计消费位于最高的12.5%，且出生日期的周年日在未来7天内，且出生日期在三月，且建档时间在上周，且建档时间不在星期日的联系人",
+    ),
+    (
+        {"any": [{"field": "attributes.tags", "operator": "has_all", "value": ["red", "dry", "old"]},
+                 {"field": "attributes.tags", "operator": "has_any", "value": ["red", "dry"]},
+                 {"field": "attributes.tags", "operator": "has_at_least", "value": 2},
+                 {"field": "city", "operator": "matches", "value": "^s.*y$"}]},
+        "People whose tags include “red”, “dry” and “old”, whose tags include “red” or “dry”, whose tags number at"
+        " least 2, or whose city matches the pattern “^s.*y$”",
+        "tags同时包含“red”、“dry”和“old”或tags包含“red”或“dry”或tags不少于2个或城市符合模式“^s.*y$”的联系人",
+    ),
+    (
         {"field": "postcode", "operator": "in", "value": [f"N{number}" for number in range(12)]},
         "People whose postcode is N0, N1, N2, N3, N4, N5, N6, N7, N8, N9 or 2 more",
         "邮政编码为N0、N1、N2、N3、N4、N5、N6、N7、N8、N9或其他2个值的联系人",

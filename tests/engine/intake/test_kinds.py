@@ -100,6 +100,7 @@ def test_keys_of_our_own_events_are_not_taken_from_outside() -> None:
         (values.ATTRIBUTE, "007", "007"),
         (values.ATTRIBUTE, "7.50", 7.5),
         (values.ATTRIBUTE, "true", True),
+        (values.ATTRIBUTE, ["b", " a ", "b"], ["b", "a"]),
         (values.ATTRIBUTE, 10**20, "1" + "0" * 20),
         (values.MOMENT, "2026-01-01 12:00", microseconds(datetime(2026, 1, 1, 12, tzinfo=UTC))),
         (values.MOMENT, "2025-07-01T12:00:00", microseconds(datetime(2025, 7, 1, 11, tzinfo=UTC))),
@@ -127,7 +128,7 @@ def test_values(kind: values.Type, given: Any, stored: Any) -> None:
         *((values.url(99), bad) for bad in ("javascript:alert(1)", "//x.example", "http://", "http://[", "http://a b")),
         *((values.CURRENCY, bad) for bad in ("pound", "", "12")),
         *((values.text(9), bad) for bad in ("a\0b", "\ud800", b"x", [], True, {})),
-        *((values.ATTRIBUTE, bad) for bad in ("x" * 1001, [], {}, "\0", b"")),
+        *((values.ATTRIBUTE, bad) for bad in ("x" * 1001, [""], [7], ["x"] * 51, {}, "\0", b"")),
     ],
 )
 def test_what_is_refused(kind: values.Type, given: Any) -> None:

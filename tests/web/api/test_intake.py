@@ -15,7 +15,12 @@ from web.api import access
 from web.services import Services, utcnow
 
 GOOD: dict[str, dict[str, Any]] = {
-    "contacts": {"key": "C1", "email": "ANN@shop.example", "age": 46, "attributes": {"size": 42, "vip": True}},
+    "contacts": {
+        "key": "C1",
+        "email": "ANN@shop.example",
+        "age": 46,
+        "attributes": {"size": 42, "vip": True, "tags": ["red", " dry", "red"]},
+    },
     "items": {"key": "wine", "title": "Wine", "price": 9.99, "cost": "4", "category": "Drinks>Wine"},
     "orders": {
         "order": "O1",
@@ -45,7 +50,10 @@ def test_what_is_stored(api: FlaskClient, services: Services) -> None:
         api.post(f"/api/v1/{kind}", json={kind: [record]})
     with services.database.read() as session:
         contact, order = session.scalars(select(Contact)).one(), session.scalars(select(Order)).one()
-        assert (contact.email, contact.attributes) == ("ann@shop.example", {"size": 42, "vip": True})
+        assert (contact.email, contact.attributes) == (
+            "ann@shop.example",
+            {"size": 42, "vip": True, "tags": ["red", "dry"]},
+        )
         assert (order.contact_id, order.total, order.units) == (contact.id, 160_000, 1)
         assert order.margin == 160_000 - 2 * 40_000 + 10_000
         assert session.scalars(select(OrderLine.quantity).order_by(OrderLine.id)).all() == [2, -1]
@@ -71,6 +79,8 @@ def test_a_bad_record_is_named_and_the_others_are_taken(api: FlaskClient, servic
         {"key": "x" * 129},
         {"key": "C6", "age": 1e300},
         {"key": "C7", "attributes": {"deep": {"a": 1}}},
+        {"key": "C8", "attributes": {"tags": ["a", 1]}},
+        {"key": "C9", "attributes": {"tags": ["a"] * 51}},
         {"key": True},
     ]
     call = {"contacts": [GOOD["contacts"], *bad]}
@@ -78,9 +88,14 @@ def test_a_bad_record_is_named_and_the_others_are_taken(api: FlaskClient, servic
     assert (refused.status_code, refused.json["created"]) == (422, 0)
     answer = api.post("/api/v1/contacts", json=call)
     assert (answer.status_code, answer.json["created"]) == (200, 1)
-    assert [reject["row"] for reject in answer.json["rejected"]] == list(range(1, 13))
+    assert [reject["row"] for reject in answer.json["rejected"]] == list(range(1, 15))
     fields = ["email", "key", "emial", None, "attributes", "attributes.a b", "key", "key", "key", "age"]
-    assert [reject["field"] for reject in answer.json["rejected"]] == [*fields, "attributes.deep", "key"]
+    assert [reject["field"] for reject in answer.json["rejected"]] == [
+        *fields,
+        "attributes.deep",
+        *["attributes.tags"] * 2,
+        "key",
+    ]
     assert "Did you mean 'email'" in answer.json["rejected"][2]["message"]
 
 

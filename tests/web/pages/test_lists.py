@@ -79,7 +79,7 @@ class Controls(HTMLParser):
 def catalogue() -> MemoryCatalogue:
     """A shop where everything that `strategies` names has come in."""
     world = World(
-        contacts=[{"id": 1, "country": "France", "attributes": {"size": "XL", "a.b'\"c": 1},
+        contacts=[{"id": 1, "country": "France", "attributes": {"size": "XL", "tags": ["red"], "a.b'\"c": 1},
                    "created_at": strategies.NOW}],
         events=[{"id": n, "type": kind, "contact_id": 1, "properties": {"q": "wine"}, "occurred_at": strategies.NOW}
                 for n, kind in enumerate(strategies.KINDS)],
@@ -102,7 +102,7 @@ def _rendered(words: Vocabulary, draft: Draft) -> MultiDict[str, str]:
     return Controls(html).sent
 
 
-@given(asked=strategies.criteria)
+@given(asked=strategies.nodes)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_form_gives_back_the_criteria(words: Vocabulary, catalogue: MemoryCatalogue, asked: Any) -> None:
     """Criteria -> HTML form -> criteria means the same, for every tree, type, operator, window and value."""
@@ -134,7 +134,7 @@ def test_any_json_can_be_shown(words: Vocabulary, given_json: Any) -> None:
     assert posted(_rendered(words, once)) == once
 
 
-@given(asked=strategies.criteria, verb=st.sampled_from(sorted(EDITS)), steps=st.lists(st.integers(0, 3), max_size=4))
+@given(asked=strategies.nodes, verb=st.sampled_from(sorted(EDITS)), steps=st.lists(st.integers(0, 3), max_size=4))
 @settings(max_examples=200)
 def test_edits_keep_all_other_conditions(asked: Any, verb: str, steps: list[int]) -> None:
     """Moving loses no condition and adds none; copying adds, removing takes away; a wrong place changes nothing."""

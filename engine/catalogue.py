@@ -70,6 +70,16 @@ class Catalogue:
         self._session, self._warehouse = session, warehouse
         self._found: Found | None = None
 
+    @property
+    def session(self) -> Session:
+        """Where the shop's own things are looked up."""
+        return self._session
+
+    @property
+    def warehouse(self) -> Warehouse | None:
+        """What criteria are asked of; None when they are only saved."""
+        return self._warehouse
+
     def field(self, key: str) -> Field:
         """A field of contacts; raises Invalid that names the nearest."""
         return self._named(fields.FIELDS.get(key)) or self._open(key, "attributes", "", fields.FIELDS)

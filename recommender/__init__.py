@@ -1,1 +1,5 @@
 """WHAT to offer: interactions, sources, trainings and placements."""
+
+from recommender import criteria
+
+criteria.register()

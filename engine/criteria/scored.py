@@ -45,6 +45,7 @@ class Score:
     contrary: Words = NOTHING  # who is meant by the negation; not needed where a value is compared
     empty: Any = None  # the value of contacts without a row
     reasons: Callable[[Any, Clock, str, Sequence[int]], Mapping[int, Words]] | None = None
+    stamp: str = ""  # differs when something outside the warehouse made it differ: another training
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Scored:
     kind: str
     given: tuple[tuple[str, Any], ...]  # (key of the input, checked value)
     question: Question | None
+    stamp: str  # of the score
     score: Score = field(compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""Criteria that read what a training knows: who is likely to buy, who lacks what a rule says, who leans to a category.
+
+- `published`   the training that serves, opened once
+- `likely`, `rule`, `affinity`   a kind of leaf each
+"""
+
+from engine.criteria.scored import register_kind
+from recommender.criteria import affinity, likely, rule
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Let criteria know all of this."""
+    for kind in (likely.KIND, rule.KIND, affinity.KIND):
+        register_kind(kind)

@@ -1,0 +1,167 @@
+"""Among the N most likely to buy: against the sums written out in plain Python."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from engine import criteria, lists
+from engine.catalogue import Catalogue, open_catalogue
+from engine.config import Config
+from engine.database import Database
+from engine.errors import Invalid
+from engine.models import Contact, Item, Order, OrderLine
+from engine.warehouse import Warehouse
+from recommender.fitted import load
+from recommender.interactions import HALF_LIFE_DAYS
+from recommender.models import Published
+from tests.recommender.shop import NOW, add_items, add_order
+
+pytestmark = pytest.mark.usefixtures("shop")
+
+
+def found(session: Session, warehouse: Warehouse, asked: dict[str, Any]) -> dict[int, int]:
+    """Place of each contact among the best."""
+    checked = criteria.parse(asked, open_catalogue(session, warehouse))
+    people = criteria.people(checked, warehouse, NOW)
+    rows = people.table.filter(people.truth(checked.root)).select("contact_id", place=people.value(checked.root))
+    return {row["contact_id"]: row["place"] for row in warehouse.execute(rows).to_pylist()}
+
+
+def expected(session: Session, config: Config, item: Item, *, new_only: bool = True) -> list[int]:
+    """Contacts by falling score, each score a sum over what they hold."""
+    training = load(config.folder / "trainings" / "1")
+    table = training.sources["collaborative"].table.toarray()  # type: ignore[attr-defined]
+    number = {int(one): place for place, one in enumerate(training.item_ids)}
+    held: dict[int, dict[int, Any]] = {}
+    units: dict[tuple[int, int], int] = {}
+    rows = session.query(Order, OrderLine).join(OrderLine, OrderLine.order_id == Order.id).order_by(Order.ordered_at)
+    for order, line in rows:
+        if order.contact_id is not None:
+            pair = (order.contact_id, line.item_id)
+            units[pair] = units.get(pair, 0) + line.quantity
+            if line.quantity > 0:
+                held.setdefault(order.contact_id, {})[line.item_id] = order.ordered_at
+    scores = {}
+    for contact, items in held.items():
+        kept = {one: at for one, at in items.items() if units[contact, one] > 0}
+        if new_only and item.id in kept:
+            continue
+        scores[contact] = sum(
+            table[number[one], number[item.id]] * 0.5 ** ((NOW - at) / timedelta(days=HALF_LIFE_DAYS))
+            for one, at in kept.items()
+            if one in number
+        )
+    return sorted((who for who, score in scores.items() if score > 1e-9), key=lambda who: (-round(scores[who], 6), who))
+
+
+def test_the_best_are_those_of_the_highest_sum(database: Database, warehouse: Warehouse, config: Config) -> None:
+    """Everybody of the item's colour who lacks it, no one who holds it; returns and other items change nothing else."""
+    with database.begin() as session:
+        people = {contact.key: contact for contact in session.query(Contact)}
+        things = {item.key: item for item in session.query(Item)}
+        add_order(session, people["C3"], [things["A5"]], NOW - timedelta(days=3), quantity=-1)  # lacks A3, and A5 now
+        add_order(session, people["C1"], [things["A4"], things["A6"]], NOW - timedelta(days=1))
+    warehouse.refresh()
+    with database.read() as session:
+        for key in ("A0", "A3", "A5"):
+            item = session.query(Item).filter_by(key=key).one()
+            right = expected(session, config, item)
+            places = found(session, warehouse, {"likely": {"item": key}, "top": 40})
+            assert len(right) >= 2
+            assert sorted(places, key=places.__getitem__) == right[:40]
+            assert sorted(places.values()) == list(range(1, len(places) + 1))
+            assert set(found(session, warehouse, {"likely": {"item": key}, "top": 1})) == {right[0]}
+
+
+def test_buyers_may_be_among_them_and_then_go_first(database: Database, warehouse: Warehouse) -> None:
+    """Of an item by wish, of a category unless it is wished otherwise."""
+    warehouse.refresh()
+    with database.read() as session:
+        lacking = found(session, warehouse, {"likely": {"item": "A0"}, "top": 1000})
+        everybody = found(session, warehouse, {"likely": {"item": "A0"}, "top": 1000, "new_only": False})
+        assert lacking.keys() < everybody.keys()
+        assert max(everybody[who] for who in everybody.keys() - lacking.keys()) <= len(everybody) - len(lacking)
+        assert len(found(session, warehouse, {"likely": {"category": "all"}, "top": 1000})) == 40
+        assert not found(session, warehouse, {"likely": {"category": "All"}, "top": 1000, "new_only": True})
+
+
+def test_they_go_with_other_conditions_and_read_well(database: Database, warehouse: Warehouse) -> None:
+    """The N best of all contacts, then the other conditions; the negation is everybody else."""
+    warehouse.refresh()
+    with database.read() as session:
+        asked = {"likely": {"item": "A0"}, "top": 1}
+        checked = criteria.parse({"not": asked}, open_catalogue(session, warehouse))
+        assert lists.preview(warehouse, checked, now=NOW, language="en").count == 40 - 1
+        assert criteria.to_json(checked) == {"not": asked}
+        assert criteria.sentence(checked).startswith("People not among the 1 people most likely to buy “Item 0”")
+        assert "最可能购买“Item 0”的1人" in criteria.sentence(checked, "zh")
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "words"),
+    [
+        ({"likely": {}}, "likely", "Name an item or a category"),
+        ({"likely": {"item": "A0", "category": "All"}}, "likely.category", "not both"),
+        ({"likely": {"item": "nothing"}}, "likely.item", "no item 'nothing'"),
+        ({"likely": {"category": "Food"}}, "likely.category", "No item is in"),
+        ({"likely": {"item": "A0"}, "top": 0}, "top", "from 1 to"),
+        ({"likely": {"item": "A0"}, "top": 2.5}, "top", "whole"),
+        ({"likely": {"item": "A0"}, "tpo": 5}, "tpo", "Did you mean 'top'?"),
+        ({"likely": {"itm": "A0"}}, "likely.itm", "Did you mean 'item'?"),
+        ({"likely": "A0"}, "likely", "object"),
+    ],
+)
+def test_a_fault_is_named_with_its_path(
+    database: Database, warehouse: Warehouse, asked: dict[str, Any], field: str, words: str
+) -> None:
+    """And the remedy."""
+    warehouse.refresh()
+    with database.read() as session, pytest.raises(Invalid) as fault:
+        criteria.parse({"all": [asked]}, open_catalogue(session, warehouse))
+    assert fault.value.field == f"all[0].{field}"
+    assert words in fault.value.message
+
+
+def test_without_a_training_the_remedy_is_said_but_criteria_can_be_saved(
+    database: Database, warehouse: Warehouse, config: Config
+) -> None:
+    """A list outlives a training that was taken away."""
+    warehouse.refresh()
+    with database.begin() as session:
+        session.query(Published).delete()
+    asked = {"likely": {"item": "A0"}, "top": 5}
+    with database.read() as session:
+        with pytest.raises(Invalid, match="rapport train"):
+            criteria.parse(asked, open_catalogue(session, warehouse))
+        criteria.parse(asked, Catalogue(session, None, config.locale.zone, "GBP"))
+
+
+def test_an_item_nobody_had_bought_is_an_error(database: Database, warehouse: Warehouse) -> None:
+    """Not an empty list."""
+    with database.begin() as session:
+        add_items(session, 1, key="new", title="New")
+    warehouse.refresh()
+    with database.read() as session, pytest.raises(Invalid, match="Train again"):
+        criteria.parse({"likely": {"item": "new"}}, open_catalogue(session, warehouse))
+
+
+def test_a_stranger_to_the_item_is_never_among_the_best(database: Database, warehouse: Warehouse) -> None:
+    """There may be fewer than N."""
+    with database.begin() as session:
+        (nobody,) = add_contacts_named(session, "nobody")
+        nobody_id = nobody.id
+    warehouse.refresh()
+    with database.read() as session:
+        assert nobody_id not in found(session, warehouse, {"likely": {"category": "All"}, "top": 1000})
+
+
+def add_contacts_named(session: Session, key: str) -> list[Contact]:
+    """One contact of that key."""
+    contact = Contact(key=key, attributes={}, created_at=NOW, updated_at=NOW)
+    session.add(contact)
+    session.flush()
+    return [contact]

@@ -7,7 +7,7 @@ from sqlalchemy import Table
 from campaigns import criteria
 from campaigns.forgetting import forget
 from campaigns.models import Send
-from engine import contacts
+from engine import contacts, identity
 from engine.warehouse import Mirror, register
 
 # The ledger as lists and analyses may see it: no address, nothing of the sender's own.
@@ -21,4 +21,6 @@ register(
     )
 )
 contacts.on_erase(forget)
+# Who got two sends of one firing before they turned out to be one keeps the second where it was.
+identity.move_with_contacts(identity.Moved(cast(Table, Send.__table__), ("firing_id", "step", "channel")))
 criteria.register()

@@ -76,7 +76,7 @@ def place(session: Session, campaign: Campaign, contact_ids: Iterable[int]) -> S
             ((cast(Contact.bucket, BigInteger) * campaign.split_a + campaign.split_s) % BUCKETS).label("position"),
             exclusion.label("reason"),
         )
-        .join(given, given.c.contact_id == Contact.id)
+        .join(given, and_(given.c.contact_id == Contact.id, Contact.merged_into.is_(None)))
         .subquery()
     )
     turn = func.row_number().over(

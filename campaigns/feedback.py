@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from campaigns.content.products import PLACEMENT
 from campaigns.models import Link, Send
 from campaigns.notices import ORIGIN, arrived, mark, raise_outcome
-from engine import consent
+from engine import consent, identity
 from engine.database import insert_new, next_revision
 from engine.errors import NotFound
 from engine.models import OWN_KEYS, Contact, Event, Item
@@ -124,7 +124,8 @@ def reply(session: Session, phone: str, text: str, *, key: str, now: datetime) -
     is kept as an event of whoever has the number. `key` tells one incoming message from another.
     """
     stopped = is_refusal(text)
-    ids = tuple(session.scalars(select(Contact.id).where(Contact.phone == phone).order_by(Contact.id)))
+    theirs = Contact.phone == phone, Contact.merged_into.is_(None)
+    ids = tuple(session.scalars(select(Contact.id).where(*theirs).order_by(Contact.id)))
     if stopped:
         consent.suppress(session, "sms", phone, "unsubscribe", now)
     for contact_id in ids:
@@ -186,4 +187,6 @@ def _event(session: Session, send: Send, kind: str, key: str, now: datetime, **p
 
 def _insert(session: Session, **event: Any) -> bool:
     row = {"item_id": None, "origin": ORIGIN, "revision": next_revision(session), **event}
-    return insert_new(session, Event.__table__, [row | {"key": OWN_KEYS + row["key"]}], ["key"]) == 1  # type: ignore[arg-type]
+    new = insert_new(session, Event.__table__, [row | {"key": OWN_KEYS + row["key"]}], ["key"]) == 1  # type: ignore[arg-type]
+    identity.rehome(session, identity.kept(session, [row["contact_id"]]))
+    return new

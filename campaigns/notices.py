@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, Row, Table, or_, select, update
 from sqlalchemy.orm import Session
 
 from campaigns.models import Send
-from engine import consent
+from engine import consent, identity
 from engine.database import insert_new, next_revision
 from engine.models import OWN_KEYS, Event
 
@@ -116,6 +116,7 @@ def _events(session: Session, sends: dict[int, Sent], notices: Sequence[Notice])
         for key, notice in new.items()
     ]
     insert_new(session, cast(Table, Event.__table__), rows, ["key"])
+    identity.rehome(session, identity.kept(session, {row["contact_id"] for row in rows}))
     return list(new.values())
 
 

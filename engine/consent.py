@@ -22,7 +22,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from engine.database import insert_new, next_revision
 from engine.errors import Conflict, Invalid, NotFound, nearest
-from engine.models import CHANNELS, Consent, Contact, Suppression
+from engine.models import CHANNELS, Consent, Contact, Deletion, Suppression
 
 ERASED = "sha256:"
 ADDRESSES: Final = {"email": "email", "sms": "phone"}  # channel -> the contact's address on it
@@ -47,18 +47,25 @@ def record(
     *,
     origin: str,
     evidence: str | None = None,
+    confirmed: bool = False,
     now: datetime,
 ) -> None:
-    """Write a word of consent: to the ledger if it differs from the last one, and to the contact."""
+    """Write a word of consent: to the ledger if it differs from the last one, and to the contact. `confirmed`: by the
+    link in a message to the address (double opt-in), which counts anew after a yes that was not.
+    """
     _check(channel)
     contact = session.get(Contact, contact_id)
     if contact is None:
         raise NotFound(f"There is no contact {contact_id}.")
-    ledger = select(Consent.granted).where(Consent.contact_id == contact_id, Consent.channel == channel)
-    if session.scalars(ledger.order_by(Consent.id.desc()).limit(1)).first() is not granted:
-        session.add(
-            Consent(contact_id=contact_id, channel=channel, granted=granted, origin=origin, evidence=evidence, at=now)
-        )
+    if contact.merged_into is not None:  # the person speaks, whatever we once called them
+        contact = session.get_one(Contact, contact.merged_into)
+        contact_id = contact.id
+    ledger = select(Consent.granted, Consent.confirmed)
+    ledger = ledger.where(Consent.contact_id == contact_id, Consent.channel == channel)
+    last = session.execute(ledger.order_by(Consent.id.desc()).limit(1)).first()
+    if last is None or last.granted is not granted or (confirmed and not last.confirmed):
+        told = {"origin": origin, "evidence": evidence, "confirmed": confirmed, "at": now}
+        session.add(Consent(contact_id=contact_id, channel=channel, granted=granted, **told))
     setattr(contact, f"{channel}_consent", granted)
     session.flush()
 
@@ -76,14 +83,15 @@ def suppress_all(session: Session, channel: str, reasons: Mapping[str, str], now
     digests = Suppression.address.in_([erased(address) for address in reasons])
     gone = set(session.scalars(select(Suppression.address).where(Suppression.channel == channel, digests)))
     rows = [
-        {"channel": channel, "address": address, "reason": reason, "at": now}
+        {"channel": channel, "address": address, "reason": reason, "at": now, "revision": next_revision(session)}
         for address, reason in sorted(reasons.items())  # in one order everywhere: no deadlock
         if erased(address) not in gone
     ]
     for final in FINAL & set(reasons.values()):
         addresses = [address for address, reason in reasons.items() if reason == final]
         lighter = and_(Suppression.address.in_(addresses), Suppression.reason.not_in(FINAL))
-        session.execute(update(Suppression).where(Suppression.channel == channel, lighter).values(reason=final))
+        change = {"reason": final, "revision": next_revision(session)}
+        session.execute(update(Suppression).where(Suppression.channel == channel, lighter).values(change))
     return insert_new(session, Suppression.__table__, rows, ["channel", "address"])  # type: ignore[arg-type]
 
 
@@ -94,10 +102,13 @@ def withdraw_all(
     statements.
     """
     _check(channel)
+    merged = select(Contact.id, Contact.merged_into).where(Contact.id.in_(evidence), Contact.merged_into.is_not(None))
+    kept = {row.id: int(row.merged_into or 0) for row in session.execute(merged)}
+    evidence = {kept.get(contact_id, contact_id): why for contact_id, why in evidence.items()}
     words = select(func.max(Consent.id)).where(Consent.contact_id.in_(evidence), Consent.channel == channel)
     last = Consent.id.in_(words.group_by(Consent.contact_id))
     known = set(session.scalars(select(Consent.contact_id).where(last, Consent.granted.is_(False))))
-    told = {"channel": channel, "granted": False, "origin": origin, "at": now}
+    told = {"channel": channel, "granted": False, "origin": origin, "at": now, "revision": next_revision(session)}
     rows = [{"contact_id": i, "evidence": why, **told} for i, why in evidence.items() if i not in known]
     if rows:
         session.execute(insert(Consent), rows)
@@ -114,8 +125,16 @@ def lift(session: Session, channel: str, address: str) -> bool:
     reason = suppression(session, channel, address)
     if reason in FINAL:
         raise Conflict(f"This address stays suppressed for good: {reason}.")
-    session.execute(delete(Suppression).where(Suppression.channel == channel, Suppression.address == address))
+    forget_suppression(session, channel, address)
     return reason is not None
+
+
+def forget_suppression(session: Session, channel: str, address: str) -> None:
+    """Delete the row of an address as it is written; the warehouse forgets by a Deletion row."""
+    theirs = Suppression.channel == channel, Suppression.address == address
+    rows = select(literal("suppressions"), Suppression.id, literal(next_revision(session))).where(*theirs)
+    session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
+    session.execute(delete(Suppression).where(*theirs), execution_options={"synchronize_session": False})
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Final
 from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from engine import consent
+from engine import consent, identity
 from engine.database import next_revision
 from engine.errors import NotFound
 from engine.identity import VISITOR
-from engine.models import Consent, Contact, Deletion, Event, Identity, Item, Order, Suppression
+from engine.models import Consent, Contact, Deletion, Event, Identity, Item, Order
 
 WORDS: Final = 8  # more words than this in a search say nothing new
 
@@ -43,16 +43,24 @@ def on_erase(forget: Callable[[Session, int, datetime], None]) -> None:
 
 
 def get(session: Session, contact_id: int) -> Contact:
-    """The contact; raises NotFound."""
+    """The contact; of one that was merged, the one that was kept. Raises NotFound."""
     contact = session.get(Contact, contact_id)
     if contact is None:
         raise NotFound(f"There is no contact {contact_id}; it may have been erased.")
-    return contact
+    return session.get_one(Contact, contact.merged_into) if contact.merged_into else contact
+
+
+def find(session: Session, key: str) -> Contact:
+    """The contact by its key, or by that of one merged into it. Raises NotFound."""
+    found = session.scalar(select(Contact.id).where(Contact.key == key))
+    if found is None:
+        raise NotFound(f"There is no contact with the key '{key[:128]}'; it may have been erased.")
+    return get(session, found)
 
 
 def search(session: Session, words: str, *, after: int | None = None, limit: int = 50) -> list[Contact]:
     """Contacts that hold every word in key, e-mail, telephone or name, by id; `after` is the last id seen."""
-    statement = select(Contact).order_by(Contact.id).limit(limit)
+    statement = select(Contact).where(Contact.merged_into.is_(None)).order_by(Contact.id).limit(limit)
     if after is not None:
         statement = statement.where(Contact.id > after)
     for word in words.split()[:WORDS]:
@@ -110,9 +118,15 @@ def _consents(session: Session, contact_id: int, until: datetime | None, limit: 
 def erase(session: Session, contact_id: int, now: datetime) -> None:
     """Forget a person: contact, identities, consents, list memberships and events go, orders stay without a name,
     the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows. Files of refused records are
-    not searched: they live for `engine.intake.leftovers.REJECTS_LIFE`. Raises NotFound.
+    not searched: they live for `engine.intake.leftovers.REJECTS_LIFE`. Whoever was merged with them is forgotten as
+    well. Raises NotFound.
     """
-    contact = session.get(Contact, contact_id, with_for_update=True, populate_existing=True) or get(session, contact_id)
+    for one in identity.erased(session, get(session, contact_id).id):
+        _erase(session, one, now)
+
+
+def _erase(session: Session, contact_id: int, now: datetime) -> None:
+    contact = session.get_one(Contact, contact_id, with_for_update=True, populate_existing=True)
     for forget in _forgetting:
         forget(session, contact_id, now)
     revision = next_revision(session)
@@ -121,8 +135,12 @@ def erase(session: Session, contact_id: int, now: datetime) -> None:
             _keep_silent(session, channel, address, now)
     visitors = select(Identity.value).where(Identity.contact_id == contact_id, Identity.kind == VISITOR)
     theirs = or_(Event.contact_id == contact_id, Event.contact_id.is_(None) & Event.visitor.in_(visitors))
-    rows = select(literal("events"), Event.id, literal(revision)).where(theirs)
-    session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
+    words = Consent.contact_id == contact_id
+    for rows in (
+        select(literal("events"), Event.id, literal(revision)).where(theirs),
+        select(literal("consents"), Consent.id, literal(revision)).where(words),
+    ):
+        session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
     whole = {"synchronize_session": False}
     session.execute(delete(Event).where(theirs), execution_options=whole)
     session.execute(
@@ -136,6 +154,5 @@ def erase(session: Session, contact_id: int, now: datetime) -> None:
 
 def _keep_silent(session: Session, channel: str, address: str, now: datetime) -> None:
     """Suppress as a digest; a readable row of the same address goes."""
-    readable = delete(Suppression).where(Suppression.channel == channel, Suppression.address == address)
-    session.execute(readable, execution_options={"synchronize_session": False})
+    consent.forget_suppression(session, channel, address)
     consent.suppress(session, channel, consent.erased(address), "erased", now)

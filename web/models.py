@@ -85,3 +85,15 @@ class Knock(Base):
     address: Mapped[str] = mapped_column(String(64))  # an IPv6 network of 64 bits counts as one
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     __table_args__ = (Index("ix_knocks_door_address_at", "door", "address", "at"),)
+
+
+class RefusedEvent(Base):
+    """What a shop's page sent to /collect and we did not take, for the person who sets the snippet up; the last few."""
+
+    __tablename__ = "refused_events"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    type: Mapped[str] = mapped_column(String(64))
+    visitor: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(500))
+    body: Mapped[str] = mapped_column(String(500))

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 from engine.errors import Invalid, nearest
+from engine.identity.names import NAME_LIMIT
 from engine.intake import values
 from engine.intake.values import Type
 from engine.models import OWN_KEYS, Contact, Event, Item, Order
@@ -117,6 +118,8 @@ def _path(model: Any, name: str) -> Type:
 
 _NO: Final = "A file's yes never overturns a no, nor does any yes while the address is suppressed."
 
+_CARD: Final = values.text(NAME_LIMIT)
+
 _CONTACTS = Kind(
     "contacts",
     (
@@ -151,6 +154,14 @@ _CONTACTS = Kind(
             "ACME",
             aliases=("account_id", "account_key", "account_number", "company"),
         ),
+        Column(
+            "card",
+            _CARD,
+            "A loyalty card of theirs; what was bought with it is theirs. An earlier one stays.",
+            "4711",
+            aliases=("loyalty_card", "card_number"),
+            lasting=True,
+        ),
         Column("country", _text(Contact, "country"), "Country of residence.", "United Kingdom"),
         Column("region", _text(Contact, "region"), "State, county or province.", "Kent", aliases=("state", "county")),
         Column("city", _text(Contact, "city"), "Town.", "Dover", aliases=("town",)),
@@ -182,6 +193,22 @@ _CONTACTS = Kind(
     open="attributes",
     merges=True,
 )
+
+
+def _names() -> tuple[Column, ...]:
+    """The columns by which a contact is named when there is no customer number (engine.identity.names)."""
+    beside = " Beside another name: the same person has it."
+    address = values.within(values.EMAIL, NAME_LIMIT)
+    rest = (
+        ("card", _CARD, "Loyalty card: names", "4711", ("loyalty_card", "card_number")),
+        ("email", address, "Without a card names", "ann@shop.example", ("e-mail", "email_address")),
+        ("phone", values.PHONE, "Without both names", "+442071838750", ("mobile", "telephone")),
+    )
+    return tuple(
+        Column(name, kind, f"{doc} who did it when `contact` does not.{beside}", example, aliases=aliases)
+        for name, kind, doc, example, aliases in rest
+    )
+
 
 _ITEMS = Kind(
     "items",
@@ -249,6 +276,7 @@ _ORDERS = Kind(
             "C-1001",
             aliases=("contact_key", "customer_id", "customer"),
         ),
+        *_names(),
         Column("channel", _text(Order, "channel"), "web, store, phone ...", "web"),
         Column("store", _text(Order, "store"), "Which shop.", "Dover"),
         Column("currency", values.CURRENCY, "Default: the shop's.", "GBP"),
@@ -326,6 +354,7 @@ _EVENTS = Kind(
             "C-1001",
             aliases=("contact_key", "customer_id", "customer"),
         ),
+        *_names(),
         Column(
             "visitor",
             _text(Event, "visitor"),
@@ -340,7 +369,7 @@ _EVENTS = Kind(
         Column("origin", _text(Event, "origin"), "web, store, call, survey ...", "web", aliases=("source",)),
     ),
     open="properties",
-    one_of=("contact", "visitor"),
+    one_of=("contact", "card", "email", "phone", "visitor"),
 )
 
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for kind in (_CONTACTS, _ITEMS, _ORDERS, _EVENTS)}

@@ -11,6 +11,7 @@ from math import isnan
 from typing import Any, Final, Literal
 
 from engine.errors import Invalid
+from engine.identity.names import KINDS as NAMES
 from engine.intake.kinds import Column, Kind
 from engine.intake.values import Rules
 from engine.models import OWN_KEYS
@@ -191,11 +192,17 @@ def _event_keys(columns: Mapping[str, list[Any]], count: int) -> list[str]:
     content = ("type", "at", "contact", "visitor", "item", "value", "origin", "properties")
     nothing = [None] * count
     rows = zip(*(columns.get(name, nothing) for name in content), strict=True)
+    names = zip(*(columns.get(name, nothing) for name in NAMES), strict=True)
     keys = columns.get("key", nothing)
     return [
-        key or OWN_KEYS + blake2b(repr(row).encode("utf-8", "replace"), digest_size=16).hexdigest()
-        for key, row in zip(keys, rows, strict=True)
+        key or OWN_KEYS + blake2b(repr(row + _given(who)).encode("utf-8", "replace"), digest_size=16).hexdigest()
+        for key, row, who in zip(keys, rows, names, strict=True)
     ]
+
+
+def _given(names: Sequence[str | None]) -> tuple[str, ...]:
+    """How somebody is named beside a customer number; nothing for records from before one could be."""
+    return tuple(f"{kind} {value}" for kind, value in zip(NAMES, names, strict=True) if value is not None)
 
 
 def _split(kind: Kind, rows: list[int], columns: dict[str, list[Any]], faults: Faults) -> Parsed:

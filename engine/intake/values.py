@@ -106,9 +106,9 @@ def within(plain: Type, limit: int) -> Type:
     """A type of text whose values are at most `limit` characters long."""
 
     def parse(value: Any, rules: Rules) -> str:
-        words: str = plain.parse(value, rules)
-        if len(words) > limit:
+        if isinstance(value, str) and len(value.strip()) > limit:
             raise Invalid(f"is longer than {limit} characters.")
+        words: str = plain.parse(value, rules)
         return words
 
     return replace(plain, word=f"{plain.word}, at most {limit} characters", parse=parse, limit=limit)

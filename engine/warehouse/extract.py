@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-from sqlalchemy import JSON, Connection
+import pyarrow.json
+from sqlalchemy import JSON, Column, Connection, Float
 
 from engine.database import Database
+from engine.warehouse.pipeline import ahead
 from engine.warehouse.tables import Mirror
 
 BATCH = 200_000  # rows in memory at once,
 BATCH_BYTES = 2**26  # or fewer when they are long
 BLOCK_BYTES = 2**20  # parsed at once by one thread; must hold a whole row
-PAGE = 1_000  # rows as Python objects at once: 2 M events take 3.8 s, with 200,000 of them 5.5 s
+PAGE = 5_000  # taken from SQLite's cursor at once
 
 
 class Extract(ABC):
@@ -65,20 +67,22 @@ class Extract(ABC):
         return {row[0] for row in self._driver.execute(" UNION ALL ".join(probes)).fetchall()}
 
     def deleted(self, mirror: Mirror, since: str) -> np.ndarray:
-        """Ids deleted since a mark."""
+        """Ids deleted since a mark, or written since and no longer among those copied."""
+        new = self._since(since)
         found = self._driver.execute(
-            f"SELECT row_id FROM deletions WHERE {self._since(since)} AND table_name = '{mirror.name}'"
+            f"SELECT row_id FROM deletions WHERE {new} AND table_name = '{mirror.name}'"
+            f" UNION SELECT id FROM {mirror.name} WHERE {new} AND NOT ({mirror.where})"
         )
         return np.array([row[0] for row in found.fetchall()], dtype=np.int64)
 
     def count(self, mirror: Mirror) -> int:
         """How many rows there are."""
-        rows: int = self._driver.execute(f"SELECT count(*) FROM {mirror.name}").fetchone()[0]
+        rows: int = self._driver.execute(f"SELECT count(*) FROM {mirror.name} WHERE {mirror.where}").fetchone()[0]
         return rows
 
 
 class SqliteExtract(Extract):
-    """SQLite: one counter, rows through the driver's own cursor."""
+    """SQLite: one counter, rows as JSON."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -87,24 +91,26 @@ class SqliteExtract(Extract):
         self.as_of = datetime.now(UTC)  # SQLite lives in this process: its clock is ours
 
     def rows(self, mirror: Mirror, since: str | None = None) -> Iterator[pa.Table]:
-        """Through the driver's own cursor."""
-        # JSON columns have numeric affinity: a bare number comes back as one.
-        names = ", ".join(f"CAST({c.name} AS TEXT)" if isinstance(c.type, JSON) else c.name for c in mirror.fields)
+        """Each row as JSON, which SQLite writes and Arrow reads four times as fast as Python makes ten objects of it."""
+        columns = ", ".join(f"'{place}', {_json(column)}" for place, column in enumerate(mirror.fields))
         # "+id": sort the few that are new instead of walking all rows in id order.
-        where = "ORDER BY id" if since is None else f"WHERE {self._since(since)} ORDER BY +id"
-        cursor = self._driver.execute(f"SELECT {names} FROM {mirror.name} {where}")
-        pages: list[pa.Table] = []
+        which = "true ORDER BY id" if since is None else f"{self._since(since)} ORDER BY +id"
+        rows = f"SELECT json_object({columns}) FROM {mirror.name} WHERE {mirror.where} AND {which}"
+        return ahead(lambda lines: _from_json(lines, mirror), self._lines(rows))
+
+    def _lines(self, query: str) -> Iterator[list[str]]:
+        """In batches."""
+        cursor = self._driver.execute(query)
+        lines: list[str] = []
         size = 0
-        while rows := cursor.fetchmany(PAGE):
-            columns = zip(zip(*rows, strict=True), mirror.schema, strict=True)
-            arrays = [_array(values, field.type) for values, field in columns]
-            pages.append(pa.Table.from_arrays(arrays, schema=mirror.schema))
-            size += pages[-1].nbytes
-            if len(pages) * PAGE >= BATCH or size > BATCH_BYTES:
-                yield pa.concat_tables(pages)
-                pages, size = [], 0
-        if pages:
-            yield pa.concat_tables(pages)
+        while page := cursor.fetchmany(PAGE):
+            lines += [line for (line,) in page]
+            size += sum(map(len, lines[-len(page) :]))
+            if len(lines) >= BATCH or size > BATCH_BYTES:
+                yield lines
+                lines, size = [], 0
+        if lines:
+            yield lines
 
     def _since(self, mark: str) -> str:
         return f"revision > {int(mark)}"
@@ -125,9 +131,9 @@ class PostgresqlExtract(Extract):
 
     def rows(self, mirror: Mirror, since: str | None = None) -> Iterator[pa.Table]:
         """Through COPY."""
-        where = "" if since is None else f"WHERE {self._since(since)}"
+        which = "true" if since is None else self._since(since)
         names = ", ".join(column.name for column in mirror.fields)
-        query = f"SELECT {names} FROM {mirror.name} {where} ORDER BY id"
+        query = f"SELECT {names} FROM {mirror.name} WHERE {mirror.where} AND {which} ORDER BY id"
         with self._driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)") as copy:
             lines: list[Any] = []
             size = 0
@@ -135,10 +141,10 @@ class PostgresqlExtract(Extract):
                 lines.append(line)
                 size += len(line)
                 if len(lines) == BATCH or size > BATCH_BYTES:
-                    yield _parse(lines, mirror)
+                    yield _from_csv(lines, mirror)
                     lines, size = [], 0
             if lines:
-                yield _parse(lines, mirror)
+                yield _from_csv(lines, mirror)
 
     def _since(self, mark: str) -> str:
         # The upper end leaves out rows that a restored backup brought along with another server's numbers.
@@ -159,16 +165,30 @@ def snapshot(database: Database) -> Iterator[Extract]:
         transaction.rollback()
 
 
-def _array(values: Sequence[Any], kind: Any) -> Any:
-    """An Arrow column from SQLite's storage classes."""
-    if pa.types.is_boolean(kind):
-        return pa.array(values, pa.int8()).cast(kind)
-    if pa.types.is_date(kind):
-        return pa.array(values, pa.string()).cast(kind)
-    return pa.array(values, kind)
+def _json(column: Column[Any]) -> str:
+    """A column as json_object shall write it."""
+    if isinstance(column.type, JSON):  # numeric affinity: a bare number is stored as one
+        return f"CAST({column.name} AS TEXT)"
+    if isinstance(column.type, Float):  # json_object keeps 15 digits of the 17
+        return f"iif({column.name} IS NULL, NULL, printf('%!.17g', {column.name}))"
+    return str(column.name)
 
 
-def _parse(lines: list[Any], mirror: Mirror) -> pa.Table:
+def _from_json(lines: list[str], mirror: Mirror) -> pa.Table:
+    """An Arrow table from one object a line, whose keys are the places of the columns."""
+    whole = [pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind)
+             for kind in mirror.schema.types]  # fmt: skip
+    stored = pa.schema([(str(place), pa.int64() if is_whole else pa.string()) for place, is_whole in enumerate(whole)])
+    data = "\n".join(lines).encode()
+    table = pyarrow.json.read_json(
+        io.BytesIO(data),
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=stored, unexpected_field_behavior="error"),
+    )
+    return table.select(stored.names).rename_columns(mirror.schema.names).cast(mirror.schema)
+
+
+def _from_csv(lines: list[Any], mirror: Mirror) -> pa.Table:
     """An Arrow table from PostgreSQL's CSV: nothing between the commas is NULL, "" is the empty text."""
     schema = mirror.schema
     return pyarrow.csv.read_csv(

@@ -17,7 +17,7 @@ from engine import traits
 from engine.config import Locale
 from engine.database import UtcDateTime
 from engine.errors import NotFound, nearest
-from engine.models import Contact, Event, Item, Order, OrderLine
+from engine.models import Consent, Contact, Event, Item, Order, OrderLine, Suppression
 
 ARROW_TYPES: tuple[tuple[type[TypeEngine[Any]], Any], ...] = (
     (UtcDateTime, pa.timestamp("us", "UTC")),
@@ -34,10 +34,13 @@ PART = "part"  # the file a row is in, for `Warehouse.parted`
 
 @dataclass(frozen=True, eq=False)
 class Mirror:
-    """A SQL table with `id` and `revision` that the warehouse copies: all columns but `revision`, or those named."""
+    """A SQL table with `id` and `revision` that the warehouse copies: all columns but `revision`, or those named; all
+    rows, or those that the SQL condition `where` is true of. A row that leaves it counts as deleted.
+    """
 
     table: Table
     columns: Sequence[str] = ()
+    where: str = "true"
 
     @property
     def name(self) -> str:
@@ -94,11 +97,13 @@ def register(table: Mirror | Derived) -> None:
     TABLES[table.name] = table
 
 
-def unbound(name: str) -> ibis.Table:
-    """The table as a name with columns, tied to no connection: the same expression runs on DuckDB and on Spark."""
+def unbound(name: str, *, as_name: str = "") -> ibis.Table:
+    """The table as a name with columns, tied to no connection: the same expression runs on DuckDB and on Spark.
+    `as_name`: what a certain state of it is called.
+    """
     if name not in TABLES:
         raise NotFound(f"The warehouse has no table '{name}'.{nearest(name, TABLES)}")
-    return ibis.table(ibis.Schema.from_pyarrow(TABLES[name].schema), name=name)
+    return ibis.table(ibis.Schema.from_pyarrow(TABLES[name].schema), name=as_name or name)
 
 
 def mirrors() -> list[Mirror]:
@@ -120,6 +125,7 @@ def _arrow_type(column: Column[Any]) -> Any:
     return next(arrow for kind, arrow in ARROW_TYPES if isinstance(column.type, kind))
 
 
-for _model in (Contact, Item, Order, OrderLine, Event):
+register(Mirror(cast(Table, Contact.__table__), where="merged_into IS NULL"))
+for _model in (Item, Order, OrderLine, Event, Consent, Suppression):
     register(Mirror(cast(Table, _model.__table__)))
 register(Derived("traits", traits.SOURCES, traits.SCHEMA, traits.expression))

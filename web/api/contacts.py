@@ -10,12 +10,9 @@ from apiflask.fields import AwareDateTime, Boolean, Date, Dict, Float, Integer, 
 from apiflask.validators import Length, Range
 from flask import g
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from campaigns.history import Cursor, history
 from engine import consent, contacts, money
-from engine.errors import NotFound
 from engine.models import Contact
 from web.api.access import needs
 from web.api.body import Whole
@@ -145,11 +142,14 @@ def index(query_data: dict[str, Any]) -> dict[str, Any]:
 @needs("contacts:read")
 @blueprint.input(HistoryIn, location="query")
 @blueprint.output(ContactOut)
-@blueprint.doc(description="`key` is the shop's customer number; GET /contacts finds it by an address.")
+@blueprint.doc(
+    description="`key` is the shop's customer number; GET /contacts finds it by an address. Of a merged contact the one"
+    " that was kept is shown."
+)
 def show(key: str, query_data: dict[str, Any]) -> dict[str, Any]:
     """Everything known about a contact"""
     with services().database.read() as session:
-        contact = _find(session, key)
+        contact = contacts.find(session, key)
         cursor = Cursor.parse(query_data["cursor"]) if query_data["cursor"] else None
         moments, following = history(session, contact.id, cursor, limit=query_data["limit"])
         return {
@@ -173,18 +173,11 @@ def show(key: str, query_data: dict[str, Any]) -> dict[str, Any]:
 def erase(key: str) -> ResponseReturnValue:
     """Forget a person for good"""
     with services().database.begin() as session:
-        contact_id = _find(session, key).id
+        contact_id = contacts.find(session, key).id
         contacts.erase(session, contact_id, utcnow())
     log.info("contact erased", contact=contact_id, key=g.api_key.id)
     services().warehouse.refresh()
     return ""
-
-
-def _find(session: Session, key: str) -> Contact:
-    contact = session.scalar(select(Contact).where(Contact.key == key))
-    if contact is None:
-        raise NotFound(f"There is no contact with the key '{key[:128]}'; it may have been erased.")
-    return contact
 
 
 def _traits(contact_id: int) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from apiflask.fields import Boolean, Decimal, Float, Integer, List, Nested, Stri
 from apiflask.validators import Length, OneOf, Range
 from flask import jsonify
 from flask.typing import ResponseReturnValue
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from engine import money
@@ -29,7 +29,8 @@ from web.services import services, utcnow
 blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
 
 MOST_REQUESTS = 50
-_CONTACT = select(Contact.__table__.c.id).where(Contact.__table__.c.key == bindparam("key"))  # built once
+_PEOPLE = Contact.__table__.c
+_CONTACT = select(func.coalesce(_PEOPLE.merged_into, _PEOPLE.id)).where(_PEOPLE.key == bindparam("key"))  # built once
 
 
 def _keys(description: str) -> List[str]:

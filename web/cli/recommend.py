@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from engine import money
 from engine.config import Config
@@ -32,7 +32,8 @@ def recommend(config: Config, /, contact: str | None, category: str | None, *, a
     """Say what to offer for an item, a cart or a contact, and why; to a stranger, what sells."""
     placement = given.pop("placement") or ("cart" if given["cart"] else "item" if given["items"] else "home")
     with opened(config) as services, services.database.read() as session:
-        contact_id = contact and session.scalar(select(Contact.id).where(Contact.key == contact))
+        known = select(func.coalesce(Contact.merged_into, Contact.id)).where(Contact.key == contact)
+        contact_id = contact and session.scalar(known)
         request = Request(placement, contact_id or None, filter=Filter(category), **given)
         answer = services.recommender.recommend(session, request, now=utcnow())
     missing = (*answer.missing_ids, *([contact] if contact and not contact_id else []))

@@ -67,6 +67,8 @@ def show(contact_id: int) -> ResponseReturnValue:
     now = utcnow()
     with services().database.read() as session:
         contact = contacts.get(session, contact_id)
+        if contact.id != contact_id:  # merged: old links lead to the one that was kept
+            return redirect(url_for(".show", contact_id=contact.id))
         return render_template(
             "contacts/show.html",
             contact=contact,

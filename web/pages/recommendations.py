@@ -14,6 +14,7 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from engine import contacts
 from engine.errors import NotFound, RapportError
 from engine.models import Contact, Item
 from recommender import placements, training
@@ -117,8 +118,10 @@ def _find(session: Session, who: str) -> Contact | None:
     """By customer number or e-mail address; nobody asked for: one of those who can be written to."""
     query = select(Contact).order_by(Contact.id).limit(1)
     if who:
-        return session.scalar(query.where(or_(Contact.key == who, Contact.email == who.lower())))
-    return session.scalar(query.where(Contact.email_consent.is_(True))) if "who" not in request.args else None
+        found = session.scalar(query.where(or_(Contact.key == who, Contact.email == who.lower())))
+        return found and contacts.get(session, found.id)
+    willing = query.where(Contact.email_consent.is_(True), Contact.merged_into.is_(None))
+    return session.scalar(willing) if "who" not in request.args else None
 
 
 def _ask(session: Session, asked: Request) -> Answer:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from sqlalchemy import exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from engine import identity
 from engine.consent import ADDRESSES, suppressed
-from engine.database import UtcDateTime
-from engine.intake.bulk import Counts, Staged
+from engine.database import UtcDateTime, next_revision
+from engine.identity import names
+from engine.intake.bulk import Counts, Staged, ids
 from engine.intake.parsing import Batch, Reject
 from engine.intake.writers.context import CONTACTS, Context, Folded, fold
 from engine.models import CHANNELS, Consent, Contact, new_bucket
@@ -23,17 +26,38 @@ def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
 
 
 def write(session: Session, contacts: Folded, context: Context) -> Counts:
-    """Insert what is new, change what differs, and put changed consent into the ledger."""
+    """Insert what is new, change what differs, put changed consent into the ledger, and see who is one person."""
     keys = contacts.columns["key"]
-    staged = Staged(session, CONTACTS, contacts.columns | {"bucket": [new_bucket() for _ in keys]})
+    columns = {name: column for name, column in contacts.columns.items() if name != "card"}
+    said = _named(keys, contacts.columns.get("card"))
+    if not said and not identity.is_used(session):
+        return _write(session, columns, contacts.rows, context)
+    there = [row.id for row in ids(session, CONTACTS, keys).values()]
+    around = identity.linked(session, there)
+    with identity.unfolded(session, there):
+        counts = _write(session, columns, contacts.rows, context)
+    found = {key: row.id for key, row in ids(session, CONTACTS, keys).items()}
+    names.claim(session, [(kind, value, found[key]) for kind, value, key in said], context.now)
+    identity.settle(session, around | set(found.values()), context.now)
+    return counts
+
+
+def _named(keys: Sequence[str], cards: Sequence[str | None] | None) -> list[tuple[str, str, str]]:
+    """Kind, value and key, where somebody is named with a card, or known by no customer number."""
+    own = [(*name, key) for key in keys if (name := names.name_of(key)) is not None]
+    return own + [("card", card, key) for key, card in zip(keys, cards or (), strict=bool(cards)) if card is not None]
+
+
+def _write(session: Session, columns: dict[str, list[Any]], rows: int, context: Context) -> Counts:
+    staged = Staged(session, CONTACTS, columns | {"bucket": [new_bucket() for _ in columns["key"]]})
     created = staged.insert({"attributes": {}, "origin": context.origin}, context.now)
     staged.lock()
     for channel in CHANNELS:
-        if f"{channel}_consent" in contacts.columns:
+        if f"{channel}_consent" in columns:
             _keep_withdrawn(session, staged, channel, context.origin)
             _record(session, staged, channel, context)
     updated = staged.update(context.now)
-    return Counts(created, updated, contacts.rows - created - updated)
+    return Counts(created, updated, rows - created - updated)
 
 
 def _keep_withdrawn(session: Session, staged: Staged, channel: str, origin: str) -> None:
@@ -65,10 +89,11 @@ def _record(session: Session, staged: Staged, channel: str, context: Context) ->
             literal(context.origin),
             literal(context.evidence),
             literal(context.now, UtcDateTime()),
+            literal(next_revision(session)),
         )
         .join(staged.stage, staged.stage.c.key == Contact.key)
         .where(said.is_not(None), or_(last.is_distinct_from(said), first))
         .order_by(Contact.id)
     )
-    columns = ["contact_id", "channel", "granted", "origin", "evidence", "at"]
+    columns = ["contact_id", "channel", "granted", "origin", "evidence", "at", "revision"]
     session.execute(insert(Consent).from_select(columns, words))

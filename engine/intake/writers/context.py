@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
+from engine import identity
+from engine.identity import names
 from engine.intake.bulk import Staged, ids
 from engine.intake.parsing import CLEARS, Batch, Reject, mark, marked
 from engine.models import Contact, Item, new_bucket
@@ -65,6 +67,44 @@ def contact_ids(session: Session, keys: Iterable[str | None], context: Context) 
         Staged(session, CONTACTS, columns).insert({"attributes": {}, "origin": context.origin}, context.now)
         found |= ids(session, CONTACTS, missing)
     return {key: row.id for key, row in found.items()}
+
+
+@dataclass(frozen=True)
+class People:
+    """Whom the records of a batch speak of: a contact id for each, or None; `settle` when they are written."""
+
+    ids: list[int | None]
+    named: set[int]  # who is named with something new
+    merged: set[int]  # who was merged away: what is written to them belongs to the kept one
+
+    def settle(self, session: Session, context: Context) -> None:
+        """Bring merges and history to where they belong."""
+        identity.rehome(session, self.merged)
+        identity.settle(session, self.named, context.now)
+
+
+def people(session: Session, columns: Mapping[str, Sequence[Any]], count: int, context: Context) -> People:
+    """By customer number, else by card, e-mail or telephone (columns `contact`, `card`, `email`, `phone`); contacts
+    nobody has met yet are created. What somebody is named with beside that is written down.
+    """
+    nothing = [None] * count
+    numbers, *others = (columns.get(name, nothing) for name in ("contact", *names.KINDS))
+    said = [
+        [(kind, value) for kind, value in zip(names.KINDS, row, strict=True) if value is not None]
+        for row in zip(*others, strict=True)
+    ]
+    keys = [
+        number if number is not None else names.key_of(*some[0]) if some else None
+        for number, some in zip(numbers, said, strict=True)
+    ]
+    found = contact_ids(session, keys, context)
+    ids_ = [found[key] if key is not None else None for key in keys]
+    claims = {(kind, value, who) for who, some in zip(ids_, said, strict=True) for kind, value in some if who}
+    named = names.claim(session, claims, context.now) if claims else set()
+    if named:
+        with identity.unfolded(session, named):
+            names.show(session, named)
+    return People(ids_, named, set(identity.kept(session, {who for who in ids_ if who is not None})))
 
 
 def item_rows(session: Session, titles: Mapping[str, str | None], context: Context) -> dict[str, Any]:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from engine import identity
 from engine.database import EPOCH
 from engine.intake.bulk import Counts, Staged, ids
 from engine.intake.parsing import Batch, Reject
-from engine.intake.writers.context import Context, Folded, contact_ids, item_rows
-from engine.models import Event, Identity
+from engine.intake.writers.context import Context, Folded, item_rows, people
+from engine.models import Event
 
 EVENTS: Table = Event.__table__  # type: ignore[assignment]
-IDENTIFY = "identify"
 
 
 def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
@@ -37,15 +36,15 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         return Counts(unchanged=events.rows)
     given = {name: [column[position] for position in new] for name, column in events.columns.items()}
     nothing: list[Any] = [None] * len(new)
-    contacts, visitors, items = (given.get(name, nothing) for name in ("contact", "visitor", "item"))
-    contact = contact_ids(session, contacts, context)
+    visitors, items = (given.get(name, nothing) for name in ("visitor", "item"))
+    who = people(session, given, len(new), context)
     item = item_rows(session, {key: None for key in items if key is not None}, context)
-    known = _known(session, {visitor for visitor in visitors if visitor is not None})
+    known = identity.contacts_of_visitors(session, {visitor for visitor in visitors if visitor is not None})
     rows: dict[str, Sequence[Any]] = {
         "key": given["key"],
         "contact_id": [
-            contact[key] if key is not None else known.get(visitor)
-            for key, visitor in zip(contacts, visitors, strict=True)
+            contact_id if contact_id is not None else known.get(visitor)
+            for contact_id, visitor in zip(who.ids, visitors, strict=True)
         ],
         "visitor": visitors,
         "type": given["type"],
@@ -55,19 +54,8 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
     }
     created = Staged(session, EVENTS, rows).insert({"properties": {}}, context.now)
     _identify(session, rows)
+    who.settle(session, context)
     return Counts(created, 0, events.rows - created)
-
-
-def _known(session: Session, visitors: set[str]) -> dict[str | None, int]:
-    """visitor -> contact, for the visitors that are known."""
-    names = sorted(visitors)
-    found: dict[str | None, int] = {}
-    for start in range(0, len(names), 10_000):
-        statement = select(Identity.value, Identity.contact_id).where(
-            Identity.kind == identity.VISITOR, Identity.value.in_(names[start : start + 10_000])
-        )
-        found |= {row.value: row.contact_id for row in session.execute(statement)}
-    return found
 
 
 def _identify(session: Session, rows: dict[str, Sequence[Any]]) -> None:
@@ -76,7 +64,7 @@ def _identify(session: Session, rows: dict[str, Sequence[Any]]) -> None:
     said = sorted(
         (at, visitor, contact)
         for at, kind, visitor, contact in zip(*columns, strict=True)
-        if kind == IDENTIFY and visitor is not None and contact is not None
+        if kind == identity.IDENTIFY and visitor is not None and contact is not None
     )
     for visitor, (at, contact) in sorted({visitor: (at, contact) for at, visitor, contact in said}.items()):
         identity.identify(session, visitor, contact, EPOCH + timedelta(microseconds=at))

@@ -11,12 +11,14 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, insert, literal, select
 from sqlalchemy.orm import Session
 
+from engine import identity
 from engine.database import next_revision
 from engine.errors import Invalid
+from engine.identity.names import KINDS as NAMES
 from engine.intake.bulk import Counts, Staged, ids, load
 from engine.intake.parsing import Batch, Reject
 from engine.intake.values import INT32
-from engine.intake.writers.context import Context, contact_ids, item_rows
+from engine.intake.writers.context import Context, item_rows, people
 from engine.models import Deletion, Order, OrderLine
 from engine.money import LIMIT
 
@@ -30,11 +32,12 @@ Line = tuple[str, int, int, int, int | None]  # item key, quantity, unit price, 
 
 @dataclass(frozen=True)
 class PreparedOrder:
-    """An order with its sums; `contact` is a key."""
+    """An order with its sums; `contact` is a key, `names` are a card, an e-mail address, a telephone."""
 
     key: str
     at: int
     contact: str | None
+    names: tuple[str | None, ...]
     channel: str | None
     store: str | None
     currency: str
@@ -54,8 +57,7 @@ class Prepared:
 
 def prepare(batch: Batch, currency: str) -> tuple[Prepared, list[Reject]]:
     """Gather lines, add up. An order that cannot be one is refused with all its lines."""
-    names = ("at", "contact", "channel", "store", "currency", "line")
-    columns = [batch.get(name) for name in names]
+    columns = [batch.get(name) for name in ("at", "contact", *NAMES, "channel", "store", "currency", "line")]
     nothing = [0] * len(batch)
     discounts = [discount or 0 for discount in batch.columns.get("discount", nothing)]
     items = batch.columns["item"]
@@ -89,12 +91,14 @@ def write(session: Session, prepared: Prepared, context: Context) -> Counts:
     orders = [order for order in prepared.orders if order.key not in there or there[order.key].digest != order.digest]
     if not orders:
         return Counts(unchanged=len(prepared.orders))
-    contact = contact_ids(session, (order.contact for order in orders), context)
+    columns = {"contact": [order.contact for order in orders]}
+    columns |= {name: [order.names[place] for order in orders] for place, name in enumerate(NAMES)}
+    who = people(session, columns, len(orders), context)
     wanted = {line[0] for order in orders for line in order.lines}
     item = item_rows(session, {key: prepared.titles[key] for key in wanted}, context)
     rows: dict[str, list[Any]] = {
         "key": [order.key for order in orders],
-        "contact_id": [contact[order.contact] if order.contact is not None else None for order in orders],
+        "contact_id": who.ids,
         "ordered_at": [order.at for order in orders],
         **{name: [getattr(order, name) for order in orders] for name in _SAME},
         "margin": [_margin(order, item) for order in orders],
@@ -102,7 +106,10 @@ def write(session: Session, prepared: Prepared, context: Context) -> Counts:
     staged = Staged(session, ORDERS, rows)
     created = staged.insert({}, context.now)
     updated = staged.update(context.now, when="digest")
-    _write_lines(session, orders, item, replaced=updated > 0)
+    written = _write_lines(session, orders, item, replaced=updated > 0)
+    if updated:
+        identity.disown(session, ORDERS.name, written)
+    who.settle(session, context)
     return Counts(created, updated, len(prepared.orders) - created - updated)
 
 
@@ -116,7 +123,7 @@ def _groups(keys: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _order(key: str, head: Sequence[Sequence[Any]], lines: Sequence[Line], currency: str) -> PreparedOrder:
-    ats, contacts, channels, stores, currencies, numbers = head
+    ats, contacts, *names, channels, stores, currencies, numbers = head
     if len(lines) > MAX_LINES:
         raise Invalid(f"Order {key} has more than {MAX_LINES} lines.", field="order")
     if len({code or currency for code in currencies}) > 1:
@@ -127,10 +134,12 @@ def _order(key: str, head: Sequence[Sequence[Any]], lines: Sequence[Line], curre
     total = sum(amounts)
     if max(map(abs, [*amounts, total])) > LIMIT or abs(units) > INT32:
         raise Invalid(f"Order {key} adds up to more than can be stored.", field="unit_price")
-    whole = (ats[0], _first(contacts), _first(channels), _first(stores), _first(currencies) or currency)
-    content = (key, *whole, sorted(kept, key=_sortable))
+    who, said = _first(contacts), tuple(map(_first, names))
+    rest = (_first(channels), _first(stores), _first(currencies) or currency)
+    given = [said] if any(said) else []  # of an order without them the digest is what it always was
+    content = (key, ats[0], who, *given, *rest, sorted(kept, key=_sortable))
     digest = blake2b(repr(content).encode(), digest_size=16).hexdigest()
-    return PreparedOrder(key, *whole, total, units, digest, kept)
+    return PreparedOrder(key, ats[0], who, said, *rest, total, units, digest, kept)
 
 
 def _sortable(line: Line) -> tuple[Any, ...]:
@@ -165,8 +174,10 @@ def _margin(order: PreparedOrder, item: dict[str, Any]) -> int | None:
     return margin if abs(margin) <= LIMIT else None
 
 
-def _write_lines(session: Session, orders: Sequence[PreparedOrder], item: dict[str, Any], *, replaced: bool) -> None:
-    """Lines of the orders this transaction wrote; another writer may have been faster with some."""
+def _write_lines(
+    session: Session, orders: Sequence[PreparedOrder], item: dict[str, Any], *, replaced: bool
+) -> list[int]:
+    """Lines of the orders this transaction wrote, and which these are; another writer may have been faster."""
     revision = next_revision(session)
     written = {
         key: row.id
@@ -177,7 +188,7 @@ def _write_lines(session: Session, orders: Sequence[PreparedOrder], item: dict[s
         _delete_lines(session, sorted(written.values()), revision)
     lines = [(written[order.key], *line) for order in orders if order.key in written for line in order.lines]
     if not lines:
-        return
+        return list(written.values())
     order_ids, keys, quantities, prices, discounts, costs = zip(*lines, strict=True)
     load(
         session,
@@ -192,6 +203,7 @@ def _write_lines(session: Session, orders: Sequence[PreparedOrder], item: dict[s
             "revision": [revision] * len(lines),
         },
     )
+    return list(written.values())
 
 
 def _delete_lines(session: Session, order_ids: Sequence[int], revision: int) -> None:

@@ -18,8 +18,93 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("account", sa.String(length=128), nullable=True))
         batch_op.create_index(batch_op.f("ix_contacts_account"), ["account"], unique=False)
         batch_op.create_index(batch_op.f("ix_contacts_household"), ["household"], unique=False)
+        batch_op.add_column(sa.Column("merged_into", sa.BigInteger(), nullable=True))
+        batch_op.create_index(batch_op.f("ix_contacts_merged_into"), ["merged_into"], unique=False)
+    _follow_consent()
+    _identity()
 
     _lists()
+
+
+def _follow_consent() -> None:
+    """The warehouse copies consent and suppressions from now on; rows that are there already are copied whole."""
+    for table in ("consents", "suppressions"):
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.add_column(sa.Column("revision", sa.BigInteger(), nullable=False, server_default=sa.text("0")))
+            batch_op.create_index(batch_op.f(f"ix_{table}_revision"), ["revision"], unique=False)
+    with op.batch_alter_table("consents", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("confirmed", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+
+def _identity() -> None:
+    with op.batch_alter_table("identities", schema=None) as batch_op:
+        batch_op.drop_constraint("uq_identities_kind_value", type_="unique")
+        batch_op.create_unique_constraint("uq_identities_kind_value_contact_id", ["kind", "value", "contact_id"])
+    visitors = {name: sa.text("kind = 'visitor'") for name in ("sqlite_where", "postgresql_where")}
+    op.create_index("uq_identities_visitor", "identities", ["value"], unique=True, **visitors)
+    op.create_table(
+        "merges",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("merged_id", BigKey, nullable=False),
+        sa.Column("kept_id", BigKey, nullable=False),
+        sa.Column("how", sa.String(length=16), nullable=False),
+        sa.Column("evidence", sa.String(length=500), nullable=False),
+        sa.Column("author", sa.String(length=254), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("undone_at", UtcDateTime(), nullable=True),
+        sa.Column("undone_by", sa.String(length=254), nullable=True),
+        _of_contact("merges", "merged_id"),
+        _of_contact("merges", "kept_id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_merges")),
+    )
+    for column in ("merged_id", "kept_id", "at"):
+        op.create_index(op.f(f"ix_merges_{column}"), "merges", [column], unique=False)
+    op.create_table(
+        "merged_rows",
+        sa.Column("table_name", sa.String(length=64), nullable=False),
+        sa.Column("row_id", sa.BigInteger(), nullable=False),
+        sa.Column("contact_id", BigKey, nullable=False),
+        _of_contact("merged_rows", "contact_id"),
+        sa.PrimaryKeyConstraint("table_name", "row_id", name=op.f("pk_merged_rows")),
+    )
+    op.create_index(op.f("ix_merged_rows_contact_id"), "merged_rows", ["contact_id"], unique=False)
+    op.create_table(
+        "merged_places",
+        sa.Column("table_name", sa.String(length=64), nullable=False),
+        sa.Column("list_id", BigKey, nullable=False),
+        sa.Column("contact_id", BigKey, nullable=False),
+        sa.Column("row", Json, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["list_id"], ["lists.id"], name=op.f("fk_merged_places_list_id_lists"), ondelete="CASCADE"
+        ),
+        _of_contact("merged_places", "contact_id"),
+        sa.PrimaryKeyConstraint("table_name", "list_id", "contact_id", name=op.f("pk_merged_places")),
+    )
+    for column in ("contact_id", "list_id"):
+        op.create_index(op.f(f"ix_merged_places_{column}"), "merged_places", [column], unique=False)
+    op.create_table(
+        "own_facts",
+        sa.Column("contact_id", BigKey, nullable=False),
+        sa.Column("own", Json, nullable=False),
+        sa.Column("shown", Json, nullable=False),
+        _of_contact("own_facts", "contact_id"),
+        sa.PrimaryKeyConstraint("contact_id", name=op.f("pk_own_facts")),
+    )
+    op.create_table(
+        "refused_events",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("visitor", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("body", sa.String(length=500), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_events")),
+    )
+
+
+def _of_contact(table: str, column: str) -> sa.ForeignKeyConstraint:
+    name = op.f(f"fk_{table}_{column}_contacts")
+    return sa.ForeignKeyConstraint([column], ["contacts.id"], name=name, ondelete="CASCADE")
 
 
 def _lists() -> None:
@@ -110,7 +195,16 @@ def downgrade() -> None:
         op.drop_table(table)
     for table in ("list_drafts", "list_days", "list_blocks", "list_states", "list_picks", "list_versions"):
         op.drop_table(table)
+    for table in ("refused_events", "own_facts", "merged_places", "merged_rows", "merges"):
+        op.drop_table(table)
+    op.drop_index("uq_identities_visitor", table_name="identities")
+    op.execute("DELETE FROM identities WHERE kind <> 'visitor'")  # the older table takes one contact for each
+    with op.batch_alter_table("identities", schema=None) as batch_op:
+        batch_op.drop_constraint("uq_identities_kind_value_contact_id", type_="unique")
+        batch_op.create_unique_constraint("uq_identities_kind_value", ["kind", "value"])
     with op.batch_alter_table("contacts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_contacts_merged_into"))
+        batch_op.drop_column("merged_into")
         batch_op.drop_index(batch_op.f("ix_contacts_household"))
         batch_op.drop_index(batch_op.f("ix_contacts_account"))
         batch_op.drop_column("account")

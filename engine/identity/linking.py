@@ -1,0 +1,147 @@
+"""Whom a record names with a card, an e-mail address or a telephone: the rule of merges that nobody needs to order.
+
+Provisional contacts that share a name are one group. The group joins the customer who bears one of its names when there
+is exactly one such customer; with none it joins its own first (`names.rank`); with several nobody can say which, so it
+stays a group of its own and is shown as a likely duplicate. Two customer numbers are never merged by a record.
+A name that more than LIMIT bear tells nobody from another. What a person undid stays undone.
+
+The rule looks at what everybody is named with, never at what came first: the same records in any order give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from engine.identity import merging
+from engine.identity.merging import RECORD, STANDS, Joining
+from engine.identity.names import KINDS, Name, bearers, is_provisional, named, rank
+from engine.identity.rows import among
+from engine.models import Contact, Identity, Merge
+
+LIMIT: Final = 20  # contacts with one name
+REACH: Final = 20  # steps from name to name
+
+
+def settle(session: Session, contact_ids: Collection[int], now: datetime) -> None:
+    """Bring the merges of these contacts, and of all they are linked with, to the rule."""
+    if not contact_ids or not is_used(session):
+        return
+    names, keys = _neighbourhood(session, contact_ids)
+    provisional = [contact_id for contact_id, key in keys.items() if is_provisional(key)]
+    if not provisional:
+        return
+    standing, refused, by_hand = _merges(session, provisional)
+    wanted = targets({one: names[one] for one in keys}, keys, refused)
+    wanted = {one: into for one, into in wanted.items() if one not in by_hand and not _leads_to(one, into, by_hand)}
+    undone = [merge_id for one, (merge_id, into) in standing.items() if wanted.get(one) != into]
+    stays = {one for one, (merge_id, _) in standing.items() if merge_id not in undone}
+    joinings = [
+        Joining(one, into, _why(names[one] & names[into] or names[one]))
+        for one, into in wanted.items()
+        if one not in stays
+    ]
+    if undone or joinings:
+        merging.change(session, joinings, dict.fromkeys(undone, ""), how=RECORD, author="", now=now)
+
+
+def linked(session: Session, contact_ids: Collection[int]) -> set[int]:
+    """Whoever shares a name with these contacts now; `settle` them too once a name may have gone."""
+    names = {name for some in named(session, contact_ids).values() for name in some}
+    return set(bearers(session, names, LIMIT))
+
+
+def targets(
+    names: Mapping[int, Collection[Name]], keys: Mapping[int, str], refused: Collection[tuple[int, int]] = ()
+) -> dict[int, int]:
+    """provisional contact -> the contact it is a part of, by the rule; who stands alone is not in it."""
+    bearing: dict[Name, list[int]] = {}
+    for contact_id, some in names.items():
+        for name in some:
+            bearing.setdefault(name, []).append(contact_id)
+    shared = {name: ids for name, ids in bearing.items() if len(ids) <= LIMIT}
+    found: dict[int, int] = {}
+    for group in _groups(names, keys, shared):
+        near = {other for one in group for name in names[one] for other in shared.get(name, ())} - group
+        first = min(group, key=lambda one: rank(keys[one]))
+        into = near.pop() if len(near) == 1 else first
+        found |= {one: into for one in group if one != into and (one, into) not in refused}
+    return found
+
+
+def _groups(
+    names: Mapping[int, Collection[Name]], keys: Mapping[int, str], shared: Mapping[Name, Collection[int]]
+) -> Iterable[set[int]]:
+    """Provisional contacts linked by names they share."""
+    waiting = {one for one in names if is_provisional(keys[one])}
+    while waiting:
+        group, edge = set[int](), {min(waiting)}
+        while edge:
+            group |= edge
+            edge = {other for one in edge for name in names[one] for other in shared.get(name, ())} & waiting - group
+        waiting -= group
+        yield group
+
+
+def is_used(session: Session) -> bool:
+    """Somebody was merged or is known by a card, an e-mail address or a telephone; a shop without pays nothing."""
+    named = exists().where(Identity.kind.in_(KINDS))
+    return bool(session.scalar(select(named | exists().where(Merge.id > 0))))
+
+
+def _neighbourhood(session: Session, contact_ids: Collection[int]) -> tuple[dict[int, set[Name]], dict[int, str]]:
+    """Names and keys of the contacts, of those merged with them, and of all provisional ones they are linked with.
+    From a customer one step is gone, from a provisional contact all.
+    """
+    around = among(session, contact_ids)
+    linked = select(Merge.merged_id).where(Merge.kept_id.in_(around), Merge.how == RECORD, STANDS)
+    names: dict[int, set[Name]] = {}
+    keys: dict[int, str] = {}
+    edge = {*contact_ids, *session.scalars(linked)}
+    asked: set[Name] = set()
+    for step in range(REACH):
+        names |= named(session, edge)
+        rows = session.execute(select(Contact.id, Contact.key).where(Contact.id.in_(among(session, edge))))
+        news = {row.id: row.key for row in rows}
+        keys |= news
+        open_ = {name for one in edge & news.keys() if step == 0 or is_provisional(keys[one]) for name in names[one]}
+        found = bearers(session, open_ - asked, LIMIT)
+        asked |= open_
+        edge = found.keys() - names.keys()
+        if not edge:
+            break
+    return {one: some for one, some in names.items() if one in keys}, keys
+
+
+def _merges(
+    session: Session, provisional: Collection[int]
+) -> tuple[dict[int, tuple[int, int]], set[tuple[int, int]], dict[int, int]]:
+    """The merges by a record that stand; pairs that a person parted; who was merged by hand."""
+    theirs = select(Merge).where(Merge.merged_id.in_(among(session, provisional)))
+    standing: dict[int, tuple[int, int]] = {}
+    refused: set[tuple[int, int]] = set()
+    by_hand: dict[int, int] = {}
+    for merge in session.scalars(theirs):
+        if merge.undone_at is None and merge.how == RECORD:
+            standing[merge.merged_id] = (merge.id, merge.kept_id)
+        elif merge.undone_at is None:
+            by_hand[merge.merged_id] = merge.kept_id
+        elif merge.undone_by:
+            refused.add((merge.merged_id, merge.kept_id))
+    return standing, refused, by_hand
+
+
+def _leads_to(one: int, into: int, by_hand: Mapping[int, int]) -> bool:
+    """A person merged `into` into `one`."""
+    while into in by_hand and into != one:
+        into = by_hand[into]
+    return into == one
+
+
+def _why(names: Collection[Name]) -> str:
+    kind, value = min(names, key=lambda name: (KINDS.index(name[0]), name[1]))
+    return f"{kind} {value}"

@@ -1,0 +1,98 @@
+"""From an anonymous visitor to a known contact."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from engine.database import next_revision
+from engine.errors import Invalid, NotFound
+from engine.models import Contact, Event, Identity, MergedRow
+
+VISITOR = "visitor"
+IDENTIFY = "identify"  # the event by which a visitor makes themselves known
+
+_WHOLE = {"synchronize_session": False}
+
+
+def identify(session: Session, visitor: str, contact_id: int, at: datetime) -> int:
+    """The visitor turned out to be this contact: what they did before joins the contact's history.
+
+    Returns how many events moved. A visitor known as somebody else (a shared device) belongs to the new contact
+    from now on, unless that word is later than `at`: records come in any order. Events that already had an owner
+    stay where they are.
+    """
+    limit = Event.__table__.c.visitor.type.length or 0  # type: ignore[attr-defined]
+    if not visitor or len(visitor) > limit:
+        raise Invalid(f"A visitor is named by 1 to {limit} characters.", field="visitor")
+    contact = session.get(Contact, contact_id)
+    if contact is None:
+        raise NotFound(f"There is no contact {contact_id}.")
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = {"contact_id": contact_id, "kind": VISITOR, "value": visitor, "created_at": at}
+    session.execute(dialect.insert(Identity).values(row).on_conflict_do_nothing())
+    session.execute(
+        update(Identity)
+        .where(Identity.kind == VISITOR, Identity.value == visitor, Identity.created_at <= at)
+        .values(contact_id=contact_id, created_at=at),
+        execution_options=_WHOLE,
+    )
+    moved = session.execute(
+        update(Event)
+        .where(Event.visitor == visitor, Event.contact_id.is_(None))
+        .values(contact_id=contact.merged_into or contact_id, revision=next_revision(session)),
+        execution_options=_WHOLE,
+    )
+    assert isinstance(moved, CursorResult)
+    return moved.rowcount
+
+
+def contact_of_visitor(session: Session, visitor: str) -> int | None:
+    """The contact a visitor is known to be; of a merged one, the contact that was kept."""
+    return contacts_of_visitors(session, [visitor]).get(visitor)
+
+
+def contacts_of_visitors(session: Session, visitors: Collection[str]) -> dict[str, int]:
+    """visitor -> contact, for the visitors that are known."""
+    names = sorted(visitors)
+    found: dict[str, int] = {}
+    for start in range(0, len(names), 10_000):  # SQLite binds at most 32,766 values
+        statement = (
+            select(Identity.value, func.coalesce(Contact.merged_into, Contact.id).label("contact_id"))
+            .join(Contact, Contact.id == Identity.contact_id)
+            .where(Identity.kind == VISITOR, Identity.value.in_(names[start : start + 10_000]))
+        )
+        found |= {row.value: row.contact_id for row in session.execute(statement)}
+    return found
+
+
+def visitors_of(session: Session, contact_id: int) -> list[Identity]:
+    """The devices that stand for a contact or for one merged into it, the latest first."""
+    whole = select(Contact.id).where((Contact.id == contact_id) | (Contact.merged_into == contact_id))
+    statement = select(Identity).where(Identity.kind == VISITOR, Identity.contact_id.in_(whole))
+    return list(session.scalars(statement.order_by(Identity.created_at.desc(), Identity.id).limit(50)))
+
+
+def mistaken(session: Session, visitor: str) -> int:
+    """The visitor is not the contact they are known as: what stands in both names, but for the words by which they
+    were recognised, is anonymous again. How many events. Raises NotFound. A later identify joins them anew.
+    """
+    contact_id = contact_of_visitor(session, visitor)
+    if contact_id is None:
+        raise NotFound("This visitor is not known as anybody.")
+    session.execute(
+        delete(Identity).where(Identity.kind == VISITOR, Identity.value == visitor), execution_options=_WHOLE
+    )
+    theirs = (Event.visitor == visitor, Event.contact_id == contact_id, Event.type != IDENTIFY)
+    marks = MergedRow.table_name == "events", MergedRow.row_id.in_(select(Event.id).where(*theirs))
+    session.execute(delete(MergedRow).where(*marks), execution_options=_WHOLE)
+    gone = session.execute(
+        update(Event).where(*theirs).values(contact_id=None, revision=next_revision(session)),
+        execution_options=_WHOLE,
+    )
+    assert isinstance(gone, CursorResult)
+    return gone.rowcount

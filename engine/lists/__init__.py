@@ -6,11 +6,13 @@ changed; `copy` gives a dynamic list to go on with. A deleted list can be brough
 
 from engine.lists.download import export_csv
 from engine.lists.following import Followed, follow, growth, joined_by
+from engine.lists.overlap import overlaps
 from engine.lists.people import count, freeze, load, member_ids, members, recount
 from engine.lists.picking import kept_on, pick, picks, recognise, unpick
+from engine.lists.profiles import profile
 from engine.lists.saved import NAME_LIMIT, behind, browse, copy, get, rename, restore, save, users_of
 from engine.lists.saved import put_away as delete
-from engine.lists.versioning import revert, version_of, versions
+from engine.lists.versioning import Reading, difference, reading, revert, version_of, versions
 from engine.preview import Clause, Person, Preview, preview
 
 __all__ = [
@@ -19,11 +21,13 @@ __all__ = [
     "Followed",
     "Person",
     "Preview",
+    "Reading",
     "behind",
     "browse",
     "copy",
     "count",
     "delete",
+    "difference",
     "export_csv",
     "follow",
     "freeze",
@@ -34,9 +38,12 @@ __all__ = [
     "load",
     "member_ids",
     "members",
+    "overlaps",
     "pick",
     "picks",
     "preview",
+    "profile",
+    "reading",
     "recognise",
     "recount",
     "rename",

@@ -42,8 +42,10 @@ def recognise(session: Session, words: Sequence[str], *, country: str) -> Recogn
     found: set[int] = set()
     for column, channel in ((Contact.key, ""), (Contact.email, "email"), (Contact.phone, "sms")):
         spelt = {word: _spelt(word, channel, country) for word in waiting}
-        rows = select(column, Contact.id).where(column.in_(among(session, sorted(set(filter(None, spelt.values()))))))
-        known = session.execute(rows).all()
+        addresses = sorted(set(filter(None, spelt.values())))
+        if not addresses:
+            continue
+        known = session.execute(select(column, Contact.id).where(column.in_(among(session, addresses)))).all()
         found |= {row.id for row in known}
         there = {row[0] for row in known}
         waiting = [word for word in waiting if spelt[word] not in there]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
-from math import floor, isfinite, log10, sqrt
+from math import floor, log10, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
@@ -28,11 +27,13 @@ from engine.criteria.operators import OPERATORS
 from engine.database import EPOCH
 from engine.fields import Field
 from engine.lists.people import Ids, member_ids
+from engine.models import BUCKETS
 from engine.values import Words
 
 if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
+SAMPLE: Final = 50_000  # contacts by whom bands are cut
 LEAST: Final = 30  # people on the list, and beside it
 OWN: Final = 30  # attributes of the shop's own that are looked at, the most frequent
 SHOWN: Final = 12  # values of one field, those most members have
@@ -44,6 +45,8 @@ NUMBERS: Final = frozenset({"number", "money"})
 TIMES: Final = frozenset({"date", "moment"})
 NAMES: Final = frozenset({"first_name", "last_name", "key", "email", "phone", "postcode", "birth_date", "household",
                           "account"})  # fmt: skip
+SAID: Final = frozenset({"last_order_at"})  # by another field: recency
+LEDGERS: Final = ("_word", "_suppression")  # tables of how a consent came about: paper work, and a join each
 BOUGHT: Final = Words("categories bought", "购买的类别")
 UNKNOWN, OTHERS = "unknown", "others"
 
@@ -102,15 +105,13 @@ def profile(session: Session, warehouse: Warehouse, list_id: int, now: datetime)
 
 
 def of(catalogue: Catalogue, warehouse: Warehouse, ids: Ids, now: datetime) -> Profile:
-    """Of any contacts; two queries over all contacts and one over the orders."""
+    """Of any contacts; two queries over the contacts and one over the orders."""
     members = ibis.memtable(pa.table({"member_id": ids}))
     fields = list(_fields(catalogue))
     wide = _wide(catalogue, warehouse, fields, members, now)
     cuts = _cuts(warehouse, wide, fields)
-    counted = _counted(warehouse, wide, fields, cuts)
-    base, size = counted.pop(None)
-    found = Profile(size, base, ())
-    traits = [_trait(found, fields[place], cuts[place], counted.get(place, {})) for place in range(len(fields))]
+    found, counted = _counted(warehouse, wide, cuts)
+    traits = [_trait(found, *row) for row in zip(fields, cuts, counted, strict=True)]
     traits.append(_bought(found, warehouse, members))
     known = [trait for trait in traits if any(part.kind in ("value", "band") for part in trait.parts)]
     return replace(found, traits=tuple(sorted(known, key=lambda trait: (-(trait.strength or 0), trait.key))))
@@ -137,19 +138,20 @@ def _fields(catalogue: Catalogue) -> Iterator[Field]:
     for field in catalogue.fields():
         is_own = field.group == "attributes"
         own += is_own
-        is_kind = field.type in CHOICES | NUMBERS | TIMES and field.key not in NAMES
+        is_kind = field.type in CHOICES | NUMBERS | TIMES and field.key not in NAMES | SAID
+        is_kind = is_kind and not field.table.endswith(LEDGERS)
         if is_kind and (own <= OWN if is_own else field.type != "text"):
             yield field
 
 
 def _wide(catalogue: Catalogue, warehouse: Warehouse, fields: Sequence[Field], members: Any, now: datetime) -> Any:
-    """Ibis table: on_list, v0, v1 ... of all contacts; times as days since 1970."""
+    """Ibis table: bucket, on_list, v0, v1 ... of all contacts; times as days since 1970."""
     leaves = [Leaf(field, Question(OPERATORS["known"], field.type, ())) for field in fields]
     found = criteria.people(Criteria(Group("all", tuple(leaves)), catalogue.zone, catalogue.currency), warehouse, now)
     values = {f"v{place}": _value(found.value(leaf), leaf.field.type) for place, leaf in enumerate(leaves)}
-    table = found.table.select("contact_id", **values)
+    table = found.table.select("contact_id", "bucket", **values)
     table = table.left_join(members, table.contact_id == members.member_id)
-    return table.select(on_list=table.member_id.notnull(), **{name: table[name] for name in values})
+    return table.select("bucket", on_list=table.member_id.notnull(), **{name: table[name] for name in values})
 
 
 def _value(column: Any, kind: str) -> Any:
@@ -158,21 +160,23 @@ def _value(column: Any, kind: str) -> Any:
     return column.cast("float64") if kind in NUMBERS else column.cast("string")
 
 
+Counts = Mapping[Any, tuple[int, int]]
 Cuts = tuple[float, ...] | None  # edges of bands, ascending; None: by value
 
 
 def _cuts(warehouse: Warehouse, wide: Any, fields: Sequence[Field]) -> list[Cuts]:
-    """Where the bands of numbers begin: the fifths of all contacts, at round numbers."""
+    """Where the bands of numbers begin: the fifths of SAMPLE contacts drawn at random, at round numbers."""
     places = [place for place, field in enumerate(fields) if field.type in NUMBERS | TIMES]
-    sums = {f"n{place}": wide[f"v{place}"].approx_nunique() for place in places}
-    sums |= {f"q{place}_{fifth}": wide[f"v{place}"].quantile(fifth / 5) for place in places for fifth in range(1, 5)}
-    row = warehouse.execute(wide.aggregate(**sums)).to_pylist()[0] if sums else {}
+    contacts = warehouse.table("contacts")
+    base = warehouse.execute(contacts.count())[0][0].as_py()
+    sample = wide.filter(wide.bucket < BUCKETS * SAMPLE // base) if base > SAMPLE else wide
+    table = warehouse.execute(sample.select(*(f"v{place}" for place in places)))
     found: list[Cuts] = [None] * len(fields)
     for place in places:
-        if (row[f"n{place}"] or 0) > FEW:
-            edges = [row[f"q{place}_{fifth}"] for fifth in range(1, 5)]
-            kind = fields[place].type
-            found[place] = tuple(sorted({_round(edge, kind) for edge in edges if edge is not None and isfinite(edge)}))
+        values = table[f"v{place}"].drop_null().to_numpy()
+        if len(np.unique(values)) > FEW:
+            edges = np.quantile(values, [0.2, 0.4, 0.6, 0.8]).tolist()
+            found[place] = tuple(sorted({_round(edge, fields[place].type) for edge in edges}))
     return found
 
 
@@ -184,32 +188,31 @@ def _round(edge: float, kind: str) -> float:
     return round(edge / step) * step
 
 
-def _counted(warehouse: Warehouse, wide: Any, fields: Sequence[Field], cuts: Sequence[Cuts]) -> dict[int | None, Any]:
-    """{place of a field: {value or number of its band: (base, members)}}, and under None (base, members) of all."""
-    sums = {"base": _.count(), "members": _.on_list.sum()}
-    groups = []
-    for place, edges in enumerate(cuts):
-        value = wide[f"v{place}"]
-        told = value.cast("string") if edges is None else _band(value, edges).cast("string")
-        rows = wide.select(place=ibis.literal(place), value=told, on_list=wide.on_list)
-        groups.append(rows.group_by("place", "value").aggregate(**sums))
-    all_rows = wide.select(place=ibis.literal(-1), value=ibis.literal(""), on_list=wide.on_list)
-    groups.append(all_rows.group_by("place", "value").aggregate(**sums))
-    found: dict[int | None, Any] = {None: (0, 0)}
-    for row in warehouse.execute(reduce(lambda one, other: one.union(other), groups)).to_pylist():
-        counts = row["base"], row["members"] or 0
-        if row["place"] < 0:
-            found[None] = counts
-        else:
-            found.setdefault(row["place"], {})[row["value"]] = counts
-    return found
+def _counted(warehouse: Warehouse, wide: Any, cuts: Sequence[Cuts]) -> tuple[Profile, list[Counts]]:
+    """The sizes, and for each field {value, or number of its band: (base, members)}. One query gives every contact's
+    values, and they are counted column by column here: 1 M contacts take a third of the time of grouping in DuckDB,
+    which joins anew for each field.
+    """
+    values = {
+        f"v{place}": _band(wide[f"v{place}"], edges) if edges is not None else wide[f"v{place}"].cast("string")
+        for place, edges in enumerate(cuts)
+    }
+    table = warehouse.execute(wide.select("on_list", **values))
+    on_list = table["on_list"].to_numpy()
+    found = Profile(int(on_list.sum()), len(on_list), ())
+    return found, [_counts(table[name], on_list) for name in values]
+
+
+def _counts(column: Any, on_list: Any) -> Counts:
+    coded = pa.chunked_array(column).combine_chunks().dictionary_encode(null_encoding="encode")
+    codes, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+    base = np.bincount(codes, minlength=len(names)).tolist()
+    members = np.bincount(codes[on_list], minlength=len(names)).tolist()
+    return dict(zip(names, zip(base, members, strict=True), strict=True))
 
 
 def _band(value: Any, edges: Sequence[float]) -> Any:
-    return ibis.ifelse(value.isnull(), None, sum((value >= edge).cast("int64") for edge in edges))
-
-
-Counts = Mapping[str | None, tuple[int, int]]
+    return ibis.ifelse(value.isnull(), None, sum((value >= edge).cast("int8") for edge in edges)).cast("int8")
 
 
 def _trait(found: Profile, field: Field, edges: Cuts, counts: Counts) -> Trait:
@@ -217,9 +220,9 @@ def _trait(found: Profile, field: Field, edges: Cuts, counts: Counts) -> Trait:
     parts: list[Part] = []
     if edges is not None:
         parts = [
-            _part(found, "band", (_bound(low, field.type), _bound(high, field.type)), known[str(number)])
+            _part(found, "band", (_bound(low, field.type), _bound(high, field.type)), known[number])
             for number, (low, high) in enumerate(zip((None, *edges), (*edges, None), strict=True))
-            if str(number) in known
+            if number in known
         ]
     elif len(known) < MANY or field.group != "attributes":
         parts = _values(found, field.type, known)

@@ -9,13 +9,13 @@ from typing import Any
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import AwareDateTime, Boolean, Dict, Float, Integer, List, Nested, Raw, String
 from apiflask.validators import Length, OneOf, Range
-from flask import Response, stream_with_context
+from flask import Response, g, stream_with_context
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
-from engine.errors import Invalid
+from engine.errors import Invalid, nearest
 from engine.models import Contact, ContactList
 from web.api.access import needs
 from web.api.body import Whole
@@ -140,6 +140,16 @@ class MemberOut(PersonOut):
     attributes = Dict()
 
 
+class MembersIn(PageIn):
+    """The part of the members to show, and what of each."""
+
+    fields = String(
+        load_default="",
+        validate=Length(0, 500),
+        metadata={"description": "Names parted by commas, such as id,key,attributes; without it all."},
+    )  # type: ignore[assignment]
+
+
 class MembersOut(Schema):
     """A page of members, by id."""
 
@@ -248,16 +258,27 @@ def freeze(list_id: int) -> dict[str, int]:
 
 @blueprint.get("/lists/<int:list_id>/members")
 @needs("lists:read")
-@blueprint.input(PageIn, location="query")
+@blueprint.input(MembersIn, location="query")
 @blueprint.output(MembersOut)
 def members(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """The people on a list, page by page"""
-    limit = query_data["limit"]
+    limit, wanted = query_data["limit"], _wanted(query_data["fields"])
     with services().database.read() as session:
         found: list[Contact] = lists.members(
             session, services().warehouse, list_id, utcnow(), after=query_data["cursor"], limit=limit
         )
-    return {"members": found, "next": found[-1].id if len(found) == limit else None}
+        people = [{name: getattr(one, name) for name in wanted} for one in found]
+    return {"members": people, "next": found[-1].id if len(found) == limit else None}
+
+
+def _wanted(given: str) -> list[str]:
+    """The fields that were asked for, all of them when none was. Raises Invalid."""
+    names = list(filter(None, map(str.strip, given.split(","))))
+    known = list(MemberOut().fields)
+    for name in names:
+        if name not in known:
+            raise Invalid(f"Unknown field '{name[:80]}'.{nearest(name[:80], known)}", field="fields")
+    return names or known
 
 
 @blueprint.get("/lists/<int:list_id>/export.csv")
@@ -290,5 +311,17 @@ def _pieces(list_id: int, now: datetime) -> Iterator[str]:
 def _save(session: Session, list_id: int | None, data: dict[str, Any]) -> ContactList:
     catalogue = open_catalogue(session, services().warehouse)
     return lists.save(
-        session, list_id, data["name"], data["criteria"], version=data.get("version"), now=utcnow(), catalogue=catalogue
+        session,
+        list_id,
+        data["name"],
+        data["criteria"],
+        version=data.get("version"),
+        now=utcnow(),
+        catalogue=catalogue,
+        author=author(),
     )
+
+
+def author() -> str:
+    """Who writes by this request, as versions and picks keep it."""
+    return f"API: {g.api_key.name}"[:128]

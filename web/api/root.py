@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAuthenticated
 from web import security
-from web.api import access, campaigns, contacts, fields, intake, lists, recommendations
+from web.api import access, campaigns, contacts, fields, intake, list_people, recommendations
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
@@ -20,7 +20,7 @@ NOUNS: tuple[APIBlueprint, ...] = (
     contacts.blueprint,
     fields.blueprint,
     intake.blueprint,
-    lists.blueprint,
+    list_people.blueprint,  # that of lists
     recommendations.blueprint,
 )
 

@@ -9,7 +9,7 @@ from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from engine.database import next_revision
+from engine.database import among, next_revision
 from engine.errors import Invalid, NotFound
 from engine.models import Contact, Event, Identity, MergedRow
 
@@ -58,16 +58,12 @@ def contact_of_visitor(session: Session, visitor: str) -> int | None:
 
 def contacts_of_visitors(session: Session, visitors: Collection[str]) -> dict[str, int]:
     """visitor -> contact, for the visitors that are known."""
-    names = sorted(visitors)
-    found: dict[str, int] = {}
-    for start in range(0, len(names), 10_000):  # SQLite binds at most 32,766 values
-        statement = (
-            select(Identity.value, func.coalesce(Contact.merged_into, Contact.id).label("contact_id"))
-            .join(Contact, Contact.id == Identity.contact_id)
-            .where(Identity.kind == VISITOR, Identity.value.in_(names[start : start + 10_000]))
-        )
-        found |= {row.value: row.contact_id for row in session.execute(statement)}
-    return found
+    statement = (
+        select(Identity.value, func.coalesce(Contact.merged_into, Contact.id).label("contact_id"))
+        .join(Contact, Contact.id == Identity.contact_id)
+        .where(Identity.kind == VISITOR, among(session, Identity.value, sorted(visitors)))
+    )
+    return {row.value: row.contact_id for row in session.execute(statement)} if visitors else {}
 
 
 def visitors_of(session: Session, contact_id: int) -> list[Identity]:

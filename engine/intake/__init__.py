@@ -7,7 +7,19 @@ rejects -> (a file: staged and sorted by key) -> set-based write.
 from engine.intake.files import Reading, import_file
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.parsing import Reject
-from engine.intake.requests import Accepted, accept
+from engine.intake.requests import Accepted, Call, accept, read
 from engine.models import Import
 
-__all__ = ["KINDS", "Accepted", "Column", "Import", "Kind", "Reading", "Reject", "accept", "import_file"]
+__all__ = [
+    "KINDS",
+    "Accepted",
+    "Call",
+    "Column",
+    "Import",
+    "Kind",
+    "Reading",
+    "Reject",
+    "accept",
+    "import_file",
+    "read",
+]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,10 +44,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import JSON, TypeEngine
 
-from engine.database import UtcDateTime, next_revision
+from engine.database import UtcDateTime, among, next_revision
 from engine.intake.parsing import CLEARS
 
 Columns = Mapping[str, Sequence[Any]]  # name -> values of one length; moments as microseconds, JSON as text
+
+# Rows in one INSERT of SQLite: 1 us a row instead of the 2 of executemany, which also gives other threads the turn
+# after every row and waits for it again. With 60 columns it takes 30,000 of the 32,766 parameters there may be.
+TOGETHER: Final = 500
 
 ANALYSE: Final = 1000  # rows from which PostgreSQL is told what is in the temporary table
 
@@ -186,8 +191,20 @@ class Staged:
         return result.rowcount
 
 
-def load(session: Session, table: Table, columns: Columns) -> None:
-    """Append rows as they are, with nothing checked but the table's constraints: COPY, or one prepared INSERT.
+def append(session: Session, table: Table, columns: Columns, now: datetime) -> int:
+    """Add the rows whose key is new, for a table of which no row is ever changed; how many went in.
+
+    SQLite takes them straight away: through a temporary table every key would be looked up twice.
+    """
+    if _is_postgresql(session):
+        return Staged(session, table, columns).insert({}, now)
+    revision = [next_revision(session)] * len(columns["key"])
+    return load(session, table, {**columns, "revision": revision}, "ON CONFLICT (key) DO NOTHING")
+
+
+def load(session: Session, table: Table, columns: Columns, conflict: str = "") -> int:
+    """Append rows as they are, with nothing checked but the table's constraints: COPY, or INSERTs of many rows; how
+    many went in. `conflict`: what SQLite does about those that are there.
 
     Columns hold what the driver stores: moments as microseconds are for SQLite and temporary tables only.
     """
@@ -196,19 +213,22 @@ def load(session: Session, table: Table, columns: Columns) -> None:
     if _is_postgresql(session):
         with driver.cursor().copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy:
             copy.write(_csv(table, columns))
-    else:
-        marks = ", ".join("?" * len(columns))
-        rows = zip(*columns.values(), strict=True)
-        driver.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
+        return len(next(iter(columns.values())))
+    rows, loaded = list(zip(*columns.values(), strict=True)), 0
+    for start in range(0, len(rows), TOGETHER):
+        part = rows[start : start + TOGETHER]
+        marks = ", ".join([f"({', '.join('?' * len(columns))})"] * len(part))
+        insert = f"INSERT INTO {table.name} ({names}) VALUES {marks} {conflict}"
+        loaded += driver.execute(insert, list(chain.from_iterable(part))).rowcount
+    return loaded
 
 
 def ids(session: Session, table: Table, keys: Sequence[str], *columns: Any) -> dict[str, Any]:
     """key -> row of (key, id, *columns) for the keys that are there."""
-    found: dict[str, Any] = {}
-    for start in range(0, len(keys), 10_000):  # SQLite binds at most 32,766 values
-        statement = select(table.c.key, table.c.id, *columns).where(table.c.key.in_(keys[start : start + 10_000]))
-        found |= {row.key: row for row in session.execute(statement)}
-    return found
+    if not keys:
+        return {}
+    statement = select(table.c.key, table.c.id, *columns).where(among(session, table.c.key, keys))
+    return {row.key: row for row in session.execute(statement)}
 
 
 def _csv(table: Table, columns: Columns) -> memoryview:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 from math import isnan
+from types import NoneType
 from typing import Any, Final, Literal
 
 from engine.errors import Invalid
@@ -21,6 +22,8 @@ Faults = dict[int, list[tuple[str, str]]]  # position in the batch -> (field, me
 Clear = Literal["never", "null", "empty"]  # missing cells that take back what is known: none, JSON's null, all
 CLEARS: Final = "clears"  # the column that names what a record takes back: ",city,phone,"
 _CLEARED: Final = object()  # such a cell, until the names are gathered
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,9 @@ def parse(
     cells: Mapping[str, Sequence[Any]],
     rules: Rules,
     *,
-    repeats: bool = True,
     clear: Clear = "never",
 ) -> Parsed:
-    """Read columns of cells, named by our columns. `repeats`: cells are hashable and often equal (a file)."""
+    """Read columns of cells, named by our columns."""
     faults: Faults = {}
     columns: dict[str, list[Any]] = {}
     for name, given in cells.items():
@@ -83,7 +85,7 @@ def parse(
         if column is None:
             raise kind.unknown(name)
         read = _reader(column, rules, clear if kind.clears(column) else "never")
-        columns[name] = _column(column, given, read, faults, repeats=repeats)
+        columns[name] = _column(column, given, read, faults)
     if kind.one_of:
         _require_one(kind.one_of, columns, len(rows), faults)
     _gather_own_fields(kind, columns, len(rows))
@@ -104,11 +106,9 @@ def marked(names: str | None) -> set[str]:
     return set((names or "").strip(",").split(",")) - {""}
 
 
-def _column(
-    column: Column, cells: Sequence[Any], read: Callable[[Any], Any], faults: Faults, *, repeats: bool
-) -> list[Any]:
-    """Values of one column. In a file each different cell is read once: prices, dates and items repeat."""
-    if repeats:
+def _column(column: Column, cells: Sequence[Any], read: Callable[[Any], Any], faults: Faults) -> list[Any]:
+    """Values of one column. Each different cell is read once: prices, dates and items repeat."""
+    if _are_comparable(cells):
         known, wrong = _read_each(set(cells), read)
         keys: Iterable[Any] = cells
     else:
@@ -119,6 +119,12 @@ def _column(
             if key in wrong:
                 faults.setdefault(position, []).append((column.name, wrong[key]))
     return [known[key] for key in keys]
+
+
+def _are_comparable(cells: Iterable[Any]) -> bool:
+    """Equal cells mean the same: none is a list or an object, and they do not hold 1, 1.0 and True together."""
+    kinds = set(map(type, cells))
+    return kinds.isdisjoint((list, dict)) and len(kinds - {str, NoneType}) <= 1
 
 
 def _read_each(keys: Iterable[Any], read: Callable[[Any], Any]) -> tuple[dict[Any, Any], dict[Any, str]]:
@@ -163,16 +169,24 @@ def _gather_own_fields(kind: Kind, columns: dict[str, list[Any]], count: int) ->
     own = sorted(name for name in columns if name.startswith(prefix))
     if not own:
         return
-    names = [name.removeprefix(prefix) for name in own]
-    rows = zip(*(columns.pop(name) for name in own), strict=True)
-    columns[kind.open] = [_object(names, row) for row in rows]
+    members = [_members(name.removeprefix(prefix), columns.pop(name)) for name in own]
+    rows = (list(filter(None, row)) for row in zip(*members, strict=True))
+    columns[kind.open] = [f"{{{', '.join(row)}}}" if row else None for row in rows]
 
 
-def _object(names: Sequence[str], row: Sequence[Any]) -> str | None:
-    """Of an own field that is taken back the value is null (RFC 7396, JSON merge patch)."""
-    said = ((name, value) for name, value in zip(names, row, strict=True) if value is not None)
-    given = {name: None if value is _CLEARED else value for name, value in said}
-    return json.dumps(given, ensure_ascii=False) if given else None
+def _members(name: str, cells: Sequence[Any]) -> list[str | None]:
+    """Values of one own field as members of a JSON text, None where nothing was given. Of a field that is taken back
+    the value is null (RFC 7396, JSON merge patch).
+    """
+    label = _JSON.encode(name)
+    plain = (tuple(cell) if isinstance(cell, list) else cell for cell in cells)
+    keys = [(type(cell), cell) for cell in plain]  # 1, 1.0 and True are different words
+    known = {
+        key: f"{label}: {_JSON.encode(None if key[1] is _CLEARED else key[1])}"
+        for key in set(keys)
+        if key[1] is not None
+    }
+    return [known.get(key) for key in keys]
 
 
 def _gather_clears(columns: dict[str, list[Any]]) -> None:

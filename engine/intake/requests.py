@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -33,8 +34,30 @@ class Accepted:
     rejected: list[Reject] = field(default_factory=list)
 
 
-def accept(
-    session: Session,
+@dataclass(frozen=True)
+class Call:
+    """Records that were read and wait to be written: `write` may be repeated, and needs nothing but its transaction."""
+
+    kind: Kind
+    prepared: Any  # what the kind's writer takes; None: nothing to write
+    context: Context
+    rejected: list[Reject]
+    replaced: int
+
+    def write(self, session: Session) -> Accepted:
+        """Write what is good."""
+        if self.prepared is None:
+            return Accepted(rejected=self.rejected)
+        counts = WRITERS[self.kind.name].write(session, self.prepared, self.context) + Counts(unchanged=self.replaced)
+        return Accepted(counts.created, counts.updated, counts.unchanged, self.rejected)
+
+
+def accept(session: Session, kind_name: str, records: Sequence[Mapping[str, Any]], **how: Any) -> Accepted:
+    """`read` and write within one transaction."""
+    return read(kind_name, records, **how).write(session)
+
+
+def read(
     kind_name: str,
     records: Sequence[Mapping[str, Any]],
     *,
@@ -42,8 +65,8 @@ def accept(
     config: Config,
     origin: str = "api",
     refuse_all: bool = False,
-) -> Accepted:
-    """Take records in; good ones are written and bad ones named, or with `refuse_all` nothing is written then.
+) -> Call:
+    """Read records; good ones will be written and bad ones named, or with `refuse_all` nothing is written then.
 
     An order is one record with `lines`; the shop's own fields stand in an object `attributes` or `properties`. A field
     that is not named stays as it is known, null takes it back.
@@ -52,51 +75,45 @@ def accept(
     wanted = kind(kind_name)
     if len(records) > config.intake.max_request_rows:
         raise TooLarge(f"One call may carry {config.intake.max_request_rows} {wanted.name}; send them in parts.")
-    table = _Table(wanted)
-    for position, record in enumerate(records):
-        table.add(position, record)
-        if len(table.places) > config.intake.max_request_rows * LINES:
-            raise TooLarge(f"One call may carry {config.intake.max_request_rows * LINES} lines; send them in parts.")
-    parsed = parse(
-        wanted, range(len(table.places)), table.columns(), Rules.of(config, now), repeats=False, clear="null"
-    )
+    table = _Table(wanted, records)
+    if len(table.places) > config.intake.max_request_rows * LINES:
+        raise TooLarge(f"One call may carry {config.intake.max_request_rows * LINES} lines; send them in parts.")
+    parsed = parse(wanted, range(len(table.places)), table.columns(), Rules.of(config, now), clear="null")
     batch, replaced = table.keep_whole(parsed.batch, parsed.rejects)
     prepared, wrong = WRITERS[wanted.name].prepare(batch, config.locale.currency)
     rejected = table.located([*parsed.rejects, *wrong])
     if not len(batch) or (refuse_all and rejected):
-        return Accepted(rejected=rejected)
-    counts = WRITERS[wanted.name].write(session, prepared, Context(now, config.locale.currency, origin, "api"))
-    counts += Counts(unchanged=replaced)
-    return Accepted(counts.created, counts.updated, counts.unchanged, rejected)
+        prepared, replaced = None, 0
+    return Call(wanted, prepared, Context(now, config.locale.currency, origin, "api"), rejected, replaced)
 
 
 class _Table:
     """Records of one call as columns of cells; an order gives one row for each of its lines."""
 
-    def __init__(self, wanted: Kind) -> None:
+    def __init__(self, wanted: Kind, records: Sequence[Any]) -> None:
+        """What is no record is rejected here."""
         self._kind = wanted
-        self._rows: list[dict[str, Any]] = []
-        self._rejects: list[Reject] = []
-        self._names: dict[str, None] = {column.name: None for column in wanted.columns if column.required}
-        self.places: list[tuple[int, int | None]] = []  # of each row: which record, which of its lines
-
-    def add(self, position: int, record: Any) -> None:
-        """Take a record apart; what is no record is rejected here."""
-        try:
-            rows = self._lines(record) if self._kind.gathers else [(None, self._flat(record, in_line=False))]
-        except Invalid as error:
-            self._rejects.append(Reject(position, error.field, error.message))
-            return
-        for line, row in rows:
-            self._rows.append(row)
-            self.places.append((position, line))
-            self._names |= dict.fromkeys(row)
-        if sum("." in name for name in self._names) > OPEN_LIMIT:
-            raise Invalid(f"One call may name at most {OPEN_LIMIT} {self._kind.open}.", field=self._kind.open)
+        self._faults = self._find_faults(records)
+        self._records = [(place, record) for place, record in enumerate(records) if place not in self._faults]
+        self.places: list[tuple[int, int | None]]  # of each row: which record, which of its lines
+        if wanted.gathers:
+            self.places = [(place, line) for place, record in self._records for line in range(len(record["lines"]))]
+        else:
+            self.places = [(place, None) for place, _ in self._records]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Cells by column; empty where a record does not name it."""
-        return {name: [row.get(name, "") for row in self._rows] for name in self._names}
+        """Cells by column; empty where a record does not name it, and where a required one is in no record."""
+        heads = [record for _, record in self._records]
+        cells = {column.name: [""] * len(self.places) for column in self._kind.columns if column.required}
+        if self._kind.gathers:
+            lines = list(chain.from_iterable(record["lines"] for record in heads))
+            heads = list(chain.from_iterable([record] * len(record["lines"]) for record in heads))
+            cells |= _cells(lines)
+        cells |= _cells(heads, leave_out=("lines" if self._kind.gathers else None, self._kind.open))
+        if self._kind.open:
+            own = [record.get(self._kind.open) or {} for record in heads]
+            cells |= {f"{self._kind.open}.{name}": column for name, column in _cells(own).items()}
+        return cells
 
     def keep_whole(self, batch: Batch, rejects: Iterable[Reject]) -> tuple[Batch, int]:
         """Rows sorted by key, without orders of which a line is bad, or that a later record of the call replaces;
@@ -117,7 +134,7 @@ class _Table:
 
     def located(self, rejects: Iterable[Reject]) -> list[Reject]:
         """One reject for each record, in their order, with the path of the field."""
-        found = {reject.row: reject for reject in self._rejects}
+        found = {row: Reject(row, fault.field, fault.message) for row, fault in self._faults.items()}
         for reject in rejects:
             position, line = self.places[reject.row]
             column = self._kind.column(reject.field) if reject.field else None
@@ -125,36 +142,62 @@ class _Table:
             found.setdefault(position, Reject(position, path, reject.message))
         return [found[position] for position in sorted(found)]
 
-    def _lines(self, record: Any) -> list[tuple[int | None, dict[str, Any]]]:
-        head = self._flat(record, in_line=False)
-        lines = record.get("lines")
-        if not isinstance(lines, Sequence) or isinstance(lines, str) or not lines:
-            raise Invalid("is missing; an order has at least one line.", field="lines")
-        if len(lines) > ORDER_LINES:
-            raise Invalid(f"An order has at most {ORDER_LINES} lines.", field="lines")
-        return [(number, head | self._flat(line, in_line=True)) for number, line in enumerate(lines)]
+    def _find_faults(self, records: Sequence[Any]) -> dict[int, Invalid]:
+        """What is no record, by its position: all are looked at together, and each only when one is none."""
+        found: dict[int, Invalid] = {}
+        try:
+            self._check(records)
+        except Invalid:
+            for place, record in enumerate(records):
+                try:
+                    self._check([record])
+                except Invalid as error:
+                    found[place] = error
+        own = self._own([record for place, record in enumerate(records) if place not in found])
+        if len(own) > OPEN_LIMIT:
+            raise Invalid(f"One call may name at most {OPEN_LIMIT} {self._kind.open}.", field=self._kind.open)
+        return found
 
-    def _flat(self, record: Any, *, in_line: bool) -> dict[str, Any]:
-        """A record's fields with the shop's own ones spread out; raises Invalid for a field nobody knows."""
-        if not isinstance(record, Mapping):
-            raise Invalid(f"{values.show(record)} is not an object.")
-        flat: dict[str, Any] = {}
-        for name, value in record.items():
-            if name == self._kind.open:
-                flat |= self._own(value)
-            elif (column := self._kind.column(name)) is not None and column.in_line == in_line:
-                flat[name] = value
-            elif not (name == "lines" and self._kind.gathers and not in_line):
-                raise self._kind.unknown(name)
-        return flat
+    def _check(self, records: Sequence[Any]) -> None:
+        """Raise Invalid for what is no object, and for a field that nobody knows."""
+        self._check_names(records, in_line=False)
+        for name in self._own(records):
+            if self._kind.column(f"{self._kind.open}.{name}") is None:
+                raise self._kind.unknown(f"{self._kind.open}.{name}")
+        if not self._kind.gathers:
+            return
+        for record in records:
+            lines = record.get("lines")
+            if not isinstance(lines, list) or not lines:
+                raise Invalid("is missing; an order has at least one line.", field="lines")
+            if len(lines) > ORDER_LINES:
+                raise Invalid(f"An order has at most {ORDER_LINES} lines.", field="lines")
+        self._check_names(list(chain.from_iterable(record["lines"] for record in records)), in_line=True)
 
-    def _own(self, given: Any) -> dict[str, Any]:
-        if given is None:
-            return {}
-        if not isinstance(given, Mapping):
-            raise Invalid(f"{values.show(given)} is not an object.", field=self._kind.open)
-        own = {f"{self._kind.open}.{name}": value for name, value in given.items()}
-        for name in own:
-            if self._kind.column(name) is None:
+    def _check_names(self, records: Sequence[Any], *, in_line: bool) -> None:
+        for name in _names(records):
+            column = self._kind.column(name)
+            held = not in_line and name == ("lines" if self._kind.gathers else self._kind.open)
+            if not held and (column is None or column.in_line != in_line):
                 raise self._kind.unknown(name)
-        return own
+
+    def _own(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Names of the shop's own fields."""
+        name = self._kind.open
+        if name is None:
+            return []
+        return _names([given for record in records if (given := record.get(name)) is not None], name)
+
+
+def _names(records: Sequence[Any], field: str | None = None) -> list[str]:
+    """The names in all records, each once; raises Invalid for what is no object."""
+    for record in records:
+        if not isinstance(record, dict):
+            raise Invalid(f"{values.show(record)} is not an object.", field=field)
+    return list(dict.fromkeys(chain.from_iterable(records)))
+
+
+def _cells(records: Sequence[Mapping[str, Any]], leave_out: Sequence[str | None] = ()) -> dict[str, list[Any]]:
+    """Columns of the names in `records`."""
+    names = dict.fromkeys(chain.from_iterable(records))
+    return {name: [record.get(name, "") for record in records] for name in names if name not in leave_out}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from threading import Event
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
 
 from engine import schema
 from engine.database import (
@@ -116,3 +121,50 @@ def test_written_since_misses_nothing(database: Database, now: datetime) -> None
         between = mark()
     assert since(first) == {"slow", "fast"}
     assert since(between) == {"slow"}
+
+
+def while_one_writes(database: Database, pieces: list[Callable[[Session], int]]) -> list[Future[int]]:
+    """Pieces of work that come while another is written; SQLite's wait until all are there."""
+    entered, leave = Event(), Event()
+
+    def first(session: Session) -> int:
+        entered.set()
+        leave.wait(30)
+        return next_revision(session)
+
+    with ThreadPoolExecutor(len(pieces) + 1) as threads:
+        threads.submit(database.together, first)
+        entered.wait(30)
+        futures = [threads.submit(database.together, piece) for piece in pieces]
+        end = time.monotonic() + 30
+        while database.is_sqlite and database.waiting < len(pieces) and time.monotonic() < end:
+            time.sleep(0.01)
+        leave.set()
+    return futures
+
+
+def test_work_that_waits_shares_a_transaction(database: Database) -> None:
+    """One for all of them on SQLite, whose writers stand in line; PostgreSQL's go side by side."""
+    done = while_one_writes(database, [next_revision] * 5)
+    assert len({piece.result() for piece in done}) == (1 if database.is_sqlite else 5)
+
+
+def test_work_that_fails_costs_no_other(database: Database, now: datetime) -> None:
+    """It alone hears of it, and the rows of the others carry the number of the transaction they are in."""
+
+    def add(number: int) -> Callable[[Session], int]:
+        def work(session: Session) -> int:
+            session.add(Contact(key=f"c{number}", created_at=now, updated_at=now))
+            session.flush()
+            if number == 3:
+                raise ValueError("three")
+            return next_revision(session)
+
+        return work
+
+    done = while_one_writes(database, [add(number) for number in range(5)])
+    assert [number for number, piece in enumerate(done) if isinstance(piece.exception(), ValueError)] == [3]
+    with database.read() as session:
+        rows = session.execute(select(Contact.key, Contact.revision))
+        there = {row.key: row.revision for row in rows}
+    assert there == {f"c{number}": piece.result() for number, piece in enumerate(done) if number != 3}

@@ -75,16 +75,14 @@ def _add(kind: Kind) -> None:
         responses=NONE_TAKEN,
     )
     def take(call: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
-        with services().database.begin() as session:
-            accepted = intake.accept(
-                session,
-                kind.name,
-                call[kind.name],
-                now=utcnow(),
-                config=services().config,
-                refuse_all=query["on_error"] == "refuse",
-            )
-        return _answer(accepted)
+        read = intake.read(
+            kind.name,
+            call[kind.name],
+            now=utcnow(),
+            config=services().config,
+            refuse_all=query["on_error"] == "refuse",
+        )
+        return _answer(services().database.together(read.write))
 
 
 def _answer(accepted: Accepted) -> ResponseReturnValue:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine import identity
 from engine.database import EPOCH
-from engine.intake.bulk import Counts, Staged, ids
+from engine.intake.bulk import Counts, append, ids
 from engine.intake.parsing import Batch, Reject
 from engine.intake.writers.context import Context, Folded, item_rows, people
 from engine.models import Event
@@ -50,9 +50,10 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         "type": given["type"],
         "occurred_at": given["at"],
         "item_id": [item[key].id if key is not None else None for key in items],
-        **{name: given[name] for name in ("value", "origin", "properties") if name in given},
+        "properties": [properties or "{}" for properties in given.get("properties", nothing)],
+        **{name: given[name] for name in ("value", "origin") if name in given},
     }
-    created = Staged(session, EVENTS, rows).insert({"properties": {}}, context.now)
+    created = append(session, EVENTS, rows, context.now)
     _identify(session, rows)
     who.settle(session, context)
     return Counts(created, 0, events.rows - created)

@@ -135,7 +135,7 @@ def test_nothing_taken_is_an_error(api: FlaskClient) -> None:
     answer = api.post("/api/v1/events", json={"events": [{"type": "view", "at": "2026-01-01"}]})
     assert answer.status_code == 422
     assert (answer.json["error"]["code"], answer.json["error"]["field"]) == ("invalid", "contact")
-    assert answer.json["rejected"][0]["message"].startswith("is missing, and so is visitor")
+    assert answer.json["rejected"][0]["message"].startswith("is missing, and so is card")
 
 
 @pytest.mark.parametrize("body", [{}, {"contacts": None}, {"contacts": {}}, {"people": []}, [], "x", None])

@@ -6,6 +6,7 @@ Everything else that criteria are made of is plain Ibis, and compiles for Spark 
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,33 @@ def _timezone(zone: Any, moment: Any) -> Any:
 @ibis.udf.agg.builtin(name="quantile_disc", signature=(("float64", "decimal(9, 6)"), "float64"))  # type: ignore[untyped-decorator]
 def _quantile_disc(value: Any, share: Any) -> Any:
     """DuckDB's function; with a decimal share its place among the values is computed in whole numbers."""
+
+
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))  # type: ignore[untyped-decorator]
+def microseconds(moment: Any) -> Any:
+    """Microseconds since 1970, for exact sums; a sum of a moment and an interval asks the calendar, which is slow."""
+
+
+@cache
+def _told(name: str, kind: Any, order: Any) -> Any:
+    """DuckDB's functions: the value, also an unknown one, where the order is smallest or greatest."""
+    known = ibis.udf.agg.builtin(name=name, signature=((kind, order), kind))
+    return known(lambda value, order: None)
+
+
+def first(column: Any, *order: Any) -> Any:
+    """The value, also an unknown one, in the row that is first by `order`."""
+    return _by("arg_min_null", column, order)
+
+
+def last(column: Any, *order: Any) -> Any:
+    """The same of the last row."""
+    return _by("arg_max_null", column, order)
+
+
+def _by(name: str, column: Any, order: Any) -> Any:
+    key = ibis.struct({f"o{place}": one for place, one in enumerate(order)})
+    return _told(name, column.type(), key.type())(column, key)
 
 
 def json_text(column: Any, name: str) -> Any:

@@ -17,6 +17,7 @@ from engine import dialect
 from engine.values import Clock, Words
 
 Column = Callable[[Any, Clock], Any]  # (rows of the field's table, clock) -> Ibis value
+Aggregate = Callable[[Any, Any, Clock], Any]  # (column of the property or number of rows, rows, clock) -> Ibis value
 Names = Callable[[Session], Mapping[int, str]]  # what the numbers of a reference stand for, in one shop
 View = Callable[[Any, Clock], Any]  # (anything with .table(name): the warehouse; clock) -> Ibis table
 
@@ -58,14 +59,30 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Measure:
-    """How rows become one number per contact."""
+    """How rows become one value per contact."""
 
     key: str
     types: tuple[str, ...]  # of the property; () takes none
-    aggregate: Callable[[Any], Any] = field(compare=False, repr=False)  # of the property; of the number of rows
+    aggregate: Aggregate = field(compare=False, repr=False)
     words: Words = field(compare=False)  # {0}: property, {1}: noun
     empty: int | None = field(default=0, compare=False)  # without any row
-    counts: bool = field(default=False, compare=False)  # the result is a plain number, whatever the property is
+    result: str = field(default="amount", compare=False)  # or a type; or "own": that of the property
+
+    @property
+    def counts(self) -> bool:
+        """Is the result a plain number, whatever the property is?"""
+        return self.result == "number"
+
+    def kinds(self, property_: Field | None) -> tuple[str, ...]:
+        """The types that its result may be asked as."""
+        if self.result == "own" and property_:
+            return property_.types
+        if self.result == "amount" and property_:
+            return ("money" if property_.type == "money" else "number",)
+        return (self.result,)
+
+
+DAY_SECONDS: Final = 86_400
 
 
 def _plain(name: str) -> Column:
@@ -88,12 +105,17 @@ def age(rows: Any, clock: Clock) -> Any:
 
 def days_since(name: str) -> Column:
     """Whole days of 24 hours since a moment, to the second; the future counts as today."""
+    return lambda rows, clock: _seconds_since(rows[name], clock) // DAY_SECONDS
 
-    def column(rows: Any, clock: Clock) -> Any:
-        seconds = ibis.literal(clock.now).delta(rows[name], unit="second")
-        return ibis.ifelse(seconds < 0, 0, seconds) // 86_400  # DuckDB's GREATEST(NULL, 0) is 0
 
-    return column
+def overdue(rows: Any, clock: Clock) -> Any:
+    """The time since the last order as a multiple of the mean gap between orders."""
+    return _seconds_since(rows.last_order_at, clock) / (rows.mean_gap_days.nullif(0) * DAY_SECONDS)
+
+
+def _seconds_since(moment: Any, clock: Clock) -> Any:
+    seconds = ibis.literal(clock.now).delta(moment, unit="second")
+    return ibis.ifelse(seconds < 0, 0, seconds)  # DuckDB's GREATEST(NULL, 0) is 0
 
 
 def _trait(key: str, kind: str, en: str, zh: str, **more: Any) -> Field:
@@ -149,9 +171,13 @@ FIELDS: Final[dict[str, Field]] = {
         _trait("spend", "money", "total spend", "累计消费", empty=0),
         _trait("margin", "money", "total margin", "累计毛利"),
         _trait("average_order", "money", "average order", "平均订单额"),
+        _trait("discounted_orders", "number", "number of orders with a discount", "有折扣的订单数", empty=0),
+        _trait("other_currency_orders", "number", "number of orders in other currencies", "其他货币订单数", empty=0),
         _trait("units", "number", "units bought", "购买件数", empty=0),
         _trait("returned_units", "number", "units returned", "退货件数", empty=0),
         _trait("mean_gap_days", "number", "mean days between orders", "平均下单间隔天数"),
+        _trait("overdue", "number", "time since the last order as a multiple of the mean gap",
+               "距上次下单时间相当于平均下单间隔的倍数", column=overdue),
         _trait("first_order_at", "moment", "first order", "首次下单时间"),
         _trait("last_order_at", "moment", "last order", "最近下单时间"),
         _trait("favourite_category", "path", "favourite category", "最常购买类别", options=True),
@@ -198,11 +224,27 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
             *ITEM_FIELDS,
         )
     },
+    "returns": {
+        row.key: row
+        for row in (
+            _event("amount", "money", "amount", "金额", table="order_lines"),
+            _event("units", "number", "units", "件数", table="order_lines"),
+            _event("unit_price", "money", "unit price", "单价", table="order_lines"),
+            _event("channel", "choice", "channel", "渠道", table="orders", options=True),
+            _event("store", "choice", "store", "门店", table="orders", options=True),
+            _event("currency", "choice", "currency", "货币", table="orders", options=True),
+            *ITEM_FIELDS,
+        )
+    },
 }
 
 
 # What the rows of each kind are called in the documentation, and which of them carry the sender's own `properties`.
-ROW_TITLES: Final[dict[str, str]] = {"events": "Of events, and `properties.<name>`", "orders": "Of `order`"}
+ROW_TITLES: Final[dict[str, str]] = {
+    "events": "Of events, and `properties.<name>`",
+    "orders": "Of `order`",
+    "returns": "Of `return`",
+}
 OPEN_ROWS: Final[set[str]] = {"events"}
 
 VIEWS: Final[dict[str, View]] = {}  # computed from tables of the warehouse whenever a criterion asks, by name
@@ -216,6 +258,8 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     row.key: row
     for row in (
         _behaviour("order", Words("ordered", "下单"), "did not order", Words("orders", "订单"), "orders"),
+        _behaviour("return", Words("returned something", "退货"), "returned nothing", Words("returns", "退货"),
+                   "returns"),
         _behaviour("page_view", Words("viewed a page", "浏览页面"), "did not view a page",
                    Words("page views", "页面浏览")),
         _behaviour("item_view", Words("viewed an item", "浏览商品"), "did not view an item",
@@ -245,21 +289,40 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
     )
 }  # fmt: skip
 
+PLAIN: Final = ("text", "choice", "path", "number", "money", "reference")  # types whose values can be told apart
+TOLD: Final = (*PLAIN, "date", "moment", "yes_no", "choices")
+
 MEASURES: Final[dict[str, Measure]] = {
     row.key: row
     for row in (
-        Measure("count", (), lambda number: number, Words("{1}", "{1}次数"), counts=True),
-        Measure("sum", ("number", "money"), lambda column: column.sum(), Words("total {0} of {1}", "{1}总{0}")),
-        Measure("average", ("number", "money"), lambda column: column.mean(), Words("average {0} of {1}", "{1}平均{0}"),
-                empty=None),
-        Measure("minimum", ("number", "money"), lambda column: column.min(), Words("lowest {0} of {1}", "{1}最低{0}"),
-                empty=None),
-        Measure("maximum", ("number", "money"), lambda column: column.max(), Words("highest {0} of {1}", "{1}最高{0}"),
-                empty=None),
-        Measure("distinct", ("text", "choice", "path", "number", "money", "reference"), lambda column: column.nunique(),
-                Words("number of different values of {0} of {1}", "{1}中不同{0}的个数"), counts=True),
+        Measure("count", (), lambda number, _rows, _clock: number, Words("{1}", "{1}次数"), result="number"),
+        Measure("sum", ("number", "money"), lambda column, _rows, _clock: column.sum(),
+                Words("total {0} of {1}", "{1}总{0}")),
+        Measure("average", ("number", "money"), lambda column, _rows, _clock: column.mean(),
+                Words("average {0} of {1}", "{1}平均{0}"), empty=None),
+        Measure("minimum", ("number", "money"), lambda column, _rows, _clock: column.min(),
+                Words("lowest {0} of {1}", "{1}最低{0}"), empty=None),
+        Measure("maximum", ("number", "money"), lambda column, _rows, _clock: column.max(),
+                Words("highest {0} of {1}", "{1}最高{0}"), empty=None),
+        Measure("distinct", PLAIN, lambda column, _rows, _clock: column.nunique(),
+                Words("number of different values of {0} of {1}", "{1}中不同{0}的个数"), result="number"),
+        Measure("first_at", (), lambda _number, rows, _clock: rows.at.min(),
+                Words("time of the first of the {1}", "首次{1}时间"), empty=None, result="moment"),
+        Measure("last_at", (), lambda _number, rows, _clock: rows.at.max(),
+                Words("time of the last of the {1}", "最近一次{1}时间"), empty=None, result="moment"),
+        Measure("days_since", (), lambda _number, rows, clock: _seconds_since(rows.at.max(), clock) // DAY_SECONDS,
+                Words("number of days since the last of the {1}", "距最近一次{1}的天数"), empty=None, result="number"),
+        Measure("first", TOLD, lambda column, rows, _clock: dialect.first(column, *_order(rows)),
+                Words("{0} of the first of the {1}", "首次{1}的{0}"), empty=None, result="own"),
+        Measure("last", TOLD, lambda column, rows, _clock: dialect.last(column, *_order(rows)),
+                Words("{0} of the last of the {1}", "最近一次{1}的{0}"), empty=None, result="own"),
     )
 }  # fmt: skip
+
+
+def _order(rows: Any) -> list[Any]:
+    """Rows of the same instant are told apart by the order in which they came in."""
+    return [rows[name] for name in ("at", "id") if name in rows.columns]
 
 
 def register(row: Field) -> None:

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         ("last_order_at", MOMENT),
         ("order_count", pa.int64()),
         ("other_currency_orders", pa.int64()),
+        ("discounted_orders", pa.int64()),  # purchases with a discount on a line
         ("spend", pa.int64()),  # all totals, returns netted
         ("margin", pa.int64()),  # NULL when that of any order is unknown
         ("average_order", pa.int64()),  # of the purchases
@@ -48,8 +49,10 @@ def expression(tables: Mapping[str, ibis.Table], locale: Locale) -> ibis.Table:
     orders = orders.mutate(bought=_.home & (_.total > 0))
     lines = _lines(orders.filter(_.home), tables["order_lines"], tables["items"])
     customers = _totals(orders).left_join(_units(lines), "contact_id").drop("contact_id_right")
+    customers = customers.left_join(_discounts(orders, tables["order_lines"]), "contact_id").drop("contact_id_right")
     customers = customers.left_join(_favourites(lines), "contact_id").drop("contact_id_right")
-    customers = customers.mutate(units=_.units.fill_null(0), returned_units=_.returned_units.fill_null(0))
+    counts = ("units", "returned_units", "discounted_orders")
+    customers = customers.mutate(**{name: customers[name].fill_null(0) for name in counts})
     return _quintiles(customers).select(SCHEMA.names)
 
 
@@ -88,6 +91,16 @@ def _units(lines: ibis.Table) -> ibis.Table:
     return lines.group_by("contact_id").aggregate(
         units=_.quantity.sum(where=_.quantity > 0).cast("int64"),
         returned_units=(-_.quantity.sum(where=_.quantity < 0)).cast("int64"),
+    )
+
+
+def _discounts(orders: ibis.Table, lines: ibis.Table) -> ibis.Table:
+    reduced = lines.filter(_.discount > 0).select("order_id").distinct()
+    bought = orders.filter(_.bought)
+    return (
+        bought.semi_join(reduced, bought.id == reduced.order_id)
+        .group_by("contact_id")
+        .aggregate(discounted_orders=_.count())
     )
 
 

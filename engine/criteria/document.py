@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from engine.criteria import scored
 from engine.criteria.operators import MANY, OPERATORS, Operator
-from engine.criteria.parse import DEPTH_LIMIT, NODE_LIMIT
+from engine.criteria.parse import DEPTH_LIMIT, NODE_LIMIT, STEP_LIMIT
 from engine.fields import BEHAVIOURS, FIELDS, GROUPS, MEASURES, ROW_FIELDS, ROW_TITLES, Field
 from engine.values import TYPES
 
@@ -41,6 +41,10 @@ fault (`all[2].operator`) and the nearest valid word; nothing is ever left out.
 | `{{"at_least": 2, "of": [...]}}` | at least so many are true |
 | `{{"list": 12}}` | the contact is on list 12: its people when it is frozen, its criteria when it is dynamic |
 
+Instead of one node the whole can be `{{"include": node, "exclude": node}}`: whoever fits the second box is out,
+whatever the first says, also where another list names this one and when put on the list by hand.
+`"include": {{"all": []}}` is everyone.
+
 At most {DEPTH_LIMIT} levels and {NODE_LIMIT:,} conditions, those of the lists they name included.
 
 ## Unknown values
@@ -59,6 +63,10 @@ its whole day. A window `within` holds what happened from its start on, up to bu
 | `{{"last_days": 90}}` | from this time of the day 90 days ago until now |
 | `{{"last_days": 90, "before": "2011-12-01"}}` | the 90 whole days before that day: 2 September to 30 November |
 | `{{"from": "2011-01-01", "to": "2011-12-01"}}` | 1 January to 30 November; either can be missing |
+| `{{"since": {{"event": "cart_abandon"}}, "days": 7}}` | 7 times 24 hours from the contact's last such event |
+
+The event of `since` can have its own `where`, and `days` be left out; the last one until now counts, and who has none
+has no rows.
 
 Without a window everything counts, also what is dated after now (intake allows `intake.max_future_days`).
 
@@ -69,7 +77,35 @@ Without a window everything counts, also what is dated after now (intake allows 
 The rows of the event inside the window for which every condition of `where` holds make one number per contact, which is
 compared. `order` means purchases: orders with a total above zero, so a return is no order. With a condition on items or
 lines an order counts once if one of its lines fits, and sums take the fitting lines alone. Amounts are those in the
-shop's currency; orders in others are counted, but never mixed in.
+shop's currency; orders in others are counted, but never mixed in. `return` means lines with a quantity below zero;
+their units and amounts are above zero, and a return counts once.
+
+`first` and `last` tell the property of the first or last of the rows, of the same instant the one that came in first or
+last; `days_since` counts whole days since the last.
+
+With `"compared_to": "previous"` the value is by how many percent a number is another than in the equally long stretch
+just before: -30 is a fall by 30%. It needs a window with both ends. Where the number was zero before, or is not known,
+the change is unknown.
+
+```json
+{{"event": "order", "measure": "count", "within": {{"last_days": 90}}, "compared_to": "previous",
+ "operator": "at_most", "value": -30}}
+```
+
+*People whose number of orders in the last 90 days fell by at least 30% against the 90 days before*
+
+## Sequences
+
+```json
+{{"sequence": [{{"event": "item_view", "where": [{{"field": "brand", "operator": "is", "value": "Dune"}}]}},
+              {{"event": "order", "days": 7, "not": true}}], "within": {{"last_days": 30}}}}
+```
+
+*People who viewed an item where the brand is Dune in the last 30 days, then did not order within 7 days*
+
+2 to {STEP_LIMIT} steps, each later than the one before and, with `days`, before so many days of 24 hours have passed.
+`within` is the window of the first step. The last step can be one that did not happen (`"not": true`): true when for
+some row of the step before the days are over and no such row came in them.
 """
 
 
@@ -101,9 +137,10 @@ def _table(*columns: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _measures() -> Iterator[str]:
-    rows = ((f"`{row.key}`", " ".join(row.types) or "(no property)",
+    results = {"amount": "number or money", "own": "type of the property"}
+    rows = ((f"`{row.key}`", " ".join(row.types) or "(no property)", results.get(row.result, row.result),
              "unknown" if row.empty is None else str(row.empty)) for row in MEASURES.values())  # fmt: skip
-    yield from _table("measure", "of a property of type", "without any row", rows=rows)
+    yield from _table("measure", "of a property of type", "result", "without any row", rows=rows)
 
 
 def _group(group: str) -> Iterator[str]:

@@ -16,12 +16,13 @@ from typing import Any, Final
 import ibis
 
 from engine import fields
-from engine.criteria.nodes import Criteria, EventLeaf, Group, Leaf, Membership, Node
+from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Sequence
 from engine.criteria.rows import Tables, measured
 from engine.criteria.scored import Scored
+from engine.criteria.sequence import followed
 from engine.values import Clock
 
-AnyLeaf = Leaf | EventLeaf | Membership | Scored
+AnyLeaf = Leaf | EventLeaf | Sequence | Membership | Scored
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ class People:
         value = self.value(node)
         if isinstance(node, Membership):
             return value.fill_null(False)
-        return node.truth(value, self.clock) if isinstance(node, Scored) else node.question.truth(value, self.clock)
+        return (
+            node.truth(value, self.clock)
+            if isinstance(node, Scored | Sequence)
+            else node.question.truth(value, self.clock)
+        )
 
     def unknown(self, node: AnyLeaf) -> Any:
         """Is the value that a leaf compares not known of them? Who is on a list, or among the best, is always known."""
@@ -164,6 +169,9 @@ class _Sides:
         elif isinstance(node, EventLeaf):
             side = measured(node.deed, self.warehouse, self.clock, self.currency)
             self.others[name] = side.rename({f"{name}_id": "contact_id", name: "value"})
+        elif isinstance(node, Sequence):
+            side = followed(node, self.warehouse, self.clock)
+            self.others[name] = side.rename({f"{name}_id": "contact_id", name: "value"})
         elif isinstance(node, Scored):
             side = node.score.rows(self.warehouse, self.clock, self.currency)
             self.others[name] = side.select(**{f"{name}_id": side.contact_id, name: side.value})
@@ -202,7 +210,7 @@ class _Sides:
     def empty(self) -> dict[str, Any]:
         """By column: the value of contacts without a row, where it is known."""
         found = self.scored | {name: row.empty for rows in self.named.values() for name, row in rows.items()}
-        found |= {self.columns[key]: key.measure.empty for key in self.columns if hasattr(key, "measure")}
+        found |= {self.columns[key]: key.empty() for key in self.columns if isinstance(key, Deed)}
         return {name: empty for name, empty in found.items() if empty is not None}
 
 
@@ -214,4 +222,6 @@ def _key(node: AnyLeaf) -> Any:
         return node.kind, node.given, node.stamp
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
-    return node.deed if isinstance(node, EventLeaf) else (node.list_id, node.part)
+    if isinstance(node, Membership):
+        return node.list_id, node.part
+    return node.deed if isinstance(node, EventLeaf) else node

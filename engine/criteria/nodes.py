@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -67,6 +67,14 @@ class Window:
         end = end or clock.now
         return clock.shift(end, -self.last_days), end
 
+    def previous(self, clock: Clock) -> tuple[datetime, datetime]:
+        """The bounds of the equally long stretch just before, as long by the shop's calendar and clock; of a window
+        with both ends.
+        """
+        start, end = (bound.astimezone(clock.zone) for bound in self.bounds(clock) if bound)
+        length = end.replace(tzinfo=None) - start.replace(tzinfo=None)
+        return (start - length).astimezone(UTC), start.astimezone(UTC)
+
     def to_json(self) -> dict[str, Any]:
         """As it was written."""
         end = "to" if self.last_days is None else "before"
@@ -75,14 +83,53 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Happening:
+    """The rows of one event for which all conditions hold."""
+
+    behaviour: Behaviour
+    where: tuple[Leaf, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        where = {"where": [leaf.to_json() for leaf in self.where]} if self.where else {}
+        return {"event": self.behaviour.key, **where}
+
+
+@dataclass(frozen=True)
+class Since:
+    """A window that begins after the last of another event of the same contact, and is `days` of 24 hours long."""
+
+    happening: Happening
+    days: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        days = {} if self.days is None else {"days": self.days}
+        return {"since": self.happening.to_json(), **days}
+
+
+@dataclass(frozen=True)
 class Deed:
-    """What people did: the rows of one event, measured, in a window, under conditions that must all hold."""
+    """What people did: the rows of one event, measured, in a window, under conditions that must all hold. `reading`:
+    the type a property is read as that is not measured but told. `compared`: by how many percent the measure is
+    another than in the equally long stretch before.
+    """
 
     behaviour: Behaviour
     measure: Measure
     property: Field | None
-    window: Window | None
+    window: Window | Since | None
     where: tuple[Leaf, ...]
+    reading: str = "number"
+    compared: bool = False
+
+    def happening(self) -> Happening:
+        """The rows, before they are measured."""
+        return Happening(self.behaviour, self.where)
+
+    def empty(self) -> int | None:
+        """The value of contacts without a row; None: unknown."""
+        return None if self.compared else self.measure.empty
 
 
 @dataclass(frozen=True)
@@ -98,14 +145,46 @@ class EventLeaf:
         optional = {
             "property": deed.property.key if deed.property else None,
             "within": deed.window.to_json() if deed.window else None,
-            "where": [leaf.to_json() for leaf in deed.where] or None,
+            "compared_to": PREVIOUS if deed.compared else None,
         }
         return {
-            "event": deed.behaviour.key,
+            **deed.happening().to_json(),
             "measure": deed.measure.key,
             **{key: value for key, value in optional.items() if value is not None},
             **self.question.to_json(),
         }
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened next, within `days` of 24 hours; or did not (`absent`)."""
+
+    happening: Happening
+    days: int | None = None
+    absent: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        days = {} if self.days is None else {"days": self.days}
+        return {**self.happening.to_json(), **days, **({"not": True} if self.absent else {})}
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One thing after another, each later than the one before; `window`: of the first. It compares no value."""
+
+    steps: tuple[Step, ...]
+    window: Window | None
+    question: None = None
+
+    def truth(self, value: Any, _clock: Clock) -> Any:
+        """Ibis boolean, never NULL."""
+        return value.fill_null(False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written."""
+        within = {"within": self.window.to_json()} if self.window else {}
+        return {"sequence": [step.to_json() for step in self.steps], **within}
 
 
 @dataclass(frozen=True)
@@ -146,8 +225,9 @@ class Group:
 
 
 BOXES: Final = ("include", "exclude")
+PREVIOUS: Final = "previous"  # what a number can be compared to
 
-Node: TypeAlias = Leaf | EventLeaf | Membership | Scored | Group
+Node: TypeAlias = Leaf | EventLeaf | Sequence | Membership | Scored | Group
 
 
 @dataclass(frozen=True)

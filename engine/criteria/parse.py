@@ -12,7 +12,22 @@ from typing import Any, Final
 
 from engine.catalogue import Catalogue
 from engine.criteria import nodes, scored
-from engine.criteria.nodes import BOXES, Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
+from engine.criteria.nodes import (
+    BOXES,
+    Criteria,
+    Deed,
+    EventLeaf,
+    Group,
+    Happening,
+    Leaf,
+    Membership,
+    Node,
+    Question,
+    Sequence,
+    Since,
+    Step,
+    Window,
+)
 from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
@@ -21,6 +36,7 @@ from engine.values import TYPES, Clock
 
 DEPTH_LIMIT: Final = 32
 NODE_LIMIT: Final = 1_000
+STEP_LIMIT: Final = 10  # of a sequence
 EVERYONE: Final[Mapping[str, Any]] = {"all": []}  # the empty criteria of a new list: no condition, all contacts
 UNITS: Final = ("contact",)
 
@@ -138,10 +154,58 @@ class _Parser:
         with _at(_join(path, "event")):
             behaviour = self.catalogue.behaviour(_word(data["event"]))
         measure, measured = self.measure(data, path, behaviour)
-        window = self.window(data["within"], _join(path, "within")) if "within" in data else None
+        window = self.span(data["within"], _join(path, "within"), depth) if "within" in data else None
         where = self.where(data, path, behaviour, depth) if "where" in data else ()
-        kind = "number" if measured is None or measure.counts else _numeric(measured)
-        return EventLeaf(Deed(behaviour, measure, measured, window, where), self.question(data, path, (kind,)))
+        compared = self.compared(data, path, measure, window) if "compared_to" in data else False
+        if measure.result == "own":
+            assert measured is not None
+            question = self.asked(data, path, measured)
+        else:
+            question = self.question(data, path, ("number",) if compared else measure.kinds(measured))
+        reading = question.type if measure.result == "own" else "number"
+        return EventLeaf(Deed(behaviour, measure, measured, window, where, reading, compared), question)
+
+    def compared(self, data: Mapping[str, Any], path: str, measure: Measure, window: Window | Since | None) -> bool:
+        """A number against that of the stretch before."""
+        with _at(_join(path, "compared_to")):
+            _find({nodes.PREVIOUS: True}, data["compared_to"], "comparison")
+            if measure.result not in {"amount", "number"} or measure.key == "days_since":
+                raise Invalid(f"'{measure.key}' cannot be compared to an earlier stretch; count or sum instead.")
+            if not isinstance(window, Window) or not (window.last_days or (window.start and window.end)):
+                raise Invalid('This needs a window with both ends: "within": {"last_days": 90}, or "from" and "to".')
+        return True
+
+    def sequence(self, data: Mapping[str, Any], path: str, depth: int) -> Sequence:
+        """One thing after another."""
+        given, here = data["sequence"], _join(path, "sequence")
+        if not isinstance(given, list) or not 2 <= len(given) <= STEP_LIMIT:
+            raise Invalid(f"This must be a list of 2 to {STEP_LIMIT} steps.", field=here)
+        window = self.window(data["within"], _join(path, "within")) if "within" in data else None
+        steps = [self.step(step, f"{here}[{place}]", depth, place) for place, step in enumerate(given)]
+        for place, step in enumerate(steps[:-1]):
+            if step.absent:
+                raise Invalid("Only the last step can be one that did not happen.", field=f"{here}[{place}].not")
+        return Sequence(tuple(steps), window)
+
+    def step(self, data: Any, path: str, depth: int, place: int) -> Step:
+        """One step; all but the first may have to come within some days, or not come."""
+        happening = self.happening(data, path, depth, ("days", "not") if place else ())
+        if "not" in data and data["not"] is not True:
+            raise Invalid("This must be true; leave it out for a step that happened.", field=_join(path, "not"))
+        days = self.value("days", data["days"], _join(path, "days")) if "days" in data else None
+        if "not" in data and days is None:
+            raise Invalid("What did not happen needs the days to wait for it.", field=_join(path, "days"))
+        return Step(happening, days, "not" in data)
+
+    def happening(self, data: Any, path: str, depth: int, more: tuple[str, ...] = ()) -> Happening:
+        """The rows of an event."""
+        if not isinstance(data, Mapping) or "event" not in data:
+            raise Invalid('This must be an object with an event, such as {"event": "order"}.', field=path)
+        _only(data, ("event", "where", *more), path)
+        self.size.nodes += 1
+        with _at(_join(path, "event")):
+            behaviour = self.catalogue.behaviour(_word(data["event"]))
+        return Happening(behaviour, self.where(data, path, behaviour, depth) if "where" in data else ())
 
     def measure(self, data: Mapping[str, Any], path: str, behaviour: Behaviour) -> tuple[Measure, Field | None]:
         """The measure and the property it is taken of."""
@@ -178,6 +242,14 @@ class _Parser:
                 message = f"'{operator.key}' compares people; ask it of the event's measure instead."
                 raise Invalid(message, field=_join(place, "operator"))
         return tuple(leaves)
+
+    def span(self, data: Any, path: str, depth: int) -> Window | Since:
+        """A stretch of time, fixed or after another event."""
+        if not isinstance(data, Mapping) or "since" not in data:
+            return self.window(data, path)
+        _only(data, ("since", "days"), path)
+        days = self.value("days", data["days"], _join(path, "days")) if "days" in data else None
+        return Since(self.happening(data["since"], _join(path, "since"), depth), days)
 
     def window(self, data: Any, path: str) -> Window:
         """A stretch of time: last_days (with before), or from and to."""
@@ -312,7 +384,11 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], Read]]] = {
     "not": (("not",), _Parser.negation),
     "at_least": (("at_least", "of"), _Parser.at_least),
     "field": (("field", "operator", "value"), _Parser.leaf),
-    "event": (("event", "measure", "property", "within", "where", "operator", "value"), _Parser.event),
+    "event": (
+        ("event", "measure", "property", "within", "where", "compared_to", "operator", "value"),
+        _Parser.event,
+    ),
+    "sequence": (("sequence", "within"), _Parser.sequence),
     "list": (("list",), _Parser.membership),
 }
 
@@ -340,7 +416,3 @@ def _find(table: Mapping[str, Any], given: Any, what: str) -> Any:
     if given not in table:
         raise Invalid(f"Unknown {what} '{given[:80]}'.{nearest(given[:80], table)}")
     return table[given]
-
-
-def _numeric(found: Field) -> str:
-    return "money" if found.type == "money" else "number"

@@ -2,48 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
+import ibis
+
 from engine import fields
-from engine.criteria.nodes import Deed
+from engine.criteria.nodes import Deed, Happening, Since, Window
+from engine.dialect import microseconds
 from engine.values import Clock
 
 Tables = Any  # anything with .table(name): the warehouse
 
+DAY: Final = 86_400_000_000  # microseconds; a day of 24 hours, whatever the shop's clock does meanwhile
+IN_CURRENCY: Final = {"orders", "returns"}  # kinds of rows whose amounts are in the currency of an order
+
 
 def measured(deed: Deed, warehouse: Tables, clock: Clock, currency: str) -> Any:
-    """Ibis table (contact_id, value): one row for each contact with at least one row of the behaviour."""
-    asked = [leaf.field for leaf in deed.where] + ([deed.property] if deed.property else [])
-    rows = ROWS[deed.behaviour.rows](warehouse, deed.behaviour.key, {row.table for row in asked})
-    start, end = deed.window.bounds(clock) if deed.window else (None, None)
+    """Ibis table (contact_id, value): one row for each contact with at least one row of the behaviour; of a change, for
+    each whose number was above zero before.
+    """
+    rows = happened(deed.happening(), warehouse, clock, [deed.property] if deed.property else [])
+    if deed.behaviour.rows in IN_CURRENCY and deed.property and deed.property.type == "money":
+        rows = rows.filter(rows.currency == currency)  # amounts of other currencies are never mixed in
+    if not isinstance(deed.window, Window):
+        return _aggregated(deed, after(rows, deed.window, warehouse, clock), clock)
+    found = _aggregated(deed, between(rows, *deed.window.bounds(clock)), clock)
+    if not deed.compared:
+        return found
+    return _change(_aggregated(deed, between(rows, *deed.window.previous(clock)), clock), found, deed.measure.empty)
+
+
+def happened(happening: Happening, warehouse: Tables, clock: Clock, more: Sequence[fields.Field] = ()) -> Any:
+    """The rows of known contacts for which all conditions hold, with what the fields `more` name."""
+    tables = {row.table for row in (*(leaf.field for leaf in happening.where), *more)}
+    rows = ROWS[happening.behaviour.rows](warehouse, happening.behaviour.key, tables)
     conditions = [rows.contact_id.notnull()]
-    conditions += [rows.at >= start] if start else []
-    conditions += [rows.at < end] if end else []
-    if deed.behaviour.rows == "orders" and deed.property and deed.property.type == "money":
-        conditions.append(rows.currency == currency)  # amounts of other currencies are never mixed in
-    for leaf in deed.where:
+    for leaf in happening.where:
         column = fields.read_as(leaf.field, leaf.question.type).column(rows, clock)
         conditions.append(leaf.question.truth(column, clock))
-    rows = rows.filter(*conditions)
-    return rows.group_by("contact_id").agg(value=deed.measure.aggregate(_column(deed, rows, clock)))
+    return rows.filter(*conditions)
+
+
+def between(rows: Any, start: datetime | None, end: datetime | None) -> Any:
+    """Those from one instant on, up to but not including another; None is unbounded."""
+    conditions = [rows.at >= start] if start else []
+    conditions += [rows.at < end] if end else []
+    return rows.filter(*conditions) if conditions else rows
+
+
+def after(rows: Any, since: Since | None, warehouse: Tables, clock: Clock) -> Any:
+    """Those after the last row of another event of the same contact, up to now."""
+    if since is None:
+        return rows
+    others = happened(since.happening, warehouse, clock)
+    last = others.filter(others.at <= clock.now).group_by(since_id=others.contact_id).agg(since_at=ibis._.at.max())
+    rows = rows.inner_join(last, rows.contact_id == last.since_id)
+    rows = rows.filter(rows.at > rows.since_at)
+    if since.days is None:
+        return rows
+    return rows.filter(microseconds(rows.at) < microseconds(rows.since_at) + since.days * DAY)
+
+
+def _aggregated(deed: Deed, rows: Any, clock: Clock) -> Any:
+    return rows.group_by("contact_id").agg(value=deed.measure.aggregate(_column(deed, rows, clock), rows, clock))
+
+
+def _change(before: Any, now: Any, empty: int | None) -> Any:
+    """In percent of what was before, where that was above zero."""
+    before = before.filter(before.value > 0)
+    now = now.rename(now_id="contact_id", now="value")
+    both = before.left_join(now, before.contact_id == now.now_id)
+    was, is_now = both.value.cast("float64"), both.now.cast("float64")
+    is_now = is_now if empty is None else is_now.fill_null(float(empty))
+    return both.select("contact_id", value=(is_now - was) * 100 / was)
 
 
 def _column(deed: Deed, rows: Any, clock: Clock) -> Any:
     """What is aggregated. Among order lines an order counts once, and its amounts are those of the lines."""
-    lines = "line_total" in rows.columns
+    lines = {"order_id", "item_id"} <= set(rows.columns)
     if deed.property is None:
         return rows.order_id.nunique() if lines else rows.count()
     if lines and f"line_{deed.property.key}" in rows.columns:
         return rows[f"line_{deed.property.key}"]
-    kind = deed.property.type if deed.measure.key == "distinct" else "number"
+    kind = deed.property.type if deed.measure.key == "distinct" else deed.reading
     return fields.read_as(deed.property, kind).column(rows, clock)
 
 
 def _events(warehouse: Tables, kind: str, tables: set[str]) -> Any:
     events = warehouse.table("events")
     rows = events.filter(events.type == kind)
-    rows = rows.select("contact_id", "item_id", "value", "origin", "properties", at=rows.occurred_at)
+    rows = rows.select("id", "contact_id", "item_id", "value", "origin", "properties", at=rows.occurred_at)
     return with_items(rows, warehouse, tables)
 
 
@@ -59,6 +109,7 @@ def _orders(warehouse: Tables, _kind: str, tables: set[str]) -> Any:
         "channel",
         "store",
         "currency",
+        id=orders.id,
         order_id=orders.id,
         at=orders.ordered_at,
     )
@@ -66,8 +117,9 @@ def _orders(warehouse: Tables, _kind: str, tables: set[str]) -> Any:
         return rows
     lines = warehouse.table("order_lines")
     amount = lines.quantity * lines.unit_price - lines.discount
-    rows = rows.inner_join(
+    rows = rows.drop("id").inner_join(
         lines.select(
+            "id",
             "order_id",
             "item_id",
             "unit_price",
@@ -89,9 +141,25 @@ def with_items(rows: Any, warehouse: Tables, tables: set[str]) -> Any:
     return rows.left_join(items.select("title", "category", "brand", item_id=items.id, item_key=items.key), "item_id")
 
 
+def _returns(warehouse: Tables, _kind: str, tables: set[str]) -> Any:
+    """Lines that came back: those with a quantity below zero, with what they had cost, as numbers above zero."""
+    orders, lines = warehouse.table("orders"), warehouse.table("order_lines")
+    owned = orders.select("contact_id", "channel", "store", "currency", order_id=orders.id, at=orders.ordered_at)
+    back = lines.filter(lines.quantity < 0)
+    back = back.select(
+        "id",
+        "order_id",
+        "item_id",
+        "unit_price",
+        units=-back.quantity,
+        amount=back.discount - back.quantity * back.unit_price,
+    )
+    return with_items(owned.inner_join(back, "order_id"), warehouse, tables)
+
+
 Rows = Callable[[Tables, str, set[str]], Any]  # (warehouse, key of the behaviour, tables of the fields asked) -> rows
 
-ROWS: Final[dict[str, Rows]] = {"events": _events, "orders": _orders}
+ROWS: Final[dict[str, Rows]] = {"events": _events, "orders": _orders, "returns": _returns}
 
 
 def register_rows(

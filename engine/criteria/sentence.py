@@ -6,12 +6,25 @@ needed only where "and" meets "or".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Membership, Node, Question, Window
+from engine.criteria.nodes import (
+    Criteria,
+    Deed,
+    EventLeaf,
+    Group,
+    Leaf,
+    Membership,
+    Node,
+    Question,
+    Sequence,
+    Since,
+    Step,
+    Window,
+)
 from engine.criteria.operators import MANY, OPERATORS
 from engine.criteria.scored import Scored
 from engine.database import EPOCH
@@ -35,7 +48,31 @@ AT_LEAST: Final = {
     True: Words("who meet fewer than {0} of these ({1})", "满足以下不足{0}项（{1}）"),
 }
 WHOSE: Final = Words("whose {0} {1}", "{0}{1}")
-NUMBER_OF: Final = Words("number of {0}", "{0}次数")
+NUMBER_OF: Final = Words("number of {1}", "{1}次数")
+SINCE: Final = Words(" since they last {0}{1}", "自上次{0}{1}以来")
+AFTER: Final = Words(" in the {2} days after they last {0}{1}", "在上次{0}{1}之后{2}天内")
+THEN: Final = Words(", then ", "，随后")
+FOLLOWED: Final = {
+    False: Words("who {0}", "先后{0}"),
+    True: Words("who are not among those who {0}", "不属于先后{0}"),
+}
+CHANGE_OF: Final = Words("whose change of {0} against {1}, in percent, {2}", "{0}与{1}相比的变化百分比{2}")
+CHANGED: Final = {  # by whether it is denied
+    "fell": {
+        False: Words("whose {0} fell by {1}% against {2}", "{0}与{2}相比下降{1}%"),
+        True: Words("whose {0} did not fall by {1}% against {2}", "{0}与{2}相比并未下降{1}%"),
+    },
+    "rose": {
+        False: Words("whose {0} rose by {1}% against {2}", "{0}与{2}相比上升{1}%"),
+        True: Words("whose {0} did not rise by {1}% against {2}", "{0}与{2}相比并未上升{1}%"),
+    },
+    "changed": {
+        False: Words("whose {0} changed by {1}% against {2}", "{0}与{2}相比变化{1}%"),
+        True: Words("whose {0} did not change by {1}% against {2}", "{0}与{2}相比并未变化{1}%"),
+    },
+}
+DOWN: Final = {"at_most": "at_least", "less_than": "more_than", "is": "is", "between": "between"}  # said of a fall
+UP: Final = {"at_least", "more_than", "is", "between"}
 
 
 def sentence(criteria: Criteria, language: str = "en") -> str:
@@ -74,8 +111,8 @@ class _Writer:
             return self.leaf(node.field, node.question.opposite() if negated else node.question)
         if isinstance(node, EventLeaf):
             return self.event(node.deed, node.question.opposite() if negated else node.question)
-        if isinstance(node, Membership | Scored):
-            return self.registered(node, negated=negated)
+        if isinstance(node, Sequence | Membership | Scored):
+            return self.whole_leaf(node, negated=negated)
         if node.kind == "include":
             boxes = [self.node(child, negated=False) for child in node.nodes]
             return self.say(AND_NOT[len(boxes) - 1], *boxes)
@@ -85,8 +122,10 @@ class _Writer:
             return self.say(AT_LEAST[negated], str(node.least), parts)
         return self.group(node, negated=negated)
 
-    def registered(self, node: Membership | Scored, *, negated: bool) -> str:
-        """Being on a list, or a leaf of a registered kind."""
+    def whole_leaf(self, node: Sequence | Membership | Scored, *, negated: bool) -> str:
+        """One thing after another, being on a list, or a leaf of a registered kind."""
+        if isinstance(node, Sequence):
+            return self.sequence(node, negated=negated)
         if isinstance(node, Membership):
             return self.say(LIST[negated], node.name)
         words, question = node.score.words(self.style.language), node.question
@@ -126,13 +165,13 @@ class _Writer:
             return text
         return f"（{text}）" if self.is_chinese else f"({text})"
 
-    def people(self, parts: Sequence[str]) -> str:
+    def people(self, parts: list[str]) -> str:
         """English "and": first what describes ("in United Kingdom and aged 30"), then " who ..."."""
         clauses = [part for part in parts if part.lstrip("(").startswith(("who ", "whose "))]
         others = [part for part in parts if part not in clauses]
         return " ".join(self.join(group, AND) for group in (others, clauses) if group)
 
-    def join(self, parts: Sequence[str], word: Words) -> str:
+    def join(self, parts: list[str], word: Words) -> str:
         """A, B and C."""
         text = word(self.style.language)
         if len(parts) < 3 or self.is_chinese:
@@ -153,18 +192,60 @@ class _Writer:
 
     def event(self, deed: Deed, question: Question) -> str:
         """What people did: "who ordered at least 3 times in the last 90 days"."""
-        question = question if deed.measure.empty is None else _plain(question)
+        question = question if deed.empty() is None else _plain(question)
         where, window = self.where(deed.where), self.window(deed.window)
-        counted = None if deed.property else self.counted(deed, question)
+        if deed.compared:
+            return self.change(self.measured(deed, window, where), deed, question)
+        counted = self.counted(deed, question) if deed.measure.key == "count" else None
         if counted and self.is_chinese:
             return f"{window}{counted}{where}"
         if counted:
             return f"who {counted}{window}{where}"
+        told = deed.property if deed.measure.result == "own" else None
+        values = self.values(question, told)
+        return self.say(WHOSE, self.measured(deed, window, where), self.say(question.operator.words, *values))
+
+    def measured(self, deed: Deed, window: str, where: str) -> str:
+        """ "number of orders in the last 90 days"."""
         noun = self.say(deed.behaviour.noun)
         of = self.say(deed.property.label) if deed.property else ""
-        what = self.say(deed.measure.words, of, noun) if deed.property else self.say(NUMBER_OF, noun)
-        what = f"{window}{what}{where}" if self.is_chinese else f"{what}{window}{where}"
-        return self.say(WHOSE, what, self.say(question.operator.words, *self.values(question)))
+        what = self.say(NUMBER_OF if deed.measure.key == "count" else deed.measure.words, of, noun)
+        return f"{window}{what}{where}" if self.is_chinese else f"{what}{window}{where}"
+
+    def change(self, what: str, deed: Deed, question: Question) -> str:
+        """ "whose number of orders in the last 90 days fell by at least 30% against the 90 days before"."""
+        against = self.against(deed.window)
+        positive = question.opposite() if question.operator.negated else question
+        way, positive = _way(positive)
+        if positive.operator.amount is None:
+            asked = self.say(question.operator.words, *self.values(question))
+            return self.say(CHANGE_OF, what, against, asked)
+        amount = self.say(positive.operator.amount, *self.values(positive))
+        return self.say(CHANGED[way][question.operator.negated], what, amount, against)
+
+    def against(self, window: Window | Since | None) -> str:
+        """What is compared to: the equally long stretch before."""
+        if isinstance(window, Window) and window.last_days:
+            return self.say(Words("the {0} days before", "此前{0}天"), f"{window.last_days:,}")
+        return self.say(Words("the equally long time before", "此前同样长的时间"))
+
+    def sequence(self, node: Sequence, *, negated: bool) -> str:
+        """ "who viewed an item, then did not order within 7 days"."""
+        parts = [self.step(step, place, node) for place, step in enumerate(node.steps)]
+        return self.say(FOLLOWED[negated], self.say(THEN).join(parts))
+
+    def step(self, step: Step, place: int, node: Sequence) -> str:
+        """ "did not order within 7 days"."""
+        behaviour, where = step.happening.behaviour, self.where(step.happening.where)
+        verb = self.say(behaviour.contrary if step.absent else behaviour.verb)
+        when = self.window(node.window) if place == 0 else self.within(step.days)
+        return f"{when}{verb}{where}" if self.is_chinese else f"{verb}{where}{when}"
+
+    def within(self, days: int | None) -> str:
+        """ "within 7 days"."""
+        if days is None:
+            return ""
+        return self.say(Words(" within {0} day" if days == 1 else " within {0} days", "{0}天内"), f"{days:,}")
 
     def counted(self, deed: Deed, question: Question) -> str | None:
         """ "ordered", "did not order", "ordered at least 3 times"; None when there is no such way to say it."""
@@ -181,7 +262,7 @@ class _Writer:
         times = "次" if self.is_chinese else (" time" if positive.values[-1] == 1 else " times")
         return f"{self.say(verb)}{'' if self.is_chinese else ' '}{amount}{times}"
 
-    def where(self, leaves: Sequence[Leaf]) -> str:
+    def where(self, leaves: Iterable[Leaf]) -> str:
         """Conditions on the rows of an event."""
         if not leaves:
             return ""
@@ -206,10 +287,13 @@ class _Writer:
         last = self.say(EVERY_ONE[question.operator.every])
         return [last.join([between.join(words[:-1]), words[-1]] if words[1:] else words)]
 
-    def window(self, window: Window | None) -> str:
+    def window(self, window: Window | Since | None) -> str:
         """A stretch of time; whole days are named by their first and last, which both belong to it."""
         if window is None:
             return ""
+        if isinstance(window, Since):
+            told = self.say(window.happening.behaviour.verb), self.where(window.happening.where)
+            return self.say(SINCE if window.days is None else AFTER, *told, f"{window.days or 0:,}")
         if window.last_days and not window.end:
             days = window.last_days
             text = Words(" in the last day" if days == 1 else f" in the last {days:,} days", f"在最近{days}天内")
@@ -240,6 +324,15 @@ class _Writer:
     def moment(self, value: date | None) -> str:
         """A day or time in words."""
         return TYPES["moment"].words(value, self.style)
+
+
+def _way(question: Question) -> tuple[str, Question]:
+    """Is a change in percent asked for as a fall, a rise, or either? "At most -30" is a fall by at least 30."""
+    key = question.operator.key
+    if key in DOWN and all(value < 0 for value in question.values):
+        values = tuple(-value for value in reversed(question.values))
+        return "fell", Question(OPERATORS[DOWN[key]], question.type, values)
+    return ("rose" if key in UP and all(value > 0 for value in question.values) else "changed"), question
 
 
 def _plain(question: Question) -> Question:

@@ -30,17 +30,18 @@ def warehouse(database: Database, config: Config) -> Iterator[Warehouse]:
     warehouse.close()
 
 
-def order(database: Database, at: datetime, contact: int | None, *lines: Line, **given: Any) -> int:
-    """An order of these lines; the contact is made if needed."""
+def order(database: Database, at: datetime, contact: int | None, *lines: Line, discount: int = 0, **given: Any) -> int:
+    """An order of these lines, each with a discount; the contact is made if needed."""
     with database.begin() as session:
         if contact is not None and session.get(Contact, contact) is None:
             add(session, Contact, at, id=contact, key=str(contact))
-        total = sum(quantity * price for _, quantity, price in lines)
+        total = sum(quantity * price - discount for _, quantity, price in lines)
         row = {"key": str(next_revision(session)), "contact_id": contact, "ordered_at": at, "total": total}
         order_id = add(session, Order, at, **row, **given)
         for number, (category, quantity, price) in enumerate(lines):
             item = add(session, Item, at, key=f"{order_id}-{number}", category=category)
-            add(session, OrderLine, at, order_id=order_id, item_id=item, quantity=quantity, unit_price=price)
+            line = {"quantity": quantity, "unit_price": price, "discount": discount}
+            add(session, OrderLine, at, order_id=order_id, item_id=item, **line)
     return order_id
 
 
@@ -64,6 +65,7 @@ def test_one_customer_by_hand(warehouse: Warehouse, database: Database, now: dat
         "last_order_at": now + timedelta(days=30),
         "order_count": 3,
         "other_currency_orders": 0,
+        "discounted_orders": 0,
         "spend": 250_000 + 80_000 - 100_000 + 40_004,
         "margin": 60_000 + 20_000 - 30_000 + 5,
         "average_order": round((250_000 + 80_000 + 40_004) / 3),
@@ -76,6 +78,17 @@ def test_one_customer_by_hand(warehouse: Warehouse, database: Database, now: dat
         "rfm_frequency": 1,
         "rfm_monetary": 1,
     }
+
+
+def test_orders_with_a_discount_are_counted_once(warehouse: Warehouse, database: Database, now: datetime) -> None:
+    """Purchases in the shop's currency with a discount on any line; neither returns nor other currencies."""
+    order(database, now, 1, ("Wine", 1, 100), ("Food", 1, 100), discount=5)
+    order(database, now, 1, ("Wine", 1, 100))
+    order(database, now, 1, ("Wine", -1, 100), discount=5)
+    order(database, now, 1, ("Wine", 1, 100), discount=5, currency="JPY")
+    found = of(warehouse, 1)
+    assert found is not None
+    assert (found["order_count"], found["discounted_orders"]) == (2, 1)
 
 
 def test_columns_are_as_promised(warehouse: Warehouse) -> None:

@@ -73,6 +73,7 @@ class TraitsOut(Schema):
     last_order_at = AwareDateTime(allow_none=True)
     order_count = Integer()
     other_currency_orders = Integer()
+    discounted_orders = Integer()
     spend = String(metadata={"example": "129.90"})
     margin = String(allow_none=True)
     average_order = String(allow_none=True)

@@ -29,6 +29,8 @@ def true(node: Any, contact: Row, world: World) -> bool:
         return not true(node["not"], contact, world)
     if "at_least" in node:
         return sum(true(child, contact, world) for child in node["of"]) >= node["at_least"]
+    if "sequence" in node:
+        return follows(node, contact, world)
     if "list" in node:
         listed = world.lists[node["list"]]
         return contact["id"] in listed if isinstance(listed, list) else true(listed, contact, world)
@@ -101,6 +103,13 @@ def _recency(_contact: Row, trait: Row, _leaf: Any) -> int | None:
     return max(int((NOW - last.replace(microsecond=0)).total_seconds()), 0) // 86_400
 
 
+def _overdue(_contact: Row, trait: Row, _leaf: Any) -> float | None:
+    last, gap = trait.get("last_order_at"), trait.get("mean_gap_days")
+    if last is None or not gap:
+        return None
+    return max(int((NOW - last.replace(microsecond=0)).total_seconds()), 0) / (gap * 86_400)
+
+
 FIELDS: dict[str, Callable[[Row, Row, Any], Any]] = {
     **{
         name: lambda contact, _trait, _leaf, name=name: contact[name]  # type: ignore[misc]
@@ -111,13 +120,14 @@ FIELDS: dict[str, Callable[[Row, Row, Any], Any]] = {
     "attributes.size": _own("size"),
     "attributes.tags": _own("tags"),
     "recency": _recency,
+    "overdue": _overdue,
     "order_count": lambda _contact, trait, _leaf: trait.get("order_count") or 0,
     "spend": lambda _contact, trait, _leaf: trait.get("spend") or 0,
     "margin": lambda _contact, trait, _leaf: trait.get("margin"),
     "last_order_at": lambda _contact, trait, _leaf: trait.get("last_order_at"),
     "favourite_category": lambda _contact, trait, _leaf: trait.get("favourite_category"),
 }
-MONEY = {"income", "spend", "margin", "value", "total", "unit_price"}
+MONEY = {"income", "spend", "margin", "value", "total", "amount", "unit_price"}
 
 
 def answer(leaf: Any, stored: Any) -> bool:
@@ -131,7 +141,8 @@ def answer(leaf: Any, stored: Any) -> bool:
         return False
     if operator == "known":
         return True
-    is_money = leaf.get("field") in MONEY or (leaf.get("property") in MONEY and leaf["measure"] != "distinct")
+    measured_in_money = leaf.get("property") in MONEY and leaf["measure"] != "distinct" and "compared_to" not in leaf
+    is_money = leaf.get("field") in MONEY or measured_in_money
     given = leaf["value"] if isinstance(leaf["value"], list) else [leaf["value"]]
     if is_money:
         given = [round(amount * UNIT) for amount in given]
@@ -238,25 +249,92 @@ def _relative(operator: str, stored: date, days: int) -> bool:
 
 
 def measured(leaf: Any, contact: Row, world: World) -> Any:
-    """The measure of the contact's rows."""
+    """The measure of the contact's rows, or its change in percent."""
+    rows, within = happened(leaf, contact, world), leaf.get("within")
+    if "compared_to" in leaf:
+        now = _measure(leaf, [row for row in rows if _inside(row["at"], within)])
+        before = _measure(leaf, [row for row in rows if _inside(row["at"], _before(within))])
+        known = before is not None and before > 0 and now is not None
+        return (float(now) - float(before)) * 100 / float(before) if known else None
+    if within and "since" in within:
+        return _measure(leaf, _since(rows, within, contact, world))
+    return _measure(leaf, [row for row in rows if _inside(row["at"], within)])
+
+
+def happened(leaf: Any, contact: Row, world: World) -> list[Row]:
+    """The contact's rows for which all conditions hold."""
     rows = [row for row in _rows(leaf["event"], world) if row["contact_id"] == contact["id"]]
-    rows = [row for row in rows if _inside(row["at"], leaf.get("within"))]
     for condition in leaf.get("where", ()):
         rows = [row for row in rows if answer(condition, _condition_value(row, condition))]
-    if leaf["measure"] == "count":
-        return len({row["order"] for row in rows}) if leaf["event"] == "order" else len(rows)
+    return rows
+
+
+def follows(node: Any, contact: Row, world: World) -> bool:
+    """Is there a chain of rows, each later than the one before?"""
+    first, *steps = node["sequence"]
+    moments = {row["at"] for row in happened(first, contact, world) if _inside(row["at"], node.get("within"))}
+    for step in steps:
+        later = {row["at"] for row in happened(step, contact, world)}
+        wait = timedelta(days=step["days"]) if "days" in step else None
+        if "not" in step:
+            assert wait is not None
+            return any(at + wait <= NOW and not any(at < one < at + wait for one in later) for at in moments)
+        moments = {
+            one for one in later if any(at < one and (wait is None or one < at + wait) for at in moments)
+        }  # fmt: skip
+    return bool(moments)
+
+
+def _since(rows: list[Row], within: Any, contact: Row, world: World) -> list[Row]:
+    others = [row["at"] for row in happened(within["since"], contact, world) if row["at"] <= NOW]
+    if not others:
+        return []
+    end = max(others) + timedelta(days=within.get("days", 10**5))
+    return [row for row in rows if max(others) < row["at"] < end]
+
+
+def _before(within: Any) -> Any:
+    """The stretch before, as the shop's clock has it."""
+    if "last_days" in within:
+        days = within["last_days"]
+        end = _midnight(within["before"]) if "before" in within else NOW
+        return {"start": end.astimezone(ZONE) - timedelta(days=2 * days), "end": end.astimezone(ZONE) - timedelta(days)}
+    start, end = (date.fromisoformat(within[key]) for key in ("from", "to"))
+    return {"start": _midnight((start - (end - start)).isoformat()), "end": _midnight(within["from"])}
+
+
+def _measure(leaf: Any, rows: list[Row]) -> Any:
+    measure = leaf["measure"]
+    if measure == "count":
+        return len({row["order"] for row in rows}) if leaf["event"] in {"order", "return"} else len(rows)
+    if measure in MOMENTS:
+        return MOMENTS[measure]([row["at"] for row in rows]) if rows else None
     name = leaf["property"]
-    if leaf["event"] == "order":
-        if name == "total":
-            rows = [row for row in rows if row["currency"] == "GBP"]
-        if not _needs_lines(leaf):
-            rows = list({row["order"]: row for row in rows}.values())
+    if leaf["event"] in {"order", "return"} and name in {"total", "amount"}:
+        rows = [row for row in rows if row["currency"] == "GBP"]
+    if leaf["event"] == "order" and not _needs_lines(leaf):
+        rows = list({row["order"]: row for row in rows}.values())
     lines = _needs_lines(leaf) and name == "total"
-    values = [row["line_total"] if lines else row[name] for row in rows]
-    values = [one for one in values if one is not None]
-    return AGGREGATES[leaf["measure"]](values)
+    values = {_place(row, leaf): row["line_total"] if lines else _own_value(row, leaf) for row in rows}
+    if measure in {"first", "last"}:
+        return values[(min if measure == "first" else max)(values)] if values else None
+    return AGGREGATES[measure]([one for one in values.values() if one is not None])
 
 
+def _place(row: Row, leaf: Any) -> Any:
+    """In time; of the same instant by number."""
+    return row["at"], row["line"] if _needs_lines(leaf) or leaf["event"] == "return" else row["id"]
+
+
+def _own_value(row: Row, leaf: Any) -> Any:
+    return _condition_value(row, {**leaf, "field": leaf["property"]})
+
+
+MOMENTS: dict[str, Callable[[list[datetime]], Any]] = {
+    "first_at": min,
+    "last_at": max,
+    "days_since": lambda moments: max(int((NOW - max(moments).replace(microsecond=0)).total_seconds()), 0) // 86_400,
+}
 AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {
     "sum": sum,
     "minimum": lambda values: min(values, default=None),
@@ -285,7 +363,7 @@ def _rows(event: str, world: World) -> list[Row]:
         item = items.get(item_id or 0, {})
         return {**row, "item": item.get("key"), "category": item.get("category")}
 
-    if event != "order":
+    if event not in {"order", "return"}:
         return [
             with_item({**row, "at": row["occurred_at"]}, row["item_id"]) for row in world.events if row["type"] == event
         ]
@@ -294,22 +372,26 @@ def _rows(event: str, world: World) -> list[Row]:
             {
                 **order,
                 "order": order["id"],
+                "line": line["id"],
                 "at": order["ordered_at"],
+                "amount": line["discount"] - line["quantity"] * line["unit_price"],
+                "units": order["units"] if event == "order" else -line["quantity"],
                 "unit_price": line["unit_price"],
                 "line_total": line["quantity"] * line["unit_price"] - line["discount"],
             },
             line["item_id"],
         )
         for order in world.orders
-        if order["total"] > 0
         for line in world.order_lines
-        if line["order_id"] == order["id"]
+        if line["order_id"] == order["id"] and (order["total"] > 0 if event == "order" else line["quantity"] < 0)
     ]
 
 
 def _inside(at: datetime, within: Any) -> bool:
     if within is None:
         return True
+    if "start" in within:
+        return bool(within["start"] <= at < within["end"])
     if "last_days" in within:
         end = _midnight(within["before"]) if "before" in within else NOW
         return end.astimezone(ZONE) - timedelta(days=within["last_days"]) <= at < end

@@ -11,6 +11,7 @@ from engine.criteria.parse import UNITS
 from engine.values import PERIODS
 from tests.engine.criteria.world import NOW, World
 
+MOMENTS_OF = ["first_at", "last_at", "days_since"]
 NAMES = ["Ann", "ann lee", "O'Neil", '"; DROP TABLE contacts; --', "100%", "a_b", "Mei 梅", "🙂", "back\\slash"]
 COUNTRIES = ["United Kingdom", "France", "China"]
 CATEGORIES = ["Food", "Food > Wine", "Food > Wine > Red", "Food > Winegums", "Toys"]
@@ -59,6 +60,7 @@ trait = st.fixed_dictionaries(
     {
         "last_order_at": maybe(MOMENTS),
         "order_count": some([0, 1, 3]),
+        "mean_gap_days": maybe([0.0, 1.0, 30.5]),
         "spend": some(AMOUNTS),
         "margin": maybe(AMOUNTS),
         "favourite_category": maybe(CATEGORIES),
@@ -179,6 +181,7 @@ QUESTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "last_order_at": _TIME,
     "age": st.one_of(number([17, 18, 25, 40]), _EXTREMES),
     "recency": st.one_of(number([0, 1, 30, 336]), _EXTREMES),
+    "overdue": st.one_of(number([0, 1, 1.5, 2, 11]), _EXTREMES),
     "order_count": st.one_of(number([0, 1, 2, 3]), _EXTREMES),
     "income": st.one_of(_MONEY, _EXTREMES),
     "spend": st.one_of(_MONEY, _EXTREMES),
@@ -216,23 +219,63 @@ _ORDER_CONDITIONS = {
 }
 
 
+_RETURN_CONDITIONS = {name: _ORDER_CONDITIONS[name] for name in ("item", "category", "channel", "units", "unit_price")}
+_CONDITIONS = {"order": _ORDER_CONDITIONS, "return": _RETURN_CONDITIONS}
+_AMOUNTS = {"order": "total", "return": "amount"}
+_ANY_KIND = some([*KINDS, "order", "order", "return"])
+_SPANS = st.one_of(
+    st.fixed_dictionaries({"last_days": some([1, 2, 90, 337])}, optional={"before": some(_DAY)}),
+    st.fixed_dictionaries({"from": some(_DAY[:8]), "to": some(_DAY[8:])}),
+)
+_PERCENT = number([-100, -50, 0, 50, 100, 200])
+
+
+@st.composite
+def happenings(draw: st.DrawFn, kind: str = "") -> dict[str, Any]:
+    """An event, perhaps under conditions."""
+    kind = kind or draw(_ANY_KIND)
+    conditions = _CONDITIONS.get(kind, _EVENT_CONDITIONS)
+    names = draw(st.lists(some(sorted(conditions)), max_size=2, unique=True))
+    where = {"where": [{"field": name, **draw(conditions[name])} for name in names]} if names else {}
+    return {"event": kind, **where}
+
+
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
     """A measured event."""
-    kind = draw(some([*KINDS, "order", "order"]))
-    amount, conditions = ("total", _ORDER_CONDITIONS) if kind == "order" else ("value", _EVENT_CONDITIONS)
-    measure = draw(some(["count", "count", "sum", "minimum", "maximum", "distinct"]))
-    leaf = {"event": kind, "measure": measure}
-    if measure != "count":
-        leaf["property"] = draw(some(["item", "category"])) if measure == "distinct" else amount
-    amount_asked = number([0, 1, 2, 3]) if measure in {"count", "distinct"} else _MONEY
-    leaf |= draw(st.one_of(amount_asked, amount_asked, _EXTREMES))
+    kind = draw(_ANY_KIND)
+    measure = draw(some(["count", "count", "sum", "minimum", "maximum", "distinct", *MOMENTS_OF, "first", "last"]))
+    leaf = {**draw(happenings(kind)), "measure": measure}
+    if measure in {"sum", "minimum", "maximum"}:
+        leaf["property"] = _AMOUNTS.get(kind, "value")
+    elif measure in {"distinct", "first", "last"}:
+        leaf["property"] = draw(some(["item", "category"]))
+    if measure in {"count", "sum"} and draw(some([True, False, False])):
+        return {**leaf, "within": draw(_SPANS), "compared_to": "previous", **draw(st.one_of(_PERCENT, _EXTREMES))}
+    since = st.fixed_dictionaries({"since": happenings()}, optional={"days": some([1, 90, 400])})
+    leaf |= draw(st.one_of(st.just({}), st.fixed_dictionaries({"within": st.one_of(_WITHIN, since)})))
+    return leaf | draw(_measured(measure, leaf.get("property", "")))
+
+
+def _measured(measure: str, name: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Questions about what a measure gives."""
+    if measure in {"first_at", "last_at"}:
+        return _TIME
+    if measure in {"first", "last"}:
+        return text(["sku-0", "sku-1"]) if name == "item" else _PATH
+    plain = {"days_since": number([0, 1, 30, 336])}.get(measure, number([0, 1, 2, 3]))
+    return st.one_of(_MONEY if name in {"value", "total", "amount"} else plain, _EXTREMES)
+
+
+@st.composite
+def sequences(draw: st.DrawFn) -> dict[str, Any]:
+    """One event after another."""
+    near = st.fixed_dictionaries({}, optional={"days": some([1, 60, 400])})
+    later = st.builds(lambda step, days: {**step, **days}, happenings(), near)
+    steps: list[dict[str, Any]] = [draw(happenings()), *draw(st.lists(later, min_size=1, max_size=3))]
     if draw(st.booleans()):
-        leaf["within"] = draw(_WITHIN)
-    names = draw(st.lists(some(sorted(conditions)), max_size=2, unique=True))
-    if names:
-        leaf["where"] = [{"field": name, **draw(conditions[name])} for name in names]
-    return leaf
+        steps[-1] |= {"days": draw(some([1, 60, 400])), "not": True}
+    return {"sequence": steps, **draw(st.fixed_dictionaries({}, optional={"within": _WITHIN}))}
 
 
 def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -245,7 +288,7 @@ def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 lists = some([{"list": 1}, {"list": 2}, {"list": 3}])
-trees = st.recursive(st.one_of(leaves, leaves, events(), lists), _groups, max_leaves=6)
+trees = st.recursive(st.one_of(leaves, leaves, events(), events(), sequences(), lists), _groups, max_leaves=6)
 nodes = st.one_of(trees, st.lists(st.one_of(leaves, events(), trees), min_size=6, max_size=9).map(lambda n: {"any": n}))
 documents = st.fixed_dictionaries(
     {"include": st.one_of(trees, st.just({"all": []}))}, optional={"exclude": trees, "unit": some(UNITS)}

@@ -20,7 +20,8 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_the_example_of_the_page_reads_as_it_says() -> None:
     """JSON and sentence."""
-    example = re.search(r"```json\n(.*?)```\n\n\*(.*?)\*", markdown(), re.DOTALL)
-    assert example
-    read = criteria.parse(json.loads(example[1]), MemoryCatalogue(World(), None))
-    assert criteria.sentence(read) == example[2]
+    examples = re.findall(r"```json\n(.*?)```\n\n\*(.*?)\*", markdown(), re.DOTALL)
+    assert len(examples) == 3
+    for written, words in examples:
+        read = criteria.parse(json.loads(written), MemoryCatalogue(World(), None))
+        assert criteria.sentence(read) == words

@@ -16,7 +16,8 @@ ADULT = {"field": "age", "operator": "between", "value": [18, 25]}
 
 def did(operator: str, value: Any, event: str = "order", **more: Any) -> dict[str, Any]:
     """A count of events."""
-    return {"event": event, "measure": "count", "operator": operator, "value": value, **more}
+    given = {} if value is None else {"value": value}
+    return {"event": event, "measure": "count", "operator": operator, **given, **more}
 
 
 BEFORE = {"last_days": 90, "before": "2011-12-01"}
@@ -109,6 +110,50 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "People whose tags include “red”, “dry” and “old”, whose tags include “red” or “dry”, whose tags number at"
         " least 2, or whose city matches the pattern “^s.*y$”",
         "tags同时包含“red”、“dry”和“old”或tags包含“red”或“dry”或tags不少于2个或城市符合模式“^s.*y$”的联系人",
+    ),
+    (
+        {"sequence": [{"event": "item_view", "where": [{"field": "brand", "operator": "is", "value": "Dune"}]},
+                      {"event": "cart_add", "days": 1}, {"event": "order", "days": 7, "not": True}],
+         "within": {"last_days": 30}},
+        "People who viewed an item where the brand is Dune in the last 30 days, then put an item in the cart within 1"
+        " day, then did not order within 7 days",
+        "先后在最近30天内浏览商品（品牌为Dune），随后1天内加入购物车，随后7天内没有下单的联系人",
+    ),
+    (
+        {"not": {"sequence": [{"event": "order"}, {"event": "order"}]}},
+        "People who are not among those who ordered, then ordered",
+        "不属于先后下单，随后下单的联系人",
+    ),
+    (
+        {"all": [did("is", 0, within={"since": {"event": "cart_abandon"}}),
+                 did("at_least", 2, "call", within={"since": {"event": "order"}, "days": 14})]},
+        "People who did not order since they last abandoned a cart and who called at least 2 times in the 14 days after"
+        " they last ordered",
+        "自上次放弃购物车以来没有下单，且在上次下单之后14天内来电至少2次的联系人",
+    ),
+    (
+        {"all": [did("at_most", -30, within={"last_days": 90}, compared_to="previous"),
+                 did("not_at_least", 50, within={"from": "2024-01-01", "to": "2024-02-01"}, compared_to="previous"),
+                 did("between", [-10, 10], "call", within={"last_days": 7}, compared_to="previous"),
+                 did("known", None, "call", within={"last_days": 7}, compared_to="previous")]},
+        "People whose number of orders in the last 90 days fell by at least 30% against the 90 days before, whose"
+        " number of orders between 1 Jan 2024 and 31 Jan 2024 did not rise by at least 50% against the equally long"
+        " time before, whose number of calls in the last 7 days changed by between -10 and 10% against the 7 days"
+        " before, and whose change of number of calls in the last 7 days against the 7 days before, in percent, is known",
+        "在最近90天内订单次数与此前90天相比下降至少30%，且在2024年1月1日至2024年1月31日期间订单次数与此前同样长的时间相比并未"
+        "上升至少50%，且在最近7天内来电次数与此前7天相比变化-10至10%，且在最近7天内来电次数与此前7天相比的变化百分比已知的联系人",
+    ),
+    (
+        {"any": [{**did("before", "2024-05-01"), "measure": "first_at"},
+                 {**did("at_least", 30), "measure": "days_since"},
+                 {**did("is", "web"), "measure": "last", "property": "channel"},
+                 did("at_least", 2, "return"),
+                 {"field": "overdue", "operator": "more_than", "value": 1.5}]},
+        "People whose time of the first of the orders is before 1 May 2024, whose number of days since the last of the"
+        " orders is at least 30, whose channel of the last of the orders is “web”, who returned something at least 2"
+        " times, or whose time since the last order as a multiple of the mean gap is more than 1.5",
+        "首次订单时间早于2024年5月1日或距最近一次订单的天数不低于30或最近一次订单的渠道为“web”或退货至少2次或"
+        "距上次下单时间相当于平均下单间隔的倍数大于1.5的联系人",
     ),
     (
         {"field": "postcode", "operator": "in", "value": [f"N{number}" for number in range(12)]},

@@ -47,7 +47,7 @@ class MemoryWarehouse:
         """Show the rows as they are now."""
         self.as_of += timedelta(seconds=1)
         for name, table in TABLES.items():
-            rows = [_stored(row) for row in getattr(world, name, [])]
+            rows = [stored(row) for row in getattr(world, name, [])]
             known = pa.Table.from_pylist(rows, schema=table.schema)
             part = pa.array([str(self.as_of)] * len(rows), pa.string())
             self._ibis.con.register(name, known.append_column(PART, part))
@@ -95,5 +95,6 @@ class MemoryCatalogue(Catalogue):
         return pa.table({"contact_id": pa.array(self._lists[list_id], pa.int64())})
 
 
-def _stored(row: Row) -> Row:
+def stored(row: Row) -> Row:
+    """As the warehouse holds it: JSON as text."""
     return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,17 +10,18 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from engine import fields
 from engine.catalogue import Catalogue
-from engine.criteria.operators import OPERATORS, Operator, fitting
+from engine.criteria import scored
+from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
 from engine.errors import Invalid
 from engine.fields import MEASURES, Behaviour, Field
-from engine.models import ContactList
-from engine.values import TYPES
-from web.pages.lists.draft import Draft
+from engine.models import ContactList, Item
+from engine.values import PERIODS, TYPES, Style
+from web.pages.lists.draft import Draft, deeds, kind_of, text_of
 
 Options = list[tuple[str, str]]  # (value, words)
 Grouped = list[tuple[str, Options]]  # (group, its options)
@@ -28,6 +30,10 @@ TYPED: Final = {  # subjects whose name is typed, because more came in than are 
     "event:": "events", "field:attributes.": "attributes", "field:properties.": "properties",
 }  # fmt: skip
 LISTS: Final = 500  # offered by name, the newest
+FOUND: Final = 20  # items that are suggested
+CLOSED: Final[Mapping[str, Iterable[Any]]] = {  # all values of types that have few
+    "yes_no": (True, False), "month": range(1, 13), "weekday": range(1, 8), "period": PERIODS,
+}  # fmt: skip
 COUNTS: Final = "number"  # type of what a count compares
 FIRST: Final = {  # the operator a new condition begins with
     "text": "contains", "choice": "is", "path": "within", "number": "at_least", "money": "at_least",
@@ -35,6 +41,11 @@ FIRST: Final = {  # the operator a new condition begins with
     "reference": "is", "choices": "has_any",
 }  # fmt: skip
 OWN_WORDS: Final = {"in": lazy_gettext("is one of"), "not_in": lazy_gettext("is none of")}
+UNIT_WORDS: Final = {
+    "contact": lazy_gettext("People"),
+    "household": lazy_gettext("Households"),
+    "account": lazy_gettext("Accounts"),
+}
 MEASURE_WORDS: Final = {
     "count": lazy_gettext("number of times"),
     "sum": lazy_gettext("total of"),
@@ -42,6 +53,11 @@ MEASURE_WORDS: Final = {
     "minimum": lazy_gettext("lowest"),
     "maximum": lazy_gettext("highest"),
     "distinct": lazy_gettext("different values of"),
+    "first_at": lazy_gettext("time of the first"),
+    "last_at": lazy_gettext("time of the last"),
+    "days_since": lazy_gettext("days since the last"),
+    "first": lazy_gettext("of the first, the"),
+    "last": lazy_gettext("of the last, the"),
 }
 
 
@@ -81,10 +97,34 @@ class Vocabulary:
             grouped.setdefault(name, []).append((f"field:{row.key}", self.label(row)))
         own = grouped.setdefault(_capital(fields.GROUPS["attributes"](self.language)), [])
         own += self._another("attributes", "field:attributes.", gettext("Another attribute…"))
-        deeds = [(f"event:{key}", _capital(row.verb(self.language))) for key, row in self.behaviours.items()]
-        grouped[gettext("What they did")] = [*deeds, *self._another("events", "event:", gettext("Another event…"))]
+        grouped[gettext("What they did")] = self.events
+        grouped[gettext("Predictions and patterns")] = [
+            (f"{key}:", kind.label(self.language)) for key, kind in scored.KINDS.items()
+        ]
         grouped[gettext("Lists")] = [("list:", gettext("On the list"))]
         return [(name, options) for name, options in grouped.items() if options]
+
+    @cached_property
+    def events(self) -> Options:
+        """What people do."""
+        known = [(f"event:{key}", _capital(row.verb(self.language))) for key, row in self.behaviours.items()]
+        return [*known, *self._another("events", "event:", gettext("Another event…"))]
+
+    def items(self, typed: str) -> Options:
+        """Items whose number or title holds what is typed, by number: the first FOUND."""
+        part = f"%{_ESCAPED.sub(_escape, typed.strip())}%"
+        fits = or_(Item.key.ilike(part, escape="!"), Item.title.ilike(part, escape="!"))
+        query = select(Item.key, Item.title).where(fits).order_by(Item.key).limit(FOUND)
+        return [(key, title or "") for key, title in self.session.execute(query)]
+
+    def options(self, kind: str, row: Field | None) -> Options | None:
+        """All values of a type that has few, or that a reference stands for; None when they are typed."""
+        if kind == "reference" and row is not None:
+            return [(str(number), name) for number, name in row.named.items()]
+        if kind not in CLOSED:
+            return None
+        style = Style(self.language, self.catalogue.zone, self.catalogue.currency)
+        return [(text_of(value), TYPES[kind].words(value, style)) for value in CLOSED[kind]]
 
     def conditions(self, event: str) -> Options:
         """What the rows of an event can be asked for."""
@@ -181,24 +221,35 @@ class Vocabulary:
 
     def settled(self, node: Draft) -> Draft:
         """A condition whose subject was just chosen, with the operator, value and property it begins with."""
-        if "event" in node:
-            return self._settled_event(node)
-        return self._settled_leaf(node, None) if node.get("field") else node
+        kind = kind_of(node)
+        if kind == "field":
+            return self._settled_leaf(node, self.field_types(node)[0])
+        if kind in scored.KINDS and (asked := scored.KINDS[kind].type):
+            return self._settled_leaf(node, asked)
+        for _, deed in deeds(node):
+            for leaf in deed.get("where", []):
+                leaf |= self._settled_leaf(leaf, self.field_types(leaf, deed["event"])[0])  # noqa: PLW2901 # in place
+        return self._settled_property(node) if kind == "event" and "property" in node else node
 
-    def _settled_leaf(self, node: Draft, event: str | None) -> Draft:
-        if node.get("operator") or not node["field"]:
+    def _settled_leaf(self, node: Draft, kind: str) -> Draft:
+        if node.get("operator") or not node.get("field", "?"):
             return node
-        kind = self.field_types(node, event)[0]
         value = True if kind == "yes_no" else 90 if kind in {"date", "moment"} else ""
-        return {"field": node["field"], "operator": FIRST[kind], "value": value}
+        value = [] if OPERATORS[FIRST[kind]].values == MANY else value
+        return {**node, "operator": FIRST[kind], "value": value}
 
-    def _settled_event(self, node: Draft) -> Draft:
-        if "where" in node:
-            node = {**node, "where": [self._settled_leaf(leaf, node["event"]) for leaf in node["where"]]}
-        if "property" not in node or not self.rows(node["event"]):
+    def _settled_property(self, node: Draft) -> Draft:
+        if not self.rows(node["event"]):
             return node
         known = [key for key, _ in self.properties(node["event"], node.get("measure", ""))]
         return node if node["property"] in known or not known else {**node, "property": known[0]}
+
+
+_ESCAPED: Final = re.compile("[!%_]")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"!{found[0]}"
 
 
 def named(options: Iterable[tuple[str, str]], value: str, words: str = "") -> Options:

@@ -57,7 +57,8 @@ def _sends(warehouse: Any, kind: str, _tables: set[str]) -> Any:
     state, moment = LEDGER[kind]
     sends = warehouse.table("sends")
     return sends.filter(sends.state == state).select(
-        *("contact_id", "campaign_id", "variant_id", "channel", "outcome", "opened_at", "clicked_at"), at=sends[moment]
+        *("id", "contact_id", "campaign_id", "variant_id", "channel", "outcome", "opened_at", "clicked_at"),
+        at=sends[moment],
     )
 
 
@@ -72,7 +73,7 @@ def _all_answers(warehouse: Any, _clock: Clock | None) -> Any:
     by_machine = (json_text(events.properties, "machine") == "true").fill_null(False)
     mine = events.filter(events.type.isin(list(_ANSWERS)), events.key.startswith(OWN_KEYS), ~by_machine)
     return mine.select(
-        *("contact_id", "type", "item_id", "value", "origin", "properties"),
+        *("id", "contact_id", "type", "item_id", "value", "origin", "properties"),
         at=mine.occurred_at,
         campaign_id=json_text(mine.properties, "campaign_id").try_cast("int64"),
         channel=json_text(mine.properties, "channel"),

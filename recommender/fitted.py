@@ -40,7 +40,7 @@ class Chosen(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """item_ids: item id of each number; sources by name; until: what happened later is unknown to it."""
 

@@ -7,10 +7,13 @@
 - `sentence`    tree -> English and Simplified Chinese
 """
 
+from engine.criteria import reach
 from engine.criteria.expression import people, select
 from engine.criteria.nodes import Criteria, Node, walk
 from engine.criteria.parse import EVERYONE, parse
 from engine.criteria.sentence import phrase, sentence
+
+reach.register()
 
 
 def to_json(criteria: Criteria) -> dict[str, object]:

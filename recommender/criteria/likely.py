@@ -8,6 +8,7 @@ for those who order most often (docs/why.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from recommender.interactions import FAINT, HALF_LIFE_DAYS, Ints
 from recommender.sources.collaborative import Collaborative
 
 MOST: Final = 1_000_000
-DAY_SECONDS: Final = 86_400
+FADING: Final = -math.log(2) / (HALF_LIFE_DAYS * 86_400)  # by the second: powers of 2 and ages of dates are 4 x slower
 OWN: Final = 2.0  # what holding the item itself counts beside its nearest neighbour, where buyers are not left out
 
 
@@ -78,8 +79,8 @@ def _best(warehouse: Any, clock: Clock, weights: pa.Table, *, top: int, new_only
     """contact_id and value: their place among the best, from 1; equals by contact_id."""
     known = ibis.memtable(weights)
     held = holdings(warehouse, known).inner_join(known, "item_id")
-    days = ibis.literal(clock.now).delta(held["at"], unit="second") / DAY_SECONDS
-    taste = ibis.literal(2.0) ** (-ibis.greatest(days, 0) / HALF_LIFE_DAYS)
+    seconds = ibis.greatest(clock.now.timestamp() - held["at"].epoch_seconds(), 0.0)
+    taste = (seconds * FADING).exp()
     people = held.mutate(part=taste * held.weight).group_by("contact_id")
     scores = people.agg(score=ibis._.part.sum().round(9), owned=ibis._.target.any())
     scores = scores.filter(scores.score > 0, ~scores.owned) if new_only else scores.filter(scores.score > 0)

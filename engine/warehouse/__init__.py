@@ -8,11 +8,12 @@ SQL is the truth; the copy can be deleted and rebuilt at any time (docs/why.md, 
 - `current`  the small file that names the files which belong together, and the locks
 - `reader`   DuckDB and Ibis over those files, for many threads
 - `fill`      one pass over all tables
+- `pipeline`  reading, parsing and writing at the same time
 - `warehouse` `Warehouse`: refresh, rebuild, table, execute
 """
 
 from engine.warehouse.fill import Progress
 from engine.warehouse.tables import Derived, Mirror, register
-from engine.warehouse.warehouse import Refreshed, Warehouse
+from engine.warehouse.warehouse import Pin, Refreshed, Warehouse
 
-__all__ = ["Derived", "Mirror", "Progress", "Refreshed", "Warehouse", "register"]
+__all__ = ["Derived", "Mirror", "Pin", "Progress", "Refreshed", "Warehouse", "register"]

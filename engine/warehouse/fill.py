@@ -13,6 +13,7 @@ from engine.config import Config
 from engine.warehouse import parts
 from engine.warehouse.current import Current, State
 from engine.warehouse.extract import Extract
+from engine.warehouse.pipeline import ahead
 from engine.warehouse.reader import Reader
 from engine.warehouse.tables import Derived, Mirror, compiled, derived, mirrors
 
@@ -54,9 +55,8 @@ class Filling:
         change = parts.Change(table, self._path(mirror.name), mirror.schema)
         total = self.extract.count(mirror) if self.progress else 0
         done = 0
-        for batch in self.extract.rows(mirror):
-            change.add(batch)
-            done += batch.num_rows
+        for added in ahead(change.add, self.extract.rows(mirror)):
+            done += added
             self._tell(mirror.name, done, total)
         self._tell(mirror.name, done, done)
         self.rows[mirror.name] = done

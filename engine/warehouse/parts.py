@@ -31,7 +31,8 @@ PART_ROWS = 200_000  # one part is rewritten in about 0.1 s; 20 M events are 100
 SMALL_PARTS = 30  # more than so many half-empty parts are merged
 KEEP_SECONDS = 60  # files that left the table stay so long for readers in the middle of a query
 THREADS = 4  # parts rewritten at the same time, each of some 50 MB in memory
-UNIQUE = {"id", "key"}  # a dictionary of a column without repetition doubles the file
+VARIED = {"id", "key", "contact_id", "order_id"}  # hardly a value twice in a part: a dictionary is no help,
+DELTAS = "DELTA_BINARY_PACKED"  # differences are, also among moments; they are read in a fifth of the time
 APPLICATION = "rapport"
 CONFIGURATION = {
     "delta.checkpointInterval": "25",
@@ -80,10 +81,11 @@ class Change:
         self._parts = dict(self._before)
         self._key = schema.names[0]
 
-    def add(self, rows: pa.Table) -> None:
-        """Rows that are not there yet, in id order."""
+    def add(self, rows: pa.Table) -> int:
+        """Rows that are not there yet, in id order; how many."""
         for start in range(0, rows.num_rows, PART_ROWS):
             self._write(rows.slice(start, PART_ROWS))
+        return len(rows)
 
     def clear(self) -> None:
         """All rows go."""
@@ -159,10 +161,20 @@ class Change:
 
     def _write(self, rows: pa.Table) -> None:
         path = self._folder / f"{uuid.uuid4().hex}.parquet"
-        repeating = [name for name in self._schema.names if name not in UNIQUE]
-        pq.write_table(rows.cast(self._schema), path, compression="zstd", use_dictionary=repeating)
+        pq.write_table(rows.cast(self._schema), path, **_written(self._schema))
         ends = pc.min_max(rows[self._key]).as_py()
         self._parts[path.name] = Part(path.name, rows.num_rows, path.stat().st_size, ends["min"], ends["max"])
+
+
+def _written(schema: pa.Schema) -> dict[str, Any]:
+    """How the columns are packed: text small, numbers and moments quick to read."""
+    text = {field.name for field in schema if pa.types.is_string(field.type)}
+    varied = {field.name for field in schema if field.name in VARIED or pa.types.is_timestamp(field.type)}
+    return {
+        "compression": {name: "zstd" if name in text else "snappy" for name in schema.names},
+        "use_dictionary": [name for name in schema.names if name not in varied],
+        "column_encoding": dict.fromkeys(varied - text, DELTAS),
+    }
 
 
 def _groups(parts: list[Part]) -> list[list[Part]]:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import ibis
@@ -20,10 +20,11 @@ import pyarrow as pa
 
 from engine.config import WarehouseConfig
 from engine.warehouse.current import locked
-from engine.warehouse.tables import PART
+from engine.warehouse.tables import PART, digest
 
 SPILL = "temp"  # where DuckDB puts what does not fit into memory: a folder for each reader
 IN_USE = "in-use"
+STATES = 8  # of a table that can still be asked after newer ones: whoever counts slowly is overtaken by refreshes
 DUCKDB_TYPES = {
     pa.int64(): "BIGINT",
     pa.float64(): "DOUBLE",
@@ -56,7 +57,9 @@ class Reader:
         }
         for name, value in inside.items():
             self._duckdb.execute(f"SET {name} = {value}")
+        self._duckdb.execute("SET GLOBAL timezone = 'UTC'")  # what Ibis sets for its own cursors
         self._local = threading.local()
+        self._states: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -64,21 +67,32 @@ class Reader:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def show(self, files: Mapping[str, tuple[pa.Schema, Sequence[str]]]) -> None:
-        """From now on these tables are made of these files; all switch at once."""
+    def show(self, files: Mapping[str, tuple[pa.Schema, Sequence[str]]]) -> dict[str, str]:
+        """From now on these tables are made of these files; all switch at once. Gives each the name of this state of
+        it, which goes on to mean these files; the same files have the same name. One caller at a time.
+        """
+        names = {name: f"{name} {digest(' '.join(sorted(paths)))}" for name, (_, paths) in files.items()}
         with self._cursor() as cursor:
             cursor.begin()
             for name, (schema, paths) in files.items():
-                cursor.execute(f'CREATE OR REPLACE VIEW "{name}" AS {_select(schema, paths)}')
+                cursor.execute(f'CREATE OR REPLACE VIEW "{names[name]}" AS {_select(schema, paths)}')
+                cursor.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM "{names[name]}"')
+                known = [*(old for old in self._states.get(name, []) if old != names[name]), names[name]]
+                for old in known[:-STATES]:
+                    cursor.execute(f'DROP VIEW "{old}"')
+                self._states[name] = known[-STATES:]
             cursor.commit()
+        return names
 
     def execute(self, expression: ibis.Expr) -> pa.Table:
         """Run it; a scalar or column comes back as a table of one column."""
         return self._backend().to_pyarrow(expression.as_table())
 
-    def query(self, sql: str) -> pa.Table:
-        """Run an expression that is compiled already."""
+    def query(self, sql: str, tables: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run an expression that is compiled already, over Arrow `tables` of the caller's own too."""
         with self._cursor() as cursor:
+            for name, rows in (tables or {}).items():
+                cursor.register(name, rows)
             return cursor.sql(sql).to_arrow_table()
 
     def close(self) -> None:

@@ -8,11 +8,12 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import duckdb
 import ibis
@@ -35,7 +36,13 @@ WAIT_MS = 200  # for another writer of SQLite at a refresh: pages refresh too; i
 BUILD_WAIT_MS = 30_000  # and after a build, which has none yet
 TRIES = 3  # a reader whose files another process deleted meanwhile starts again with the new ones
 ABSENT = ("", -1)
+PASSING: dict[type[duckdb.Error], str] = {  # what is another the next time, by what its message says
+    duckdb.IOException: "",  # a file went while we read
+    duckdb.InvalidInputException: ".parquet",  # or is cut
+    duckdb.CatalogException: "Table with name",  # many refreshes went by
+}
 Place = tuple[str, int]  # generation and version of a Delta table
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,28 @@ class Refreshed:
     as_of: datetime
 
 
+@dataclass(frozen=True)
+class Pin:
+    """All tables as they stood at one moment, whatever is refreshed meanwhile."""
+
+    as_of: datetime | None
+    names: Mapping[str, str]  # of these states of the tables: the same rows have the same name
+    reader: Reader
+
+    def table(self, name: str) -> ibis.Table:
+        """A table to build expressions on. Raises NotFound."""
+        return tables.unbound(name, as_name=self.names.get(name, ""))
+
+    def query(self, sql: str, rows: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run the SQL of an expression, over Arrow tables of the caller's own too."""
+        return self.reader.query(sql, rows)
+
+
 class Warehouse:
     """The columnar copy in `folder`. One for each process, for all its threads; several processes may share it."""
 
     def __init__(self, database: Database, folder: Path, config: Config) -> None:
-        self._database, self._folder, self.config = database, folder.resolve(), config
+        self.database, self._folder, self.config = database, folder.resolve(), config
         if glob.has_magic(str(self._folder)):
             raise ConfigError("workspace.path may hold none of * ? [, which DuckDB reads as a pattern.")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +84,7 @@ class Warehouse:
         self._following = threading.Lock()
         self._current: Current | None = None
         self._shown: dict[str, Place | None] = {}
+        self._names: dict[str, str] = {}
         self._parts: dict[str, frozenset[str]] = {}
         self._shapes: dict[tables.Mirror | tables.Derived, str] = {}
 
@@ -85,12 +110,17 @@ class Warehouse:
 
     def execute(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression over `table`s, all showing the same moment. A scalar gives one row of one column."""
+        return self.pinned(lambda _: self._reader.execute(expression))
+
+    def pinned(self, ask: Callable[[Pin], Answer]) -> Answer:
+        """What `ask` finds in the tables as they stand now; it may run several queries, and runs again from its start
+        when another process deletes their files meanwhile.
+        """
         for _ in range(TRIES):
-            self._follow()
             try:
-                return self._reader.execute(expression)
-            except (duckdb.IOException, duckdb.InvalidInputException) as error:  # a file went while we read, or is cut
-                if isinstance(error, duckdb.InvalidInputException) and ".parquet" not in str(error):
+                return ask(self._follow())
+            except tuple(PASSING) as error:
+                if PASSING[type(error)] not in str(error):
                     raise
                 gone = error
         raise Unavailable(f"The warehouse cannot be read ({gone}): run `rapport warehouse rebuild`.")
@@ -121,7 +151,7 @@ class Warehouse:
 
     def _catch_up(self) -> Refreshed | None:
         start = time.perf_counter()
-        with switch.locked(self._folder / "lock"), snapshot(self._database) as extract:
+        with switch.locked(self._folder / "lock"), snapshot(self.database) as extract:
             present = switch.read(self._folder)
             if present is None or self._why_not(present, extract):
                 return None
@@ -133,7 +163,7 @@ class Warehouse:
         present = switch.read(self._folder)
         if present is None:
             return "there is none that can be read"
-        with snapshot(self._database) as extract:
+        with snapshot(self.database) as extract:
             return self._why_not(present, extract)
 
     def _why_not(self, present: Current, extract: Extract) -> str:
@@ -153,12 +183,12 @@ class Warehouse:
     def _build(self, progress: Progress | None) -> Refreshed:
         start = time.perf_counter()
         self._tidy()
-        with snapshot(self._database) as extract:
+        with snapshot(self.database) as extract:
             empty = Current(generation=uuid.uuid4().hex[:12], source=self._origin(extract))
             first = self._filling(empty, extract, progress)
             built = first.run()
         with switch.locked(self._folder / "lock"):
-            with snapshot(self._database) as extract:  # what changed while we copied
+            with snapshot(self.database) as extract:  # what changed while we copied
                 self._publish(self._filling(built, extract))
             self._tidy()
         return self._refreshed(first.rows, start)
@@ -190,7 +220,7 @@ class Warehouse:
         token, first = uuid.uuid4().hex, not after.token
         former = switch.read(self._folder) if first else None
         signed = descent.leave(
-            self._database,
+            self.database,
             after.generation,
             token,
             after.token,
@@ -237,7 +267,7 @@ class Warehouse:
         assert self._current.as_of is not None
         return Refreshed(rows, time.perf_counter() - start, self._current.as_of)
 
-    def _follow(self) -> None:
+    def _follow(self) -> Pin:
         """Show the files that `current` names, where they are others than those shown."""
         with self._following:
             for _ in range(TRIES):
@@ -247,13 +277,13 @@ class Warehouse:
                 try:
                     if news:
                         files = {name: self._files(name, place) for name, place in news.items()}
-                        self._reader.show(files)
+                        self._names |= self._reader.show(files)
                         self._parts |= {name: frozenset(paths) for name, (_, paths) in files.items()}
                 except (DeltaError, OSError, duckdb.IOException) as error:  # another process switched meanwhile
                     gone = error
                     continue
                 self._current, self._shown = current, places
-                return
+                return Pin(current.as_of if current else None, dict(self._names), self._reader)
         raise Unavailable(f"The warehouse cannot be read ({gone}): run `rapport warehouse rebuild`.")
 
     def _files(self, name: str, place: Place | None) -> tuple[pa.Schema, list[str]]:

@@ -1,0 +1,346 @@
+"""What each condition says of every contact, kept while the data stand: lists are counted while they are typed.
+
+A leaf gives two masks, one bit for each contact in the order of ids (a million are 125 kB): of whom it is true, and
+of whom the value it compares is unknown. Groups are bit operations on masks. The compared values are kept too: while
+a marketer types, one leaf changes, mostly its value, and a comparison of a kept column takes 3 ms, the sum over
+twenty million events behind it 60 to 300.
+
+Everything is kept by the SQL that finds it, which names the state of each table it reads and the bounds in time it
+reads them for, so that nothing is kept too long: other rows or another hour are other SQL. Relative windows move with
+the clock; a moment therefore stands still for up to a minute while the data do (`Kept.moment`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+import ibis
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import criteria
+from engine.criteria import Criteria, Node
+from engine.criteria.expression import COMBINE, AnyLeaf, People
+from engine.criteria.nodes import Group, Membership
+from engine.database import EPOCH
+
+if TYPE_CHECKING:
+    from engine.warehouse import Pin, Warehouse
+
+LIMIT: Final = 2**28  # bytes kept: the values of thirty leaves about a million contacts
+STILL: Final = timedelta(minutes=1)
+THREADS: Final = 4  # leaves found at the same time; DuckDB has threads of its own
+DENSE: Final = 8  # ids so much thinner than 1, 2, 3 ... are looked up in a table, thinner ones by halving
+VALUES: Final = "kept values"
+
+Found = TypeVar("Found")
+Bits = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One bit for each of `size` contacts, in the order of their ids; bits beyond are 0. Combines with & | ~ like the
+    Ibis columns it stands for.
+    """
+
+    bits: Bits
+    size: int
+
+    @staticmethod
+    def of(flags: npt.NDArray[np.bool_]) -> Mask:
+        """From one boolean for each contact."""
+        return Mask(np.packbits(flags, bitorder="little"), len(flags))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.bits.nbytes
+
+    @cached_property
+    def count(self) -> int:
+        """Of how many it is true."""
+        return int(np.bitwise_count(self.bits).sum())
+
+    @property
+    def flags(self) -> npt.NDArray[np.bool_]:
+        """One boolean for each contact."""
+        return np.unpackbits(self.bits, count=self.size, bitorder="little").view(np.bool_)
+
+    def cast(self, _kind: str) -> npt.NDArray[np.int16]:
+        """Numbers to add up."""
+        return self.flags.astype(np.int16)
+
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.bits & other.bits, self.size)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Mask(self.bits | other.bits, self.size)
+
+    def __invert__(self) -> Mask:
+        bits = ~self.bits
+        if self.size % 8:
+            bits[-1] &= (1 << self.size % 8) - 1
+        return Mask(bits, self.size)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one leaf says."""
+
+    true: Mask
+    unknown: Mask
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.true.nbytes + self.unknown.nbytes
+
+
+class Base:
+    """All contacts: their ids, ascending, and the order in which people are drawn."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        ids, buckets = rows["id"].to_numpy(), rows["bucket"].to_numpy()
+        sorting = np.argsort(ids)
+        self.ids: npt.NDArray[np.int64] = ids[sorting]
+        drawn = np.sort((buckets[sorting].astype(np.uint64) << np.uint64(32)) | np.arange(len(ids), dtype=np.uint64))
+        self.drawn = drawn.astype(np.uint32)  # places by bucket
+        self._first = int(self.ids[0]) if len(ids) else 0
+        span = int(self.ids[-1]) - self._first + 1 if len(ids) else 0
+        self._places = np.full(span if span <= DENSE * len(ids) else 0, -1, np.int32)
+        if len(self._places):
+            self._places[self.ids - self._first] = np.arange(len(ids), dtype=np.int32)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.ids.nbytes + self.drawn.nbytes + self._places.nbytes
+
+    def places(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where these ids are; -1: nowhere."""
+        if not len(self.ids):
+            return np.full(len(ids), -1)
+        table = self._places if len(self._places) else None
+        if table is not None:
+            inside = (ids >= self._first) & (ids <= self.ids[-1])
+            return np.where(inside, table[np.where(inside, ids - self._first, 0)], -1).astype(np.int64)
+        found = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[found] == ids, found, -1)
+
+    def holds(self, ids: npt.NDArray[np.int64]) -> Mask:
+        """Those among `ids`."""
+        flags = np.zeros(len(self.ids), np.bool_)
+        places = self.places(ids)
+        flags[places[places >= 0]] = True
+        return Mask.of(flags)
+
+    def everyone(self) -> Mask:
+        """All."""
+        return Mask.of(np.ones(len(self.ids), np.bool_))
+
+    def first(self, mask: Mask, limit: int) -> list[int]:
+        """The ids of up to `limit` contacts of the mask, those with the smallest buckets."""
+        flags, found, step = mask.flags, np.zeros(0, np.uint32), max(1024, limit)
+        for start in self._starts(step):
+            part = self.drawn[start : start * 4 + step]
+            found = np.concatenate([found, part[flags[part]]])
+            if len(found) >= limit:
+                break
+        return [int(number) for number in self.ids[found[:limit]]]
+
+    def _starts(self, step: int) -> Iterator[int]:
+        """Four times as far each time."""
+        start = 0
+        while start < len(self.ids):
+            yield start
+            start = start * 4 + step
+
+
+class Kept:
+    """What was found, by what finds it: thread-safe, up to LIMIT bytes, what nobody asked for longest goes first. Who
+    asks for what another is just finding waits for it.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit, self.bytes = limit, 0
+        self.pool = ThreadPoolExecutor(THREADS, "leaves")
+        self._lock = threading.Lock()
+        self._found: dict[Hashable, Future[Any]] = {}
+        self._moment: tuple[Hashable, datetime] = ("", EPOCH)
+
+    def moment(self, state: Hashable, now: datetime) -> datetime:
+        """The moment to ask at: that of the first question about this state of the data in the last minute."""
+        with self._lock:
+            known, moment = self._moment
+            if known != state or not moment <= now < moment + STILL:
+                self._moment = (state, now)
+            return self._moment[1]
+
+    def get(self, key: Hashable, find: Callable[[], Found]) -> Found:
+        """What is kept under `key`, else what `find` gives, which must have `nbytes`."""
+        with self._lock:
+            future = self._found.pop(key, None)
+            known, future = future is not None, future or Future()
+            self._found[key] = future  # the last one asked for is last
+        if not known:
+            self._fill(key, future, find)
+        return cast(Found, future.result())
+
+    def _fill(self, key: Hashable, future: Future[Any], find: Callable[[], Any]) -> None:
+        try:
+            future.set_result(find())
+        except BaseException as error:  # whoever waits gets it too, and the next one tries again
+            with self._lock:
+                self._found.pop(key, None)
+            future.set_exception(error)
+            return
+        with self._lock:
+            self.bytes += future.result().nbytes
+            self._trim()
+
+    def _trim(self) -> None:
+        for key, future in list(self._found.items()):
+            if self.bytes <= self.limit:
+                return
+            if future.done():
+                self.bytes -= future.result().nbytes
+                del self._found[key]
+
+
+_KEPT: WeakKeyDictionary[Any, Kept] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def kept(warehouse: Warehouse) -> Kept:
+    """What was found in a warehouse, for all threads of the process."""
+    with _LOCK:
+        if warehouse not in _KEPT:
+            _KEPT[warehouse] = Kept()
+        return _KEPT[warehouse]
+
+
+class Leaves:
+    """What the leaves of criteria say, in one state of the data at one moment."""
+
+    def __init__(self, pin: Pin, kept: Kept, asked: Criteria, now: datetime) -> None:
+        self._pin, self._kept, self._asked = pin, kept, asked
+        self._state = tuple(sorted(pin.names.items()))
+        self.moment = kept.moment(self._state, now)
+        self._about = (self._state, self.moment, asked.zone.key, asked.currency)
+        self.base = self._kept.get(("base", pin.names["contacts"]), self._base)
+        self._verdicts = self._find(dict.fromkeys(_leaves(asked.root)))
+
+    def truth(self, node: Node) -> Mask:
+        """Of whom `node` is true."""
+        if isinstance(node, Group):
+            if not node.nodes:
+                return self.base.everyone()
+            found = COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
+            return found if isinstance(found, Mask) else Mask.of(found)
+        if isinstance(node, Membership) and node.criteria is not None:
+            return self.truth(node.criteria)
+        return self._verdicts[node].true
+
+    def unknown(self, node: Node) -> int:
+        """Of how many the value that a leaf compares is unknown."""
+        return self._verdicts[node].unknown.count if node in self._verdicts else 0
+
+    def _find(self, leaves: Iterable[Node]) -> dict[Node, Verdict]:
+        asked = list(leaves)
+        if len(asked) == 1:
+            return {asked[0]: self._verdict(asked[0])}
+        return dict(zip(asked, self._kept.pool.map(self._verdict, asked), strict=True))
+
+    def _verdict(self, leaf: Node) -> Verdict:
+        if isinstance(leaf, Membership):  # its people may change while it and the warehouse stay the same
+            on = self.base.holds(leaf.members["contact_id"].to_numpy())
+            return Verdict(on, self.base.holds(np.zeros(0, np.int64)))
+        return self._kept.get(("leaf", leaf, *self._about), lambda: self._ask(cast(AnyLeaf, leaf)))
+
+    def _ask(self, leaf: AnyLeaf) -> Verdict:
+        people = criteria.people(replace(self._asked, root=leaf), self._pin, self.moment)
+        side = people.side(leaf)
+        if side is None:
+            sql, tables = _sql(_asking(people, leaf))
+            return self._kept.get(("verdict", sql), lambda: self._aligned(self._pin.query(sql, tables)))
+        (name,), (values, empty) = people.columns.values(), side
+        column = ibis.table({"contact_id": "int64", name: people.table.schema()[name]}, name=VALUES)
+        sql, tables = _sql(_asking(people.over(column), leaf))
+        found = (self._pin.names["contacts"], name, empty, *_sql(values)[:1])
+
+        def judge() -> Verdict:
+            rows = self._kept.get(("values", *found), lambda: self._values(name, values, empty))
+            return self._aligned(self._pin.query(sql, {**tables, VALUES: rows}))
+
+        return self._kept.get(("verdict", sql, *found), judge)
+
+    def _base(self) -> Base:
+        contacts = self._pin.table("contacts")
+        return Base(self._pin.query(*_sql(contacts.select("id", "bucket"))))
+
+    def _values(self, name: str, values: Any, empty: Any) -> pa.Table:
+        """One value for each contact, in the order of ids: those of the rows, `empty` where there is none."""
+        rows = self._pin.query(*_sql(values))
+        places = self.base.places(rows["contact_id"].to_numpy())
+        taken = np.full(len(self.base.ids), -1)
+        taken[places[places >= 0]] = np.flatnonzero(places >= 0)
+        column = rows["value"].combine_chunks().take(pa.array(taken, mask=taken < 0))
+        if empty is not None:
+            column = pc.fill_null(column, pa.scalar(empty, column.type))
+        return pa.table({"contact_id": self.base.ids, name: column})
+
+    def _aligned(self, rows: pa.Table) -> Verdict:
+        """Verdicts that come in any order."""
+        ids = rows["contact_id"].to_numpy()
+        if np.array_equal(ids, self.base.ids):
+            return Verdict(*(Mask(_bits(rows[name]), len(ids)) for name in ("true", "unknown")))
+        places = self.base.places(ids)
+        return Verdict(*(Mask.of(_scattered(rows[name].to_numpy(), places)) for name in ("true", "unknown")))
+
+
+def _asking(people: People, leaf: AnyLeaf) -> Any:
+    return people.table.select("contact_id", true=people.truth(leaf), unknown=people.unknown(leaf))
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    """The leaves that decide, those of the lists it names included."""
+    if isinstance(node, Membership) and node.criteria is not None:
+        yield from _leaves(node.criteria)
+    elif isinstance(node, Group):
+        for child in node.nodes:
+            yield from _leaves(child)
+    else:
+        yield node
+
+
+def _sql(expression: Any) -> tuple[str, dict[str, pa.Table]]:
+    """For DuckDB, and the rows in memory it names; their names are never used again."""
+    memory = expression.op().find(ibis.expr.operations.InMemoryTable)
+    rows = {table.name: table.data.to_pyarrow(table.schema) for table in memory}
+    return str(ibis.to_sql(expression, dialect="duckdb", pretty=False)), rows
+
+
+def _scattered(flags: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(len(places), np.bool_)
+    found[places] = flags
+    return found
+
+
+def _bits(flags: pa.ChunkedArray) -> Bits:
+    """Arrow's booleans are bits already."""
+    array = flags.combine_chunks()
+    if array.offset % 8 or not len(array):
+        return np.packbits(flags.to_numpy(), bitorder="little")
+    bits = np.frombuffer(array.buffers()[1], np.uint8)[array.offset // 8 :][: (len(array) + 7) // 8].copy()
+    if len(array) % 8:
+        bits[-1] &= (1 << len(array) % 8) - 1
+    return bits

@@ -68,7 +68,7 @@ def _weights(training: Fitted, targets: Ints, *, new_only: bool) -> pa.Table:
     aimed[numbers] = True
     hits = np.flatnonzero(aimed[table.indices])
     holders = np.searchsorted(table.indptr, hits, side="right") - 1
-    weight = np.bincount(holders, table.data[hits], len(training.item_ids))
+    weight = np.bincount(holders, table.data[hits], len(training.item_ids)).astype(np.float64)
     if not new_only:
         weight[numbers] += OWN * float(table.data[hits].max(initial=FAINT))
     used = (weight > 0) | aimed

@@ -7,13 +7,14 @@ from datetime import datetime
 from sqlalchemy import delete, insert, literal, select
 from sqlalchemy.orm import Session
 
-from campaigns.models import Send
+from campaigns.models import OutboxMessage, Send
 from engine.database import next_revision
-from engine.models import Deletion
+from engine.models import Contact, Deletion
 
 
 def forget(session: Session, contact_id: int, _now: datetime) -> None:
-    """Delete a contact's sends, the kept messages and credits with them; the warehouse forgets by Deletion rows.
+    """Delete a contact's sends, the kept messages and credits with them, and messages of no send to their addresses
+    (tests, confirmations, which go with the contact); the warehouse forgets by Deletion rows.
 
     Both arms of an experiment lose people alike, so reports stay fair; their counts fall by one.
     """
@@ -21,3 +22,7 @@ def forget(session: Session, contact_id: int, _now: datetime) -> None:
     rows = select(literal("sends"), Send.id, literal(next_revision(session))).where(theirs)
     session.execute(insert(Deletion).from_select(["table_name", "row_id", "revision"], rows))
     session.execute(delete(Send).where(theirs), execution_options={"synchronize_session": False})
+    contact = session.get_one(Contact, contact_id)
+    addresses = [address for address in (contact.email, contact.phone) if address]
+    loose = OutboxMessage.send_id.is_(None), OutboxMessage.recipient.in_(addresses)
+    session.execute(delete(OutboxMessage).where(*loose), execution_options={"synchronize_session": False})

@@ -139,6 +139,29 @@ class Conversion(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Confirmation(Base):
+    """A double opt-in: what somebody asked for in a form, and that its message has to go out until `next_at` is None.
+    What it promises comes true when the link in the message is followed and its button pressed.
+    """
+
+    __tablename__ = "confirmations"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"), index=True)
+    form_id: Mapped[int] = mapped_column(ForeignKey("forms.id", ondelete="CASCADE"), index=True)
+    channel: Mapped[str] = mapped_column(String(8))
+    address: Mapped[str] = mapped_column(String(254), index=True)
+    wording: Mapped[str | None] = mapped_column(Text)  # of the consent; None: facts alone wait
+    facts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # columns of contacts to change
+    visitor: Mapped[str | None] = mapped_column(String(64))  # the browser that asked, joined when confirmed
+    language: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # not before; None: no message to send
+    reason: Mapped[str | None] = mapped_column(String(255))  # why the last attempt failed, or why there is none
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class Secret(Base):
     """What all processes share and nobody else may know, by its name: `links` is the key that signs public links."""
 

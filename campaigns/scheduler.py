@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
-from campaigns import attribution, audience, content, planning
+from campaigns import attribution, audience, confirmation, content, planning
 from campaigns.content.products import Recommends
 from campaigns.delivery import Render, Sender
 from campaigns.models import Campaign, Firing, Send
@@ -53,6 +53,7 @@ class Ticked:
     waiting: dict[int, str] = field(default_factory=dict)  # for the warehouse, which cannot be refreshed, and why
     finished: list[int] = field(default_factory=list)
     credited: int = 0
+    confirmations: int = 0  # messages of double opt-in that went out
     refreshed: dict[str, int] = field(default_factory=dict)  # warehouse rows by table
     joined: int = 0  # people new on dynamic lists,
     left: int = 0  # and gone from them
@@ -90,6 +91,7 @@ def tick(
     _tidy(ticked, database, now)
     if not trouble:
         _follow(ticked, database, warehouse, now)
+    ticked.confirmations = confirmation.deliver(database, config, now=now)
     _do_chores(config, now)
     return ticked
 

@@ -76,6 +76,17 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Shop:
+    """The shop's own websites."""
+
+    origins: str = shaped(
+        "",
+        r"(https?://[A-Za-z0-9.:\[\]-]+( https?://[A-Za-z0-9.:\[\]-]+)*)?",
+        "addresses like https://shop.example without a path, with a blank between two",
+    )
+
+
+@dataclass(frozen=True)
 class Log:
     """Logging."""
 
@@ -182,9 +193,14 @@ class Sending:
 
 @dataclass(frozen=True)
 class Tracking:
-    """What is noted about those who read a message."""
+    """What is noted about those who read a message, and about visitors of the shop's pages (web.collect)."""
 
     opens: bool = True
+    site: str = shaped("", r"[A-Za-z0-9_-]{0,64}", "at most 64 letters, digits, - and _")
+    consent: Literal["ask", "none"] = "ask"
+    identify: Literal["any", "signed"] = "any"
+    secret: str = secret()
+    trust_orders: bool = False
 
 
 @dataclass(frozen=True)
@@ -211,6 +227,7 @@ class Config:
     workspace: Workspace = Workspace()
     database: DatabaseConfig = DatabaseConfig()
     server: Server = Server()
+    shop: Shop = Shop()
     log: Log = Log()
     security: Security = Security()
     locale: Locale = Locale()

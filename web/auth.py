@@ -113,7 +113,7 @@ def verify(database: Database, security: Security, email: str, password: str, *,
 
     The attempt is counted before the password is looked at, and one at a time, so that parallel guesses count as well.
     """
-    email, place = _normal(email), _place(address)
+    email, place = _normal(email), network(address)
     with database.begin() as session:
         if not database.is_sqlite:  # where BEGIN IMMEDIATE queues writers anyway
             session.execute(select(func.pg_advisory_xact_lock(_QUEUE)))
@@ -199,7 +199,7 @@ def _nobody() -> str:
     return _HASHER.hash(secrets.token_urlsafe(16))
 
 
-def _place(address: str) -> str:
+def network(address: str) -> str:
     """What counts as one address: a network of 64 bits with IPv6, of which anybody has all the addresses."""
     try:
         known = ip_address(address)

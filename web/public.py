@@ -19,11 +19,14 @@ from sqlalchemy.orm import Session
 from campaigns import content, feedback, tokens
 from campaigns.models import Send
 from engine.errors import NotFound
+from web import public_flyers, public_forms
 from web.security import foreign
 from web.security import public as open_to_all
 from web.services import services, utcnow
 
 blueprint = Blueprint("public", __name__)
+for part in (public_forms, public_flyers):
+    blueprint.register_blueprint(part.blueprint)
 log = structlog.get_logger(__name__)
 
 PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

@@ -34,6 +34,7 @@ NAVIGATION: tuple[tuple[LazyString | str, tuple[Link, ...]], ...] = (
         (
             Link("contacts.index", lazy_gettext("Contacts"), icon="users", key="c"),
             Link("lists.index", lazy_gettext("Lists"), icon="filter", key="l"),
+            Link("sources.index", lazy_gettext("Sources"), icon="door-enter", key="p"),
             Link("imports.index", lazy_gettext("Imports"), icon="table-import", key="i"),
         ),
     ),
@@ -56,6 +57,8 @@ ACTIONS = (
     Link("lists.new", lazy_gettext("New list"), icon="plus", key=""),
     Link("campaigns.new", lazy_gettext("New campaign"), icon="plus", key=""),
     Link("imports.new", lazy_gettext("Import a file"), icon="table-import", key=""),
+    Link("sources.new_form", lazy_gettext("New form"), icon="forms", key=""),
+    Link("sources.calls", lazy_gettext("Note a call"), icon="phone", key=""),
 )
 
 

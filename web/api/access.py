@@ -33,6 +33,8 @@ SCOPES = {
     "campaigns:write": "write, schedule, pause and cancel campaigns",
     "recommendations:read": "ask for recommendations, read placements",
     "recommendations:write": "write placements",
+    "sources:read": "read forms, their answers, and flyers",
+    "sources:write": "write flyers",
     "tick:run": "run due work",
     "metrics:read": "read the server's figures",
 }

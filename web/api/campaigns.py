@@ -170,6 +170,7 @@ class TickedOut(Schema):
     sent = Dict(keys=String(), values=Integer())
     finished = List(Integer())
     credited = Integer()
+    confirmations = Integer(metadata={"description": "Messages of double opt-in that went out."})
     refreshed = Dict(keys=String(), values=Integer())
     joined = Integer(metadata={"description": "People new on dynamic lists."})
     left = Integer(metadata={"description": "People gone from dynamic lists."})

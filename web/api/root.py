@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAuthenticated
 from web import security
-from web.api import access, campaigns, contacts, fields, intake, list_people, recommendations
+from web.api import access, campaigns, contacts, fields, intake, list_people, recommendations, sources
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
@@ -22,6 +22,7 @@ NOUNS: tuple[APIBlueprint, ...] = (
     intake.blueprint,
     list_people.blueprint,  # that of lists
     recommendations.blueprint,
+    sources.blueprint,
 )
 
 ERROR = {

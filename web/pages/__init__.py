@@ -12,11 +12,23 @@ from apiflask import APIFlask
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from web.pages import campaigns, contacts, imports, lists, login, outbox, recommendations, search, settings, today
+from web.pages import (
+    campaigns,
+    contacts,
+    imports,
+    lists,
+    login,
+    outbox,
+    recommendations,
+    search,
+    settings,
+    sources,
+    today,
+)
 
 PAGES: tuple[Blueprint, ...] = tuple(
     page.blueprint
-    for page in (login, today, contacts, lists, imports, campaigns, outbox, recommendations, search, settings)
+    for page in (login, today, contacts, lists, imports, campaigns, outbox, recommendations, search, settings, sources)
 )
 PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, with that page
     "campaigns.progress": "campaigns.show",

@@ -1,0 +1,240 @@
+"""Forms: kept with a version, closed and opened, and what becomes of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from engine import consent, identity
+from engine.config import Config
+from engine.consent import ADDRESSES
+from engine.errors import Conflict, Invalid, NotFound
+from engine.models import Contact, Event, Form
+from engine.sources import people, questions
+from engine.sources.questions import ORIGINS, Definition
+
+EVENT: Final = "survey"
+MOST: Final = 500  # forms of a shop
+KEY: Final = "answer-"  # begins the keys of answers
+_QUEUE: Final = int.from_bytes(b"answer")  # PostgreSQL's name for: one answer is taken at a time
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the owner of an address has to confirm before it counts: a consent (its wording), facts to change, and that
+    the browser is theirs.
+    """
+
+    channel: str
+    address: str
+    wording: str | None
+    facts: Mapping[str, Any]
+    visitor: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody sent: values by question (`questions.read`), the channels they agreed to, the browser, and a
+    `nonce` that names this sending of the form, so that it counts once.
+    """
+
+    values: Mapping[str, Any]
+    consents: Collection[str]
+    visitor: str | None
+    nonce: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of an answer. `new`: it was not known before; `asks` go to who can send a message."""
+
+    contact_id: int | None
+    new: bool
+    asks: list[Ask] = field(default_factory=list)
+
+
+def get(session: Session, form_id: int) -> Form:
+    """The form; raises NotFound."""
+    form = session.get(Form, form_id)
+    if form is None:
+        raise NotFound(f"There is no form {form_id}.")
+    return form
+
+
+def find(session: Session, key: str) -> Form:
+    """The form at a public address; raises NotFound."""
+    form = session.scalars(select(Form).where(Form.key == key[:32])).one_or_none()
+    if form is None:
+        raise NotFound("There is no form at this address.")
+    return form
+
+
+def every(session: Session) -> Sequence[Form]:
+    """All forms, open ones first, the newest first."""
+    return session.scalars(select(Form).order_by(Form.closed_at.is_not(None), Form.id.desc()).limit(MOST)).all()
+
+
+def save(
+    session: Session,
+    form_id: int | None,
+    name: str,
+    origin: str,
+    given: Mapping[str, Any],
+    *,
+    version: int | None = None,
+    now: datetime,
+) -> Form:
+    """Make or change a form. Raises Invalid with the path to the fault, and Conflict when `version` is not the
+    present one: somebody else was faster.
+    """
+    definition = questions.parse(given)
+    name = name.strip()[:128] or definition.title[:128]
+    if origin not in ORIGINS:
+        raise Invalid(f"The origin is one of {', '.join(ORIGINS)}.", field="origin")
+    if form_id is None:
+        return _make(session, name, origin, definition, now)
+    form = get(session, form_id)
+    changed = {"name": name, "origin": origin, "definition": definition.json(), "updated_at": now}
+    guarded = update(Form).where(Form.id == form_id, Form.version == (version or form.version))
+    written = session.connection().execute(guarded.values(changed | {"version": Form.version + 1}))
+    if written.rowcount != 1:
+        raise Conflict("Somebody else changed this form meanwhile; nothing was written.")
+    session.refresh(form)
+    return form
+
+
+def _make(session: Session, name: str, origin: str, definition: Definition, now: datetime) -> Form:
+    stamps = {"created_at": now, "updated_at": now}
+    form = Form(key=people.short(7), name=name, origin=origin, definition=definition.json(), **stamps)
+    session.add(form)
+    session.flush()
+    return form
+
+
+def close(session: Session, form_id: int, *, now: datetime) -> None:
+    """Take no more answers."""
+    get(session, form_id).closed_at = now
+
+
+def reopen(session: Session, form_id: int) -> None:
+    """Take answers again."""
+    get(session, form_id).closed_at = None
+
+
+def answer(session: Session, form: Form, given: Answer, *, now: datetime, config: Config) -> Answered:
+    """Take an answer. A stranger may know somebody's address: of a contact who is known, only what is empty is filled
+    at once. Facts that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the
+    address (`Ask`); without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
+    """
+    _one_at_a_time(session)
+    if session.scalar(select(Event.id).where(Event.key == KEY + given.nonce)):
+        return Answered(None, new=False)
+    definition = questions.parse(form.definition)
+    facts = {
+        question.target: given.values[question.name]
+        for question in definition.questions
+        if question.target and question.name in given.values
+    }
+    taking = Taking(session, form, definition, given, facts, now, config)
+    contact = people.find(session, facts.get("email"), facts.get("phone"))
+    return taking.known(contact) if contact else taking.unknown()
+
+
+@dataclass(frozen=True)
+class Taking:
+    """One answer on its way in; `facts` are the answers that go to columns of contacts."""
+
+    session: Session
+    form: Form
+    definition: Definition
+    given: Answer
+    facts: Mapping[str, Any]
+    now: datetime
+    config: Config
+
+    def known(self, contact: Contact) -> Answered:
+        """The answer of somebody whose address we had."""
+        self._note({"contact": contact.key}, visitor=None, origin=self.form.origin)
+        held = self._fill(contact, but=ADDRESSES.values())
+        return Answered(contact.id, new=True, asks=self._asks(contact, held, self.given.visitor))
+
+    def unknown(self) -> Answered:
+        """The answer of somebody new, or of nobody we could find again."""
+        said = people.name(self.facts.get("email"), self.facts.get("phone"))
+        flyer = people.came_by_flyer(self.session, self.given.visitor)
+        visitor = self.given.visitor or (None if said else people.short(20))  # a visitor of this one moment
+        self._note(said, visitor=visitor, origin=people.ORIGIN_FLYER if flyer else self.form.origin)
+        if not said:
+            return Answered(None, new=True)
+        contact = people.named(self.session, said)
+        held = self._fill(contact, but=said)
+        if self.given.visitor:
+            identity.identify(self.session, self.given.visitor, contact.id, self.now)
+        return Answered(contact.id, new=True, asks=self._asks(contact, held, None))
+
+    def _fill(self, contact: Contact, but: Collection[str]) -> dict[str, Any]:
+        """Fill what is empty; what is left and differs."""
+        there = {column: people.known(contact, column) for column in self.facts}
+        empty = {c: value for c, value in self.facts.items() if there[c] in (None, "", []) and c not in but}
+        if empty:
+            origin = self.form.origin
+            people.write(self.session, contact.key, empty, origin=origin, now=self.now, config=self.config)
+        left = {column: value for column, value in self.facts.items() if column not in empty}
+        return {column: value for column, value in left.items() if str(there[column]) != str(value)}
+
+    def _note(self, who: Mapping[str, str], *, visitor: str | None, origin: str) -> None:
+        """The event; `origin` of a contact who is made by it."""
+        agreed = {f"{channel}_consent": channel in self.given.consents for channel in self.definition.consents}
+        event = {
+            "key": KEY + self.given.nonce,
+            "type": EVENT,
+            "at": self.now.isoformat(),
+            **who,
+            "visitor": visitor,
+            "origin": self.form.origin,
+            "properties": {"form": self.form.key, **self.given.values, **agreed},
+        }
+        people.take(self.session, "events", [event], origin=origin, now=self.now, config=self.config)
+
+    def _asks(self, contact: Contact, held: Mapping[str, Any], visitor: str | None) -> list[Ask]:
+        """Write the consents that count at once; what has to wait for the owner of an address."""
+        waiting = self._grant(contact)
+        main = "email" if self.facts.get("email") else "sms"
+        if self.definition.double_opt_in and (held or visitor):
+            waiting.setdefault(main, None)
+        return [
+            Ask(channel, self.facts[ADDRESSES[channel]], wording, held, visitor)
+            if channel == main
+            else Ask(channel, self.facts[ADDRESSES[channel]], wording, {}, None)
+            for channel, wording in waiting.items()
+        ]
+
+    def _grant(self, contact: Contact) -> dict[str, str | None]:
+        """Channel -> wording of the consents that wait. One for an address that is not the contact's own does neither
+        count nor wait: it stands in the event alone.
+        """
+        waiting: dict[str, str | None] = {}
+        for channel, wording in self.definition.consents.items():
+            address = self.facts.get(ADDRESSES[channel])
+            if channel not in self.given.consents or not address or getattr(contact, ADDRESSES[channel]) != address:
+                continue
+            refused = getattr(contact, f"{channel}_consent") is False
+            if self.definition.double_opt_in or refused or consent.is_suppressed(self.session, channel, address):
+                waiting[channel] = wording
+                continue
+            evidence = f"form {self.form.key} “{self.form.name}”: “{wording}”"
+            consent.record(
+                self.session, contact.id, channel, True, origin=self.form.origin, evidence=evidence, now=self.now
+            )
+        return waiting
+
+
+def _one_at_a_time(session: Session) -> None:
+    """Two answers with one new address make one contact."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
+        session.execute(select(func.pg_advisory_xact_lock(_QUEUE)))

@@ -284,6 +284,8 @@ BEHAVIOURS: Final[dict[str, Behaviour]] = {
                    Words("store visits", "到店")),
         _behaviour("list_join", Words("joined a list", "加入名单"), "did not join a list", Words("joins", "加入名单")),
         _behaviour("list_leave", Words("left a list", "离开名单"), "did not leave a list", Words("leaves", "离开名单")),
+        _behaviour("checkout", Words("finished a checkout on a page", "在网页完成结账"),
+                   "did not finish a checkout on a page", Words("checkouts on a page", "网页结账")),
         _behaviour("identify", Words("was recognised", "被识别"), "was not recognised",
                    Words("recognitions", "识别")),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIFlask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from web import api, charts, errors, hooks, housekeeping, limits, log, pages, public, reports, security, shell
+from web import api, charts, collect, errors, hooks, housekeeping, limits, log, pages, public, reports, security, shell
 from web import format as formats
 from web.api import health
 from web.assets import serving
@@ -26,7 +26,7 @@ def create_app(services: Services) -> APIFlask:
     app.config["MAX_CONTENT_LENGTH"] = services.config.intake.max_request_mb * 2**20
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     housekeeping.register()
-    doors = (reports, pages, public, hooks, api)
+    doors = (reports, pages, public, hooks, collect, api)
     for part in (log, limits, security, errors, shell, formats, charts, serving, health, *doors):
         part.register(app)
     if services.config.server.behind_proxy:

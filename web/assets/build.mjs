@@ -52,8 +52,8 @@ const kit = {
   },
 };
 
-// theme.js runs before the first paint and stays a classic script; everything else is a module.
-const BLOCKING = 'theme.js';
+// theme.js runs before the first paint, t.js on other people's pages: classic scripts; everything else is a module.
+const CLASSIC = ['theme.js', 't.js'];
 
 async function bundle(out) {
   const options = {
@@ -63,8 +63,8 @@ async function bundle(out) {
   };
   const entries = fs.readdirSync(source).filter((f) => /\.(js|css)$/.test(f)).map((f) => path.join(source, f)); // parts live in folders
   const [modules, classic] = await Promise.all([
-    esbuild.build({ ...options, format: 'esm', splitting: true, entryPoints: entries.filter((f) => path.basename(f) !== BLOCKING) }),
-    esbuild.build({ ...options, format: 'iife', entryPoints: [path.join(source, BLOCKING)] }),
+    esbuild.build({ ...options, format: 'esm', splitting: true, entryPoints: entries.filter((f) => !CLASSIC.includes(path.basename(f))) }),
+    esbuild.build({ ...options, format: 'iife', entryPoints: CLASSIC.map((f) => path.join(source, f)) }),
   ]);
   const outputs = { ...modules.metafile.outputs, ...classic.metafile.outputs };
   const files = {};

@@ -39,7 +39,7 @@ class Assets:
 
     def islands(self) -> dict[str, str]:
         """Scripts that pages load on demand: {"charts": address}."""
-        shell = {"app.js", "theme.js"}
+        shell = {"app.js", "theme.js", "t.js"}
         return {Path(name).stem: self.url(name) for name in self._files if name.endswith(".js") and name not in shell}
 
     def icon(self, name: str, kind: str = "") -> Markup:
@@ -61,6 +61,19 @@ def register(app: APIFlask) -> None:
     @public
     def static_file(name: str) -> Response:
         return _file(assets.folder, name)
+
+
+    @app.get("/t.js")
+    @app.doc(hide=True)
+    @public
+    def snippet() -> Response:
+        """The script for a shop's pages: one address for ever, looked at anew every hour."""
+        if not assets.built:
+            abort(404)
+        response = _file(assets.folder, Path(assets.url("t.js")).name)
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return response
 
 
 def _file(folder: Path, name: str) -> Response:

@@ -1,0 +1,251 @@
+"""What a shop's own pages tell by the snippet (web/assets/src/t.js) becomes records of intake.
+
+A browser is anybody: it may only say what stands in `EVENTS`, of items we know, about itself. An event's key is made of
+the visitor and the browser's own key, so it is never one of ours or of another visitor; a moment is between a week ago
+and now; to say who one is recognises, and never makes, changes or merges a contact, unless the shop's server signed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from engine import consent, identity, intake
+from engine.config import Config
+from engine.database import next_revision
+from engine.errors import Invalid, nearest
+from engine.identity import names
+from engine.intake.values import show
+from engine.models import Contact, Event, Item, Order
+
+PREFIX: Final = "web:"  # of the keys
+ORIGIN: Final = "web"
+OLDEST: Final = timedelta(days=7)  # the snippet gives up after so long
+MOST: Final = 50  # events of one call
+LINES: Final = 50  # items of an order
+TEXT: Final = 1000
+
+_NAME: Final = re.compile(r"[\w-]{16,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An event that was not taken, and why."""
+
+    event: Any
+    reason: str
+
+
+@dataclass
+class Told:
+    """What came of a call: how many events were new or known, and those refused."""
+
+    taken: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+Reader = Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT or "\0" in value:
+        raise Invalid(f"{show(value)} is no text of 1 to {TEXT} characters.")
+    return value.strip()
+
+
+def _number(value: Any) -> int | float | str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise Invalid(f"{show(value)} is no number.")
+    return value
+
+
+def _lines(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or len(value) > LINES or not all(isinstance(line, dict) for line in value):
+        raise Invalid(f"items are at most {LINES} objects of item, quantity and unit_price.")
+    return value
+
+
+_UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+_PAGE: Final[Mapping[str, Reader]] = dict.fromkeys(("url", "title", "referrer", *_UTM), _text)
+_ITEM: Final[Mapping[str, Reader]] = {"item": _text, "value": _number, "quantity": _number, "url": _text}
+
+
+# What each event may say beside key, type, at and visitor.
+EVENTS: Final[Mapping[str, Mapping[str, Reader]]] = {
+    "page_view": _PAGE,
+    "item_view": _ITEM,
+    "search": {"query": _text, "results": _number, "url": _text},
+    "cart_add": _ITEM,
+    "cart_remove": _ITEM,
+    "order": {"order": _text, "value": _number, "currency": _text, "items": _lines},
+    "identify": dict.fromkeys(("customer", "card", "email", "phone", "signature"), _text),
+}
+_COLUMNS: Final = {"item", "value"}  # of an event; the rest are properties
+
+
+def take(session: Session, told: Sequence[Any], sent: Any, *, now: datetime, config: Config) -> Told:
+    """Write the events of one call; `sent`: the browser's clock (milliseconds since 1970) when it sent them."""
+    result = Told()
+    skew = _skew(sent, now)
+    records, orders = [], []
+    for event in told[:MOST]:
+        try:
+            record = _record(session, event, skew, now, config)
+        except Invalid as error:
+            result.refused.append(Refused(event, error.message))
+            continue
+        if record["type"] == "checkout" and config.tracking.trust_orders and event.get("items"):
+            orders.append(_order(record, event))
+        records.append((event, record))
+    result.refused += [Refused(event, f"One call may carry {MOST} events.") for event in told[MOST:]]
+    _join(session, [event for event, _ in records])
+    _items(session, [record for _, record in records])
+    accepted = intake.accept(
+        session, "events", [record for _, record in records], now=now, config=config, origin=ORIGIN
+    )
+    refused = {reject.row: f"{reject.field or 'event'}: {reject.message}" for reject in accepted.rejected}
+    result.refused += [Refused(records[row][0], why) for row, why in refused.items()]
+    result.taken = len(records) - len(refused)
+    if orders:
+        _take_orders(session, orders, result, now, config)
+    return result
+
+
+def sign(secret: str, kind: str, value: str) -> str:
+    """What the shop's server puts beside rapport('identify', {kind: value}): hex HMAC-SHA-256 of `kind:value`."""
+    return hmac.new(secret.encode(), f"{kind}:{value}".encode(), hashlib.sha256).hexdigest()
+
+
+def _skew(sent: Any, now: datetime) -> timedelta:
+    """How far the browser's clock is behind ours."""
+    moment = _moment(sent)
+    return now - moment if moment else timedelta()
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e14:
+        return None
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _record(session: Session, event: Any, skew: timedelta, now: datetime, config: Config) -> dict[str, Any]:
+    if not isinstance(event, Mapping):
+        raise Invalid(f"{show(event)} is not an object.")
+    kind, visitor, key = event.get("type"), event.get("visitor"), event.get("key")
+    if not isinstance(kind, str) or kind not in EVENTS:
+        raise Invalid(f"There is no event {show(kind)}.{nearest(str(kind)[:64], EVENTS)}", field="type")
+    if not (isinstance(visitor, str) and _NAME.fullmatch(visitor) and isinstance(key, str) and _NAME.fullmatch(key)):
+        raise Invalid("visitor and key are names of 16 to 64 letters, digits, - and _.", field="visitor")
+    said = _said(kind, event)
+    moment = (_moment(event.get("at")) or now - skew) + skew
+    record: dict[str, Any] = {
+        "key": PREFIX + hashlib.blake2b(f"{visitor} {key}".encode(), digest_size=16).hexdigest(),
+        "type": "checkout" if kind == "order" else kind,
+        "at": min(max(moment, now - OLDEST), now).isoformat(),
+        "visitor": visitor,
+        "origin": ORIGIN,
+    }
+    if kind == "identify":
+        return record | _who(session, said, config)
+    lines = said.pop("items", [])
+    properties = {name: value for name, value in said.items() if name not in _COLUMNS}
+    properties |= {"items": len(lines)} if lines else {}
+    return record | {name: said[name] for name in _COLUMNS & said.keys()} | {"properties": properties}
+
+
+def _said(kind: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    known = EVENTS[kind]
+    said = {}
+    for name, value in event.items():
+        if name in {"key", "type", "at", "visitor", "came_as"} or value is None:
+            continue
+        if name not in known:
+            raise Invalid(f"{kind} has no {show(name)}.{nearest(name[:64], known)}", field=name[:64])
+        said[name] = known[name](value)
+    return said
+
+
+def _who(session: Session, said: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The contact somebody says they are. Without a signature it must be one we know, and exactly one."""
+    named = [(name, said[name]) for name in ("customer", "card", "email", "phone") if name in said]
+    if len(named) != 1:
+        raise Invalid("identify says one of customer, card, email or phone.", field="identify")
+    [(kind, value)] = named
+    if kind in ("email", "phone"):
+        value = consent.normalise("email" if kind == "email" else "sms", value, config.locale.country)
+    secret, signature = config.tracking.secret, said.get("signature")
+    if signature is not None:
+        if not secret or not hmac.compare_digest(sign(secret, kind, said[kind]).encode(), signature.encode()):
+            raise Invalid("The signature does not fit; see tracking.secret.", field="signature")
+        return {"contact" if kind == "customer" else kind: value}
+    if config.tracking.identify == "signed":
+        raise Invalid("identify must be signed here (tracking.identify).", field="signature")
+    key = _known(session, kind, value)
+    return {"contact": key} if key else {}
+
+
+def _known(session: Session, kind: str, value: str) -> str | None:
+    """The key of the one contact that is so named."""
+    if kind == "customer":
+        ids = set(session.scalars(select(Contact.id).where(Contact.key == value)))
+    else:
+        ids = set(names.bearers(session, [(kind, value)], 2))
+    kept = identity.kept(session, ids)
+    ids = {kept.get(one, one) for one in ids}
+    return session.get_one(Contact, ids.pop()).key if len(ids) == 1 else None
+
+
+def _items(session: Session, records: Sequence[dict[str, Any]]) -> None:
+    """A browser adds nothing to the catalogue: what we do not sell is only a word."""
+    wanted = {record["item"] for record in records if "item" in record}
+    known = set(session.scalars(select(Item.key).where(Item.key.in_(sorted(wanted))))) if wanted else set()
+    for record in records:
+        if record.get("item", "") not in known:
+            record.setdefault("properties", {}).update({"unknown_item": record.pop("item")} if "item" in record else {})
+
+
+def _join(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
+    """Who came by a flyer or a form under another name, of our host, is the visitor of this page: what stands in the
+    other name and belongs to nobody is theirs. Such a name cannot be guessed.
+    """
+    for event in events:
+        other, visitor = event.get("came_as"), event["visitor"]
+        if isinstance(other, str) and _NAME.fullmatch(other) and other != visitor:
+            theirs = Event.visitor == other, Event.contact_id.is_(None)
+            known = identity.contact_of_visitor(session, visitor)
+            values = {"visitor": visitor, "contact_id": known, "revision": next_revision(session)}
+            session.execute(
+                update(Event).where(*theirs).values(values), execution_options={"synchronize_session": False}
+            )
+
+
+def _order(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    lines = [{name: line.get(name) for name in ("item", "quantity", "unit_price")} for line in event["items"]]
+    order = {"order": record["properties"].get("order"), "at": record["at"], "channel": ORIGIN, "lines": lines}
+    return order | ({"currency": event["currency"]} if event.get("currency") else {}) | {"visitor": record["visitor"]}
+
+
+def _take_orders(
+    session: Session, orders: Sequence[dict[str, Any]], result: Told, now: datetime, config: Config
+) -> None:
+    """The shop trusts its pages: an order of a known visitor is the contact's. An order we have is not changed."""
+    there = select(Order.key).where(Order.key.in_([str(order["order"]) for order in orders]))
+    known = set(session.scalars(there))
+    new = [order for order in orders if str(order["order"]) not in known]
+    whose = identity.contacts_of_visitors(session, {order["visitor"] for order in new})
+    for order in new:
+        contact_id = whose.get(order.pop("visitor"))
+        if contact_id is not None:
+            order["contact"] = session.get_one(Contact, contact_id).key
+    accepted = intake.accept(session, "orders", new, now=now, config=config, origin=ORIGIN)
+    result.refused += [
+        Refused(new[reject.row], f"{reject.field or 'order'}: {reject.message}") for reject in accepted.rejected
+    ]

@@ -1,0 +1,293 @@
+"""The door of the shop's pages, as a browser, a stranger and an attacker use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from engine import config as settings_of
+from engine import identity, intake, website
+from engine.config import Config
+from engine.models import Contact, Event, Identity, Item, Order
+from web import collect
+from web.models import RefusedEvent
+from web.services import Services, utcnow
+
+ORIGIN, SITE, SECRET = "https://shop.example", "shop-1", "hush"
+VISITOR = "v-0123456789abcdef"
+
+
+@pytest.fixture
+def config(config: Config) -> Config:
+    """The door is open for one shop."""
+    return settings_of.build(
+        {
+            "workspace": {"path": config.workspace.path},
+            "database": {"url": config.database.url},
+            "shop": {"origins": f"{ORIGIN} https://www.shop.example"},
+            "tracking": {"site": SITE, "secret": SECRET},
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def free() -> Iterator[None]:
+    """Nobody has called before."""
+    collect.brake = collect.Brake(collect.CALLS)
+    yield
+    collect.brake = collect.Brake(collect.CALLS)
+
+
+def event(kind: str, number: int = 0, **said: Any) -> dict[str, Any]:
+    """As the snippet makes it."""
+    told = {"key": f"k-{kind}-{number:016}", "type": kind, "at": utcnow().timestamp() * 1000, "visitor": VISITOR}
+    return told | said
+
+
+def send(client: FlaskClient, *events: Any, origin: str = ORIGIN, **more: Any) -> TestResponse:
+    """A beacon: text, from a page of the shop."""
+    body = {"site": SITE, "sent": utcnow().timestamp() * 1000, "events": list(events)} | more
+    return client.post("/collect", data=json.dumps(body), content_type="text/plain", headers={"Origin": origin})
+
+
+def stored(services: Services, model: Any = Event) -> list[Any]:
+    with services.database.read() as session:
+        found = session.scalars(select(model).order_by(model.id)).all()
+        session.expunge_all()
+        return list(found)
+
+
+def reasons(services: Services) -> list[str]:
+    return [one.reason for one in stored(services, RefusedEvent)]
+
+
+def test_events_come_in_once(client: FlaskClient, services: Services) -> None:
+    """With their properties; the same call again changes nothing; the shop's page may read the status."""
+    for _ in range(2):
+        answer = send(
+            client, event("page_view", url="https://shop.example/a", utm_source="x"), event("search", query="tea")
+        )
+        assert (answer.status_code, answer.data) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    found = {one.type: one for one in stored(services)}
+    assert len(stored(services)) == 2
+    assert found["page_view"].properties == {"url": "https://shop.example/a", "utm_source": "x"}
+    assert {one.visitor for one in found.values()} == {VISITOR}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "https://shop.example.evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"site": "other"}, 403),
+        ({"site": None}, 403),
+        ({"site": ["shop-1"]}, 403),
+        ({"events": {}}, 422),
+        ({"events": "x"}, 422),
+    ],
+)
+def test_who_may_not_send(client: FlaskClient, services: Services, change: dict[str, Any], status: int) -> None:
+    """Another page, another key, another shape: nothing is written, and a foreign page may not even read that."""
+    answer = send(client, event("search", query="tea"), **change)
+    assert answer.status_code == status
+    assert ("Access-Control-Allow-Origin" in answer.headers) == ("origin" not in change)
+    assert not stored(services)
+
+
+def test_closed_unless_opened(services: Services, client: FlaskClient) -> None:
+    """Without a key of the website nobody is let in."""
+    closed = settings_of.build({"shop": {"origins": ORIGIN}})
+    object.__setattr__(services, "config", closed)
+    assert send(client, event("search", query="tea")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"type": "open"}, "There is no event 'open'"),
+        ({"type": "unsubscribe"}, "There is no event"),
+        ({"type": 7}, "There is no event 7"),
+        ({"visitor": "short"}, "16 to 64"),
+        ({"visitor": "x" * 65}, "16 to 64"),
+        ({"key": "rapport:open:1"}, "16 to 64"),
+        ({"contact": "C-1"}, "search has no 'contact'"),
+        ({"query": ""}, "no text"),
+        ({"query": "x" * 1001}, "no text"),
+        ({"query": {"a": 1}}, "no text"),
+        ({"results": True}, "no number"),
+        ({"results": "x" * 2000}, "results"),
+    ],
+)
+def test_what_is_refused_is_told_to_the_shop(
+    client: FlaskClient, services: Services, bad: dict[str, Any], words: str
+) -> None:
+    """In the debugger with its reason, not to the browser; the good ones of the call are taken."""
+    assert send(client, event("search", query="tea") | bad, event("search", 1, query="good")).status_code == 204
+    assert [one.properties.get("query") for one in stored(services)] == ["good"]
+    [reason] = reasons(services)
+    assert words in reason
+
+
+def test_times_are_put_right_and_kept_in_bounds(client: FlaskClient, services: Services) -> None:
+    """A clock that is a day slow, a moment of long ago, one to come, none."""
+    now = utcnow()
+    slow = (now - timedelta(days=1)).timestamp() * 1000
+    send(client, event("search", 1, query="a", at=slow - 60_000), sent=slow)
+    for number, at in enumerate((0, -5, 1, 9e15, "x", None, True, now.timestamp() * 1000 + 9e8), start=2):
+        send(client, event("search", number, query="a", at=at))
+    found = [one.occurred_at for one in stored(services)]
+    assert len(found) == 9
+    assert abs(found[0] - (now - timedelta(minutes=1))) < timedelta(minutes=1)
+    assert all(now - timedelta(days=7, minutes=1) < at <= datetime.now(UTC) for at in found)
+
+
+def test_no_key_of_ours_can_be_taken(client: FlaskClient, services: Services) -> None:
+    """The key is a digest under a name of its own, of the visitor too: another's event cannot be forestalled."""
+    send(client, event("search", query="a"), event("search", query="b", visitor="v-another-visitor"))
+    keys = [one.key for one in stored(services)]
+    assert len(set(keys)) == 2
+    assert all(key.startswith("web:") and len(key) == 36 for key in keys)
+
+
+def test_a_browser_adds_no_item_and_no_order(client: FlaskClient, services: Services) -> None:
+    """Not to the catalogue, not to the orders; an order of the browser is an event that counts in no spend."""
+    items = [{"item": "free", "quantity": 1, "unit_price": "0.01"}]
+    send(client, event("item_view", item="nothing we sell"), event("order", order="W-1", value="12.50", items=items))
+    found = {one.type: one for one in stored(services)}
+    assert found["item_view"].properties == {"unknown_item": "nothing we sell"}
+    assert (found["checkout"].value, found["checkout"].properties) == (125_000, {"order": "W-1", "items": 1})
+    assert not stored(services, Item) + stored(services, Order)
+
+
+def test_trusted_orders(client: FlaskClient, services: Services, config: Config) -> None:
+    """Where the shop says so an order is one, the known visitor's; one that is there is never changed."""
+    raw = {"workspace": {"path": config.workspace.path}, "database": {"url": config.database.url}}
+    trusting = settings_of.build(raw | {"shop": {"origins": ORIGIN}, "tracking": {"site": SITE, "trust_orders": True}})
+    object.__setattr__(services, "config", trusting)
+    _contact(services, "C-1", email="ann@shop.example")
+    send(client, event("identify", email="ann@shop.example"))
+    for number, price in enumerate(("4.50", "0.01")):
+        lines = [{"item": "tea", "quantity": 2, "unit_price": price}]
+        send(client, event("order", number, order="W-1", items=lines))
+    [order] = stored(services, Order)
+    [ann] = stored(services, Contact)
+    assert (order.total, order.contact_id, order.channel) == (90_000, ann.id, "web")
+
+
+def _contact(services: Services, key: str, **facts: Any) -> None:
+    with services.database.begin() as session:
+        intake.accept(session, "contacts", [{"key": key, **facts}], now=utcnow(), config=services.config)
+
+
+def test_an_unsigned_word_recognises_and_does_no_more(client: FlaskClient, services: Services) -> None:
+    """It tells the same of everybody, makes nobody, and guesses nobody where several are so named."""
+    _contact(services, "C-1", email="ann@shop.example")
+    for key in ("C-2", "C-3"):
+        _contact(services, key, email="home@shop.example")
+    before = len(stored(services, Contact))
+    answers = [
+        send(client, event("identify", number, visitor=f"visitor-number-{number}", **{kind: value}))
+        for number, (kind, value) in enumerate(
+            [("email", "ann@shop.example"), ("email", "nobody@shop.example"), ("email", "home@shop.example"),
+             ("customer", "C-9"), ("phone", "+442071838750"), ("card", "1")]
+        )
+    ]  # fmt: skip
+    assert {(answer.status_code, answer.data) for answer in answers} == {(204, b"")}
+    with services.database.read() as session:
+        known = session.scalars(select(Identity)).all()
+        assert [(one.value, session.get_one(Contact, one.contact_id).key) for one in known] == [
+            ("visitor-number-0", "C-1")
+        ]
+    assert len(stored(services, Contact)) == before
+    assert not reasons(services)
+
+
+def test_two_known_contacts_are_not_merged_by_a_browser(client: FlaskClient, services: Services) -> None:
+    """A device that two people use belongs to the last; what the first did stays theirs."""
+    for key in ("C-1", "C-2"):
+        _contact(services, key, email=f"{key.lower()}@shop.example")
+        send(client, event("search", int(key[-1]), query=key))
+        send(client, event("identify", int(key[-1]), email=f"{key.lower()}@shop.example"))
+    with services.database.read() as session:
+        people = {one.key: one.id for one in session.scalars(select(Contact))}
+        owners = {one.properties.get("query"): one.contact_id for one in session.scalars(select(Event))}
+        assert (owners["C-1"], identity.contact_of_visitor(session, VISITOR)) == (people["C-1"], people["C-2"])
+        assert session.scalar(select(func.count()).where(Contact.merged_into.is_not(None))) == 0
+
+
+def test_signed(client: FlaskClient, services: Services) -> None:
+    """The shop's word makes a contact; a false one, or one for somebody else, is refused."""
+    good = website.sign(SECRET, "customer", "C-7")
+    send(client, event("identify", 1, customer="C-8", signature=good))
+    send(client, event("identify", 2, customer="C-7", signature=good, email="x@shop.example"))
+    assert ["signature" in reasons(services)[0], "one of" in reasons(services)[1]] == [True, True]
+    assert not stored(services, Contact)
+    send(client, event("identify", 3, customer="C-7", signature=good))
+    assert [one.key for one in stored(services, Contact)] == ["C-7"]
+
+
+def test_too_many_calls_and_too_much(client: FlaskClient, services: Services) -> None:
+    """So many of one address in a minute, so many events in a call, so many bytes; and the debugger stays small."""
+    assert send(client, event("search", query="x" * 70_000)).status_code == 413
+    assert send(client, *[event("search", number, query="a") for number in range(60)]).status_code == 204
+    assert len(stored(services)) == website.MOST
+    assert len(reasons(services)) == 10
+    for _ in range(5):
+        send(client, *[7] * 50)
+    assert len(reasons(services)) == collect.SHOWN
+    collect.brake = collect.Brake(2)
+    assert [send(client, event("search", 99, query="a")).status_code for _ in range(3)] == [204, 204, 429]
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = sorted(
+    {name for known in website.EVENTS.values() for name in known} | {"key", "type", "at", "visitor", "came_as"}
+)
+EVENTS = st.dictionaries(st.sampled_from(NAMES), JUNK | st.text(min_size=16, max_size=20)).flatmap(
+    lambda said: st.sampled_from(
+        [{}, *({"type": kind, "key": "k" * 20, "visitor": VISITOR} for kind in website.EVENTS)]
+    ).map(lambda frame: said | frame)
+)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(EVENTS | JUNK, max_size=4), sent=JUNK)
+def test_nothing_that_comes_in_breaks_it(client: FlaskClient, services: Services, events: list[Any], sent: Any) -> None:
+    """Any JSON: taken, or refused with a reason; never a fault."""
+    collect.brake = collect.Brake(collect.CALLS)
+    assert send(client, *events, sent=sent).status_code in {204, 400, 422}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"events": [NaN], "site": "shop-1"}', b"[" * 60_000]
+)
+def test_no_json(client: FlaskClient, services: Services, body: bytes) -> None:
+    """What is no JSON object is a clear refusal."""
+    answer = client.post("/collect", data=body, content_type="text/plain", headers={"Origin": ORIGIN})
+    assert answer.status_code in {400, 422}
+
+
+def test_the_script(client: FlaskClient) -> None:
+    """At one address, looked at anew, allowed on other sites."""
+    with client.get("/t.js", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, "gzip")
+        assert len(answer.data) < 3_000
+        assert "immutable" not in answer.headers["Cache-Control"]
+    known = {"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]}
+    with client.get("/t.js", headers=known) as again:
+        assert again.status_code == 304

@@ -1,0 +1,143 @@
+// The snippet on a shop's pages (docs/tracking.md): rapport('page'), rapport('item', 'SKU') ... Stands alone, a classic script.
+// Every event lies in the browser's storage under a key of its own until the server has it, and the key makes it count once:
+// what a closed page sends may arrive twice and counts once, what it did not get off leaves with the next page.
+(() => {
+  const tag = document.currentScript;
+  if (!tag || !tag.dataset.site) return;
+  const door = new URL('collect', tag.src).href;
+  const site = tag.dataset.site;
+  const asks = tag.dataset.consent === 'ask'; // nothing is stored or sent before rapport('consent', true)
+  const DAY = 864e5, MOST = 100, BATCH = 40, NAME = 'rapport_visitor', PREFIX = 'rapport.';
+  const memory = {}; // where the browser allows no storage
+
+  let storage;
+  try { storage = localStorage; storage.setItem(PREFIX, 1); storage.removeItem(PREFIX); } catch { storage = null; }
+  const keys = () => [...Object.keys(storage ?? {}), ...Object.keys(memory)].filter((k) => k.startsWith(`${PREFIX}e.`)).sort();
+  const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+  const get = (k) => { try { return JSON.parse(memory[k] ?? storage.getItem(k)); } catch { return null; } };
+  const read = (k) => get(PREFIX + k);
+  const keep = (k, v) => {
+    const text = JSON.stringify(v);
+    try { storage.setItem(PREFIX + k, text); } catch { memory[PREFIX + k] = text; }
+  };
+  const drop = (k) => { storage?.removeItem(k); delete memory[k]; };
+
+  const refuses = navigator.globalPrivacyControl === true;
+  let allowed = !refuses && (read('consent') ?? !asks) === true;
+  let waiting = []; // of this page, before anybody said yes or no
+  let timer, busy, route, came;
+
+  const cookie = (value, life) => { document.cookie = `${NAME}=${value};path=/;max-age=${life};SameSite=Lax${location.protocol === 'https:' ? ';Secure' : ''}`; };
+  const shape = (v) => (/^[\w-]{16,64}$/.test(v ?? '') ? v : '');
+  const given = shape(new URLSearchParams(location.search).get(NAME)); // by a flyer or a form of ours
+
+  function visitor() {
+    let name = shape(document.cookie.match(`(?:^|; )${NAME}=([^;]*)`)?.[1]) || shape(read('visitor'));
+    if (given && given !== name) { if (name) came = given; else name = given; }
+    name ||= random();
+    cookie(name, 31536000);
+    keep('visitor', name);
+    return name;
+  }
+
+  function note(type, data = {}) {
+    if (refuses || (!allowed && read('consent') === false)) return;
+    const at = Date.now();
+    const event = { key: at.toString(36) + random(), type, at, ...data }; // keys in the order of time
+    if (!allowed) { if (waiting.length < MOST) waiting.push(event); return; }
+    event.visitor = visitor();
+    if (came) { event.came_as = came; came = ''; }
+    const all = keys();
+    if (all.length >= MOST) drop(all[0]);
+    keep(`e.${event.key}`, event);
+    timer ||= setTimeout(send, 300);
+  }
+
+  function batch() {
+    const events = [];
+    let size = 0;
+    for (const k of keys()) {
+      const event = get(k);
+      if (!event || Date.now() - event.at > 7 * DAY) { drop(k); continue; }
+      size += JSON.stringify(event).length * 2;
+      if (events.length === BATCH || size > 5e4) break;
+      events.push(event);
+    }
+    return events;
+  }
+
+  const body = (events) => JSON.stringify({ site, sent: Date.now(), events });
+
+  async function send() {
+    timer = 0;
+    const events = allowed ? batch() : [];
+    if (busy || !events.length) return;
+    busy = true;
+    let answer;
+    try {
+      answer = await fetch(door, { method: 'POST', body: body(events), keepalive: true, mode: 'cors', credentials: 'omit', referrerPolicy: 'origin' });
+    } catch { /* the next page tries again */ }
+    busy = false;
+    if (answer && answer.status < 500 && answer.status !== 403 && answer.status !== 429) { // taken, or never to be
+      for (const event of events) drop(`${PREFIX}e.${event.key}`);
+      if (keys().length) timer ||= setTimeout(send, 300);
+    } else timer ||= setTimeout(send, 15e3);
+  }
+
+  // A page that goes cannot wait for an answer: what it sends stays in storage, and the key lets it count once.
+  function leave() {
+    const events = allowed ? batch() : [];
+    if (events.length) navigator.sendBeacon(door, body(events));
+  }
+
+  function page(data) {
+    const query = new URLSearchParams(location.search);
+    query.delete(NAME);
+    const more = {};
+    for (const [name, value] of query) if (/^utm_(source|medium|campaign|term|content)$/.test(name)) more[name] = value.slice(0, 200);
+    const from = document.referrer;
+    if (from && new URL(from).host !== location.host && !route) more.referrer = from.slice(0, 500);
+    route = location.pathname + location.search;
+    const address = location.origin + location.pathname + (String(query) && `?${query}`);
+    note('page_view', { url: address.slice(0, 1000), title: document.title.slice(0, 300), ...more, ...data });
+  }
+
+  function moved() { if (route !== undefined && route !== location.pathname + location.search) page(); }
+  for (const name of ['pushState', 'replaceState']) {
+    const plain = history[name];
+    history[name] = function (...told) { plain.apply(this, told); setTimeout(moved); };
+  }
+  addEventListener('popstate', () => setTimeout(moved));
+
+  function consent(yes) {
+    allowed = yes === true && !refuses;
+    if (refuses) return;
+    if (!allowed) { keys().forEach(drop); drop(`${PREFIX}visitor`); cookie('', 0); waiting = []; }
+    keep('consent', allowed);
+    if (!allowed) return;
+    const held = waiting;
+    waiting = [];
+    for (const { type, key, at, ...data } of held) note(type, data);
+  }
+
+  const calls = {
+    page,
+    consent,
+    item: (item, data) => note('item_view', { item, ...data }),
+    search: (query, data) => note('search', { query, ...data }),
+    cart_add: (item, data) => note('cart_add', { item, ...data }),
+    cart_remove: (item, data) => note('cart_remove', { item, ...data }),
+    order: (order, data) => note('order', { order, ...data }),
+    identify: (who) => note('identify', who),
+  };
+  const call = (name, ...told) => {
+    if (calls[name]) calls[name](...told);
+    else console.warn(`rapport: there is no call '${name}'`);
+  };
+  const before = window.rapport?.q ?? [];
+  window.rapport = call;
+  for (const told of before) call(...told);
+  addEventListener('pagehide', leave);
+  addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') leave(); });
+  if (allowed && keys().length) send();
+})();

@@ -1,0 +1,127 @@
+"""The door of the shop's pages: /collect takes what the snippet tells. Anybody may knock, so nothing is told back."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import structlog
+from apiflask import APIFlask
+from flask import Blueprint, Response, request
+from sqlalchemy import delete, func, select
+
+from engine import website
+from engine.errors import Invalid, NotAllowed, TooMany
+from engine.website import Refused
+from web import auth
+from web.api import body
+from web.models import RefusedEvent
+from web.security import public
+from web.services import services, utcnow
+
+CALLS: Final = 240  # of one address in a minute, and process: a busy office behind one address
+PLACES: Final = 50_000  # addresses remembered
+SHOWN: Final = 200  # refused events kept
+
+blueprint = Blueprint("collect", __name__)
+log = structlog.get_logger(__name__)
+
+
+class Brake:
+    """So many calls of one address in a minute. Kept in memory alone: an address is personal data."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._minute, self._calls = 0, dict[str, int]()
+
+    def holds(self, place: str) -> bool:
+        """Count a call; True when it is one too many."""
+        with self._lock:
+            minute = int(time.monotonic() // 60)
+            if minute != self._minute or len(self._calls) > PLACES:
+                self._minute, self._calls = minute, {}
+            self._calls[place] = self._calls.get(place, 0) + 1
+            return self._calls[place] > self._most
+
+
+brake = Brake(CALLS)
+
+
+def register(app: APIFlask) -> None:
+    """Put the door on `app`."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("/collect")
+@public
+def collect() -> tuple[str, int]:
+    """Events of one page; 204 whatever became of them, so that it tells nothing about anybody."""
+    if brake.holds(auth.network(request.remote_addr or "")):
+        raise TooMany("Too many calls from one address; try again in a minute.")
+    config, now = services().config, utcnow()
+    if not config.tracking.site:
+        raise NotAllowed("This door is closed; tracking.site and shop.origins open it.")
+    if not _is_ours(request.headers.get("Origin", "")):
+        _note([Refused({}, f"Origin {request.headers.get('Origin', '')[:200]!r} is not among shop.origins.")])
+        raise NotAllowed("This page is not one of the shop's.")
+    told = _told()
+    if not hmac.compare_digest(str(told.get("site", "")).encode(), config.tracking.site.encode()):
+        _note([Refused({}, f"The site key {str(told.get('site'))[:64]!r} is not tracking.site.")])
+        raise NotAllowed("The key of the website is another.")
+    with services().database.begin() as session:
+        result = website.take(session, told["events"], told.get("sent"), now=now, config=config)
+    _note(result.refused)
+    return "", 204
+
+
+@blueprint.after_request
+def _shared(response: Response) -> Response:
+    """A page of the shop may read the status, and nothing else does."""
+    origin = request.headers.get("Origin", "")
+    response.headers["Vary"] = "Origin"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    if _is_ours(origin):
+        response.headers["Access-Control-Allow-Origin"] = origin
+    return response
+
+
+def _is_ours(origin: str) -> bool:
+    return bool(origin) and origin.lower() in services().config.shop.origins.lower().split()
+
+
+def _told() -> dict[str, Any]:
+    told = body.parse(request.get_data())
+    if not isinstance(told, dict) or not isinstance(told.get("events"), list):
+        raise Invalid("Send an object with site and events.")
+    return told
+
+
+def _note(refused: Iterable[Refused]) -> None:
+    """Keep what was refused, for the debugger; the last SHOWN."""
+    rows = [
+        RefusedEvent(
+            at=utcnow(),
+            type=_short(one.event, "type", 64),
+            visitor=_short(one.event, "visitor", 64),
+            reason=one.reason.replace("\0", "")[:500],
+            body=json.dumps(one.event, ensure_ascii=True)[:500],
+        )
+        for one in refused
+    ]
+    if not rows:
+        return
+    with services().database.begin() as session:
+        session.add_all(rows)
+        session.flush()
+        oldest = session.scalar(select(func.max(RefusedEvent.id)))
+        session.execute(delete(RefusedEvent).where(RefusedEvent.id <= (oldest or 0) - SHOWN))
+
+
+def _short(event: Any, name: str, limit: int) -> str:
+    value = event.get(name) if isinstance(event, dict) else None
+    return value.replace("\0", "")[:limit] if isinstance(value, str) else ""

@@ -169,6 +169,7 @@ class Turn:
             (row, item): reason(
                 because,
                 [titles.get(int(ids[led]), "") for led in because.items],
+                [int(ids[led]) for led in because.items],
                 bought=all(int(ids[led]) in bought[row] for led in because.items),
             )
             for (row, item), because in found.items()

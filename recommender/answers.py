@@ -41,7 +41,7 @@ class Request:
 class Reason:
     """Why an item is offered. because: titles of what led to it; support: buyers of those and the item; n: buyers of
     those (popular: lately); confidence = support / n; lift: how many times more often than by chance. A buyer is a
-    contact, or a guest's order. What does not apply is None.
+    contact, or a guest's order. What does not apply is None. because_ids: their item ids.
     """
 
     kind: str
@@ -51,6 +51,7 @@ class Reason:
     confidence: float | None = None
     lift: float | None = None
     text: str = ""
+    because_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,10 @@ class Answer:
     missing_ids: tuple[str, ...]
 
 
-def reason(because: Because, titles: Sequence[str], *, bought: bool) -> Reason:
-    """The reason in words; `bought`: the contact bought what led to it, rather than looked at it."""
+def reason(because: Because, titles: Sequence[str], ids: Sequence[int], *, bought: bool) -> Reason:
+    """The reason in words; `titles` and `ids` are of what led to it. `bought`: the contact bought that, rather than
+    looked at it.
+    """
     return Reason(
         because.kind,
         tuple(titles),
@@ -93,6 +96,7 @@ def reason(because: Because, titles: Sequence[str], *, bought: bool) -> Reason:
         because.confidence,
         because.lift,
         _text(because, titles, bought=bought),
+        tuple(ids),
     )
 
 

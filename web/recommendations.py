@@ -20,7 +20,8 @@ def shown(answer: Answer) -> dict[str, Any]:
 
 
 def _item(item: Recommended) -> dict[str, Any]:
-    reason = item.reason and {name: value for name, value in vars(item.reason).items() if value is not None}
+    told = vars(item.reason).items() if item.reason else ()
+    reason = {name: value for name, value in told if value is not None and name != "because_ids"}
     fields = {
         "id": item.key,
         "score": item.score,

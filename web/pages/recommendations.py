@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def index() -> ResponseReturnValue:
             trainings=training.trainings(session, limit=10),
             known=session.scalars(select(Item).where(Item.active).order_by(Item.id).limit(200)).all(),
             problem=services().recommender.problem,
+            lists=_lists(session, trial.answer),
         )
 
 
@@ -112,6 +114,23 @@ def _trial(session: Session, plans: dict[str, Any]) -> Trial:
     start = time.perf_counter()
     answer = _ask(session, Request(placement, contact.id if contact else None, items=items, n=SHOWN))
     return Trial(placement, who, items, contact, answer, (time.perf_counter() - start) * 1000)
+
+
+def _lists(session: Session, answer: Answer) -> dict[str, str]:
+    """By key of an item that a rule offers: the criteria of those who bought what leads to it, but not the item."""
+    reasons = {item.key: item.reason for item in answer.items if item.reason and item.reason.kind == "rules"}
+    ids = {number for reason in reasons.values() for number in reason.because_ids}
+    keys = dict(session.execute(select(Item.id, Item.key).where(Item.id.in_(ids))).all()) if ids else {}
+    return {
+        key: json.dumps({"all": [*(_bought(keys[number]) for number in reason.because_ids), {"not": _bought(key)}]})
+        for key, reason in reasons.items()
+        if all(number in keys for number in reason.because_ids)
+    }
+
+
+def _bought(key: str) -> dict[str, Any]:
+    where = [{"field": "item", "operator": "is", "value": key}]
+    return {"event": "order", "measure": "count", "where": where, "operator": "at_least", "value": 1}
 
 
 def _find(session: Session, who: str) -> Contact | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from datetime import datetime
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from engine import intake
+from engine import criteria, intake
+from engine.catalogue import open_catalogue
 from recommender.models import Training
 from web.services import Services
 
@@ -56,6 +61,14 @@ def test_training_from_the_page(marketer: FlaskClient, shop: Services) -> None:
     assert "Serves" in page
     assert "buyers of Tea also bought it" in page
     assert "Not known: Nowhere" in page
+    shop.warehouse.refresh()
+    link = re.search(r'href="(/lists/new[^"]+)">Make a list of those who did not', page)
+    assert link
+    asked = json.loads(parse_qs(urlsplit(unescape(link[1])).query)["q"][0])
+    assert [asked["all"][0]["where"][0]["value"], asked["all"][1]["not"]["where"][0]["value"]] == ["Tea", "Honey"]
+    assert marketer.get(unescape(link[1])).status_code == 200
+    with shop.database.read() as session:
+        criteria.parse(asked, open_catalogue(session, shop.warehouse))
 
 
 def test_whom_nobody_knows_is_a_stranger(marketer: FlaskClient, shop: Services) -> None:

@@ -2,77 +2,31 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
-import pyarrow as pa
 from babel.numbers import get_currency_symbol
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, gettext, lazy_gettext, ngettext
-from sqlalchemy import select
+from flask_babel import get_locale, gettext, ngettext
 from sqlalchemy.orm import Session
 
 from campaigns import planning
-from campaigns.models import Campaign
-from engine import criteria, lists
-from engine.catalogue import Catalogue, open_catalogue
+from engine import lists
+from engine.catalogue import open_catalogue
 from engine.errors import Conflict, Invalid
 from engine.models import ContactList
 from web.api.lists import csv_response
-from web.pages.lists import builder
+from web.pages.lists import builder, drafts, tabs
 from web.pages.lists.builder import State
+from web.pages.lists.rows import PAGE, author, base, blueprint, rows
+from web.pages.lists.starts import BEGIN
 from web.pages.lists.words import Vocabulary
 from web.services import services, utcnow
 from web.shell import toast
 
-blueprint = Blueprint("lists", __name__, url_prefix="/lists")
-
-PAGE: Final = 50
-
-TEMPLATES: Final = (
-    (
-        lazy_gettext("Win back regulars"),
-        lazy_gettext("Three orders or more, none for three months, and mail is welcome"),
-        {"all": [{"field": "order_count", "operator": "at_least", "value": 3},
-                 {"field": "recency", "operator": "between", "value": [90, 365]},
-                 {"field": "email_consent", "operator": "is", "value": True}]},
-    ),
-    (
-        lazy_gettext("Looked, did not buy"),
-        lazy_gettext("Viewed items at least three times this month and ordered nothing"),
-        {"all": [{"event": "item_view", "measure": "count", "operator": "at_least", "value": 3,
-                  "within": {"last_days": 30}},
-                 {"not": {"event": "order", "measure": "count", "operator": "at_least", "value": 1,
-                          "within": {"last_days": 30}}}]},
-    ),
-    (
-        lazy_gettext("Best customers"),
-        lazy_gettext("The top fifth by spend who ordered within half a year"),
-        {"all": [{"field": "rfm_monetary", "operator": "is", "value": 5},
-                 {"field": "last_order_at", "operator": "in_last", "value": 180}]},
-    ),
-)  # fmt: skip
-
-
-class Reader(Catalogue):
-    """Reads criteria for their words alone: who is on a frozen list is not fetched."""
-
-    def members(self, list_id: int) -> pa.Table:
-        """Nobody."""
-        return pa.table({"contact_id": pa.array([], pa.int64())})
-
-
-@dataclass(frozen=True)
-class Row:
-    """A list in the index; `fault` when its criteria no longer make sense."""
-
-    one: ContactList
-    sentence: str
-    fault: str | None
-    campaigns: list[str]
+__all__ = ["blueprint"]
 
 
 @blueprint.get("")
@@ -83,11 +37,11 @@ def index() -> ResponseReturnValue:
         found = lists.browse(session, words=words, after=after, limit=PAGE + 1)
         return render_template(
             "lists/index.html",
-            rows=_rows(session, found[:PAGE]),
-            base=_base(),
+            rows=rows(session, found[:PAGE]),
+            base=base(),
             words=words,
             after=after,
-            templates=TEMPLATES,
+            templates=BEGIN,
             next=url_for(".index", q=words, after=found[PAGE - 1].id) if len(found) > PAGE else None,
             first=url_for(".index", q=words) if after else None,
         )
@@ -120,10 +74,11 @@ def edit_new() -> ResponseReturnValue:
 
 @blueprint.get("/<int:list_id>")
 def show(list_id: int) -> ResponseReturnValue:
-    """A list: its criteria to go on with, or the people it was frozen with."""
+    """A list: its criteria to go on with, or another of its tabs."""
     with services().database.read() as session:
         found = lists.get(session, list_id)
-    return _open(found) if found.frozen_at is None else _frozen(list_id)
+        tab = tabs.shown_tab(found)
+    return _open(found) if tab == "criteria" else tabs.show(list_id, tab)
 
 
 @blueprint.post("/<int:list_id>")
@@ -132,6 +87,18 @@ def edit(list_id: int) -> ResponseReturnValue:
     with services().database.read() as session:
         found = lists.get(session, list_id)
     return _work(found)
+
+
+@blueprint.post("/new/discard")
+def discard_new() -> ResponseReturnValue:
+    """Forget what was not saved of a new list."""
+    return _discard(None)
+
+
+@blueprint.post("/<int:list_id>/discard")
+def discard(list_id: int) -> ResponseReturnValue:
+    """Forget what was not saved of a list."""
+    return _discard(list_id)
 
 
 @blueprint.get("/values")
@@ -161,7 +128,7 @@ def copy(list_id: int) -> ResponseReturnValue:
     """A dynamic list with the same criteria."""
     with services().database.begin() as session:
         name = gettext("%(name)s, copy", name=lists.get(session, list_id).name)[: lists.NAME_LIMIT]
-        made = lists.copy(session, list_id, name, now=utcnow()).id
+        made = lists.copy(session, list_id, name, now=utcnow(), author=author()).id
     toast(gettext("Copied"))
     return redirect(url_for(".show", list_id=made), 303)
 
@@ -170,7 +137,7 @@ def copy(list_id: int) -> ResponseReturnValue:
 def rename(list_id: int) -> ResponseReturnValue:
     """Another name, for a frozen list."""
     with services().database.begin() as session:
-        lists.rename(session, list_id, request.form.get("name", ""), now=utcnow())
+        lists.rename(session, list_id, request.form.get("name", ""), now=utcnow(), author=author())
     toast(gettext("Saved"))
     return redirect(url_for(".show", list_id=list_id), 303)
 
@@ -194,9 +161,20 @@ def restore(list_id: int) -> ResponseReturnValue:
 
 
 def _open(saved: ContactList | None) -> ResponseReturnValue:
+    """As the address says, or as it was left (`draft`); what was left is offered where the address says nothing."""
     services().warehouse.refresh()
     with services().database.read() as session:
-        return _page(session, builder.asked(saved, request.args))
+        left = drafts.find(session, saved.id if saved else None)
+        if left and "draft" in request.args:
+            kept = {"q": left.criteria, "name": left.name, "version": str(left.version)}
+            return _page(session, builder.asked(saved, kept))
+        return _page(session, builder.asked(saved, request.args), left=None if "q" in request.args else left)
+
+
+def _discard(list_id: int | None) -> ResponseReturnValue:
+    with services().database.begin() as session:
+        drafts.drop(session, list_id)
+    return redirect(url_for(".show", list_id=list_id) if list_id else url_for(".new"), 303)
 
 
 def _work(saved: ContactList | None) -> ResponseReturnValue:
@@ -206,9 +184,9 @@ def _work(saved: ContactList | None) -> ResponseReturnValue:
         state = builder.received(saved, request.form, _vocabulary(session))
         how = SAVES.get(request.form.get("do", ""))
         looked = builder.look(session, services().warehouse, state, now=utcnow(), strict=how is not None)
-        if how is None or looked.faults:
-            return _answer(session, state, looked, status=422 if how else 200)
-    return _save(state, how)
+        answer = _answer(session, state, looked, status=422 if how else 200)
+    drafts.keep(state)
+    return answer if how is None or looked.faults else _save(state, how)
 
 
 Save = Callable[[Session, State], int]
@@ -219,6 +197,7 @@ def _save(state: State, how: Save) -> ResponseReturnValue:
     try:
         with services().database.begin() as session:
             list_id = how(session, state)
+            drafts.drop(session, state.list_id)
     except (Invalid, Conflict) as error:
         return _refused(state, error)
     with services().database.read() as session:
@@ -231,7 +210,16 @@ def _save(state: State, how: Save) -> ResponseReturnValue:
 
 def _update(session: Session, state: State, *, version: int | None = None, list_id: int | None = None) -> int:
     catalogue = open_catalogue(session, services().warehouse)
-    saved = lists.save(session, list_id, state.name, state.criteria, version=version, now=utcnow(), catalogue=catalogue)
+    saved = lists.save(
+        session,
+        list_id,
+        state.name,
+        state.criteria,
+        version=version,
+        now=utcnow(),
+        catalogue=catalogue,
+        author=author(),
+    )
     lists.count(session, services().warehouse, saved.id, utcnow())
     return saved.id
 
@@ -252,14 +240,15 @@ SAVES: Final[dict[str, Save]] = {
 
 def _refused(state: State, error: Invalid | Conflict) -> ResponseReturnValue:
     with services().database.read() as session:
+        if state.list_id:
+            state = replace(state, saved=lists.get(session, state.list_id))
         looked = builder.look(session, services().warehouse, state, now=utcnow())
-        other = lists.get(session, state.list_id) if isinstance(error, Conflict) and state.list_id else None
         status = 422 if isinstance(error, Invalid) else 409
-        return _answer(session, state, looked, status=status, refused=error.message, other=other)
+        return _answer(session, state, looked, status=status, refused=error.message)
 
 
-def _page(session: Session, state: State) -> ResponseReturnValue:
-    return _answer(session, state, builder.look(session, services().warehouse, state, now=utcnow()))
+def _page(session: Session, state: State, **more: Any) -> ResponseReturnValue:
+    return _answer(session, state, builder.look(session, services().warehouse, state, now=utcnow()), **more)
 
 
 def _answer(session: Session, state: State, looked: builder.Looked, status: int = 200, **more: Any) -> Response:
@@ -268,9 +257,12 @@ def _answer(session: Session, state: State, looked: builder.Looked, status: int 
     is_part = "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
     template = "lists/parts.html" if is_part and request.method == "POST" else "lists/builder.html"
     sign = get_currency_symbol(services().config.locale.currency, locale=str(get_locale()))
-    shown = {"page": page, "state": state, "looked": looked, "currency": sign, "templates": TEMPLATES, **more}
+    shown = {"page": page, "state": state, "looked": looked, "currency": sign, "templates": BEGIN, **more}
+    shown["overtaken"] = drafts.overtaken(session, state)
     if template == "lists/builder.html":
         shown["waiting"] = planning.waiting(session, list_id=state.list_id) if state.list_id else []
+        shown["tabs"] = tabs.tabs(state.saved) if state.saved else []
+        shown["picks"] = lists.picks(session, state.list_id, limit=1) if state.list_id else []
     answer = make_response(render_template(template, **shown), status)
     header = "HX-Push-Url" if ":" in request.form.get("do", "") else "HX-Replace-Url"
     answer.headers[header] = state.address or request.path
@@ -285,45 +277,3 @@ def _go(address: str) -> ResponseReturnValue:
 
 def _vocabulary(session: Session) -> Vocabulary:
     return Vocabulary(open_catalogue(session, services().warehouse), session, str(get_locale()))
-
-
-def _frozen(list_id: int) -> ResponseReturnValue:
-    """The people of a frozen list, fifty at a time, and what they were found by."""
-    after = request.args.get("after", 0, type=int)
-    with services().database.read() as session:
-        found = lists.get(session, list_id)
-        people = lists.members(session, services().warehouse, list_id, utcnow(), after=max(after, 0), limit=PAGE + 1)
-        return render_template(
-            "lists/frozen.html",
-            row=_rows(session, [found])[0],
-            people=people[:PAGE],
-            base=_base(),
-            next=url_for(".show", list_id=list_id, after=people[PAGE - 1].id) if len(people) > PAGE else None,
-            first=url_for(".show", list_id=list_id) if after else None,
-        )
-
-
-def _rows(session: Session, found: Sequence[ContactList]) -> list[Row]:
-    """Lists in words, with the campaigns that go to them."""
-    campaigns: dict[int, list[str]] = defaultdict(list)
-    going = select(Campaign.list_id, Campaign.name).where(
-        Campaign.list_id.in_([one.id for one in found]), Campaign.deleted_at.is_(None)
-    )
-    for list_id, name in session.execute(going.order_by(Campaign.id.desc())):
-        campaigns[list_id or 0].append(name)
-    locale = services().config.locale
-    reader = Reader(session, services().warehouse, locale.zone, locale.currency)
-    return [Row(one, *_words(reader, one), campaigns[one.id]) for one in found]
-
-
-def _words(reader: Reader, one: ContactList) -> tuple[str, str | None]:
-    """The sentence, and why there is none."""
-    try:
-        return criteria.sentence(criteria.parse(one.criteria, reader, list_id=one.id), str(get_locale())), None
-    except Invalid as error:
-        return "", error.message
-
-
-def _base() -> int:
-    warehouse = services().warehouse
-    return int(warehouse.execute(warehouse.table("contacts").count())[0][0].as_py())

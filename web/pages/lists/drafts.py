@@ -1,0 +1,78 @@
+"""What somebody has written and not saved: kept on the server at every change, offered again, and never written over
+what somebody else saved meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from flask import g
+from flask_babel import get_locale
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from engine import lists
+from engine.lists.versioning import Change
+from engine.models import ListVersion
+from web.models import ListDraft
+from web.pages.lists.builder import State
+from web.pages.lists.draft import MOST
+from web.pages.lists.rows import reader
+from web.services import services, utcnow
+
+LOOKED: Final = 50  # versions among which the one that an editor began from is looked for
+
+
+def keep(state: State) -> None:
+    """Remember the state of who is at work, or forget it when there is nothing to save. What is too long to be read
+    back is not kept.
+    """
+    with services().database.begin() as session:
+        if not state.is_changed:
+            drop(session, state.list_id)
+        elif len(state.json) <= MOST:
+            session.merge(
+                ListDraft(
+                    user_id=g.user.id,
+                    list_id=state.list_id or 0,
+                    version=state.version,
+                    name=state.name,
+                    criteria=state.json,
+                    at=utcnow(),
+                )
+            )
+
+
+def find(session: Session, list_id: int | None) -> ListDraft | None:
+    """What whoever is at work has not saved of a list, or of a new one (None)."""
+    return session.get(ListDraft, (g.user.id, list_id or 0))
+
+
+def drop(session: Session, list_id: int | None) -> None:
+    """Forget it."""
+    mine = (ListDraft.user_id == g.user.id, ListDraft.list_id == (list_id or 0))
+    session.execute(delete(ListDraft).where(*mine), execution_options={"synchronize_session": False})
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """What somebody else saved since an editor began: the newest version, and how it differs from the one before."""
+
+    newest: ListVersion
+    changes: list[Change]
+    renamed_from: str | None
+
+
+def overtaken(session: Session, state: State) -> Overtaken | None:
+    """None while the editor has the newest version."""
+    if state.list_id is None or not state.version:
+        return None
+    versions = lists.versions(session, state.list_id, limit=LOOKED)
+    if not versions or versions[0].version <= state.version:
+        return None
+    newest, began = versions[0], next((one for one in versions if one.version <= state.version), versions[-1])
+    catalogue, language = reader(session), str(get_locale())
+    older, newer = (lists.reading(one.criteria, catalogue, state.list_id, language) for one in (began, newest))
+    renamed_from = began.name if began.name != newest.name else None
+    return Overtaken(newest, lists.difference(older, newer), renamed_from)

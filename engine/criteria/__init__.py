@@ -7,12 +7,13 @@
 - `sentence`    tree -> English and Simplified Chinese
 """
 
-from engine.criteria import reach
+from engine.criteria import moves, reach
 from engine.criteria.expression import people, select
 from engine.criteria.nodes import Criteria, Node, walk
 from engine.criteria.parse import EVERYONE, parse
 from engine.criteria.sentence import phrase, sentence
 
+moves.register()
 reach.register()
 
 

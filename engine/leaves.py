@@ -12,14 +12,11 @@ the clock; a moment therefore stands still for up to a minute while the data do 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import ibis
 import numpy as np
@@ -29,20 +26,17 @@ import pyarrow.compute as pc
 
 from engine import criteria
 from engine.criteria import Criteria, Node
-from engine.criteria.expression import COMBINE, AnyLeaf, People
+from engine.criteria.expression import COMBINE, AnyLeaf, People, listed
 from engine.criteria.nodes import Group, Membership
-from engine.database import EPOCH
+from engine.criteria.units import CONTACT, base
+from engine.kept import Kept, kept
 
 if TYPE_CHECKING:
     from engine.warehouse import Pin, Warehouse
 
-LIMIT: Final = 2**28  # bytes kept: the values of thirty leaves about a million contacts
-STILL: Final = timedelta(minutes=1)
-THREADS: Final = 4  # leaves found at the same time; DuckDB has threads of its own
 DENSE: Final = 8  # ids so much thinner than 1, 2, 3 ... are looked up in a table, thinner ones by halving
 VALUES: Final = "kept values"
 
-Found = TypeVar("Found")
 Bits = npt.NDArray[np.uint8]
 
 
@@ -165,69 +159,6 @@ class Base:
             start = start * 4 + step
 
 
-class Kept:
-    """What was found, by what finds it: thread-safe, up to LIMIT bytes, what nobody asked for longest goes first. Who
-    asks for what another is just finding waits for it.
-    """
-
-    def __init__(self, limit: int = LIMIT) -> None:
-        self.limit, self.bytes = limit, 0
-        self.pool = ThreadPoolExecutor(THREADS, "leaves")
-        self._lock = threading.Lock()
-        self._found: dict[Hashable, Future[Any]] = {}
-        self._moment: tuple[Hashable, datetime] = ("", EPOCH)
-
-    def moment(self, state: Hashable, now: datetime) -> datetime:
-        """The moment to ask at: that of the first question about this state of the data in the last minute."""
-        with self._lock:
-            known, moment = self._moment
-            if known != state or not moment <= now < moment + STILL:
-                self._moment = (state, now)
-            return self._moment[1]
-
-    def get(self, key: Hashable, find: Callable[[], Found]) -> Found:
-        """What is kept under `key`, else what `find` gives, which must have `nbytes`."""
-        with self._lock:
-            future = self._found.pop(key, None)
-            known, future = future is not None, future or Future()
-            self._found[key] = future  # the last one asked for is last
-        if not known:
-            self._fill(key, future, find)
-        return cast(Found, future.result())
-
-    def _fill(self, key: Hashable, future: Future[Any], find: Callable[[], Any]) -> None:
-        try:
-            future.set_result(find())
-        except BaseException as error:  # whoever waits gets it too, and the next one tries again
-            with self._lock:
-                self._found.pop(key, None)
-            future.set_exception(error)
-            return
-        with self._lock:
-            self.bytes += future.result().nbytes
-            self._trim()
-
-    def _trim(self) -> None:
-        for key, future in list(self._found.items()):
-            if self.bytes <= self.limit:
-                return
-            if future.done():
-                self.bytes -= future.result().nbytes
-                del self._found[key]
-
-
-_KEPT: WeakKeyDictionary[Any, Kept] = WeakKeyDictionary()
-_LOCK = threading.Lock()
-
-
-def kept(warehouse: Warehouse) -> Kept:
-    """What was found in a warehouse, for all threads of the process."""
-    with _LOCK:
-        if warehouse not in _KEPT:
-            _KEPT[warehouse] = Kept()
-        return _KEPT[warehouse]
-
-
 class Leaves:
     """What the leaves of criteria say, in one state of the data at one moment."""
 
@@ -235,9 +166,15 @@ class Leaves:
         self._pin, self._kept, self._asked = pin, kept, asked
         self._state = tuple(sorted(pin.names.items()))
         self.moment = kept.moment(self._state, now)
-        self._about = (self._state, self.moment, asked.zone.key, asked.currency)
-        self.base = self._kept.get(("base", pin.names["contacts"]), self._base)
-        self._verdicts = self._find(dict.fromkeys(_leaves(asked.root)))
+        self._unit = asked.unit or CONTACT
+        self._about = (self._state, self.moment, asked.zone.key, asked.currency, self._unit)
+        self.base = self._kept.get(("base", pin.names["contacts"], self._unit), self._base)
+        self._verdicts = self._find(dict.fromkeys(_leaves(asked.root, self._unit)))
+
+    @property
+    def found(self) -> Mask:
+        """Of whom the criteria are true."""
+        return self.truth(self._asked.root)
 
     def truth(self, node: Node) -> Mask:
         """Of whom `node` is true."""
@@ -246,8 +183,8 @@ class Leaves:
                 return self.base.everyone()
             found = COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
             return found if isinstance(found, Mask) else Mask.of(found)
-        if isinstance(node, Membership) and node.criteria is not None:
-            return self.truth(node.criteria)
+        if (instead := listed(node, self._unit)) is not None:
+            return self.truth(instead)
         return self._verdicts[node].true
 
     def unknown(self, node: Node) -> int:
@@ -262,6 +199,8 @@ class Leaves:
 
     def _verdict(self, leaf: Node) -> Verdict:
         if isinstance(leaf, Membership):  # its people may change while it and the warehouse stay the same
+            if self._unit != CONTACT:
+                return self._ask(leaf)
             on = self.base.holds(leaf.members["contact_id"].to_numpy())
             return Verdict(on, self.base.holds(np.zeros(0, np.int64)))
         return self._kept.get(("leaf", leaf, *self._about), lambda: self._ask(cast(AnyLeaf, leaf)))
@@ -275,7 +214,7 @@ class Leaves:
         (name,), (values, empty) = people.columns.values(), side
         column = ibis.table({"contact_id": "int64", name: people.table.schema()[name]}, name=VALUES)
         sql, tables = _sql(_asking(people.over(column), leaf))
-        found = (self._pin.names["contacts"], name, empty, *_sql(values)[:1])
+        found = (self._pin.names["contacts"], self._unit, name, empty, *_sql(values)[:1])
 
         def judge() -> Verdict:
             rows = self._kept.get(("values", *found), lambda: self._values(name, values, empty))
@@ -284,8 +223,7 @@ class Leaves:
         return self._kept.get(("verdict", sql, *found), judge)
 
     def _base(self) -> Base:
-        contacts = self._pin.table("contacts")
-        return Base(self._pin.query(*_sql(contacts.select("id", "bucket"))))
+        return Base(self._pin.query(*_sql(base(self._pin, self._unit).select("id", "bucket"))))
 
     def _values(self, name: str, values: Any, empty: Any) -> pa.Table:
         """One value for each contact, in the order of ids: those of the rows, `empty` where there is none."""
@@ -311,13 +249,13 @@ def _asking(people: People, leaf: AnyLeaf) -> Any:
     return people.table.select("contact_id", true=people.truth(leaf), unknown=people.unknown(leaf))
 
 
-def _leaves(node: Node) -> Iterator[Node]:
+def _leaves(node: Node, unit: str) -> Iterator[Node]:
     """The leaves that decide, those of the lists it names included."""
-    if isinstance(node, Membership) and node.criteria is not None:
-        yield from _leaves(node.criteria)
+    if (instead := listed(node, unit)) is not None:
+        yield from _leaves(instead, unit)
     elif isinstance(node, Group):
         for child in node.nodes:
-            yield from _leaves(child)
+            yield from _leaves(child, unit)
     else:
         yield node
 

@@ -45,6 +45,12 @@ Instead of one node the whole can be `{{"include": node, "exclude": node}}`: who
 whatever the first says, also where another list names this one and when put on the list by hand.
 `"include": {{"all": []}}` is everyone.
 
+Beside them `"unit": "household"` or `"account"` asks of households or accounts instead of contacts. One meets a
+condition about a person when any member meets it (and the contrary when none does); what its members did counts
+together; a value is unknown when it is of all members. On the list is its member with the lowest id, and counts are of
+units. Whoever has no household or account is one alone. A list of households can be used in other criteria once it is
+frozen.
+
 At most {DEPTH_LIMIT} levels and {NODE_LIMIT:,} conditions, those of the lists they name included.
 
 ## Unknown values

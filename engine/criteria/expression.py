@@ -20,6 +20,7 @@ from engine.criteria.nodes import Criteria, Deed, EventLeaf, Group, Leaf, Member
 from engine.criteria.rows import Tables, measured
 from engine.criteria.scored import Scored
 from engine.criteria.sequence import followed
+from engine.criteria.units import CONTACT, Together, base
 from engine.values import Clock
 
 AnyLeaf = Leaf | EventLeaf | Sequence | Membership | Scored
@@ -27,7 +28,9 @@ AnyLeaf = Leaf | EventLeaf | Sequence | Membership | Scored
 
 @dataclass(frozen=True)
 class People:
-    """All contacts, one row each: contact_id, bucket and a column for every leaf's value."""
+    """All contacts, one row each: contact_id, bucket and a column for every leaf's value. Of a unit of several contacts
+    one row, and in the column of a leaf about a person whether any member meets it.
+    """
 
     table: Any
     columns: Mapping[Any, str]
@@ -35,16 +38,19 @@ class People:
     verdicts: Mapping[Any, str]  # columns of what compares a contact with all others
     sides: Mapping[str, Any]  # by column: the rows its values are from, where that is not the contacts' own table,
     empty: Mapping[str, Any]  # and the value of contacts without a row
+    unit: str = CONTACT
 
     def truth(self, node: Node) -> Any:
         """Is `node` true of them? Ibis boolean, never NULL."""
         if isinstance(node, Group):
             return COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
-        if isinstance(node, Membership) and node.criteria is not None:
-            return self.truth(node.criteria)
-        if verdict := self.verdicts.get((_key(node), getattr(node, "question", None))):
+        if (instead := listed(node, self.unit)) is not None:
+            return self.truth(instead)
+        if verdict := self.verdicts.get((_key(node, self.unit), getattr(node, "question", None))):
             return self.table[verdict]
         value = self.value(node)
+        if _is_shared(node, self.unit):
+            return ~value.fill_null(False) if _is_negated(node) else value.fill_null(False)
         if isinstance(node, Membership):
             return value.fill_null(False)
         return (
@@ -60,13 +66,20 @@ class People:
 
     def value(self, node: AnyLeaf) -> Any:
         """The value a leaf compares."""
-        return self.table[self.columns[_key(node)]]
+        return self.table[self.columns[_key(node, self.unit)]]
+
+    def known(self, node: AnyLeaf) -> Any:
+        """What the operator of a leaf says before it is negated; NULL where the value is unknown."""
+        if isinstance(node, Membership) or node.question is None:
+            return self.truth(node)
+        known = self.value(node).notnull()
+        return ibis.ifelse(known, True if node.question.operator.values == 0 else self.truth(node), None)
 
     def side(self, node: AnyLeaf) -> tuple[Any, Any] | None:
         """The rows that the values of a leaf are from (contact_id, value), and the value of contacts without a row;
         None when they are columns of contacts.
         """
-        name = self.columns[_key(node)]
+        name = self.columns[_key(node, self.unit)]
         if name not in self.sides:
             return None
         rows = self.sides[name]
@@ -79,11 +92,11 @@ class People:
 
 def people(criteria: Criteria, warehouse: Tables, now: datetime) -> People:
     """The contacts with the values of all leaves of `criteria`, at `now`."""
-    clock = Clock(now, criteria.zone)
-    sides = _Sides(warehouse, clock, criteria.currency)
+    clock, unit = Clock(now, criteria.zone), criteria.unit or CONTACT
+    sides = _Sides(warehouse, clock, criteria.currency, unit)
     sides.gather(criteria.root)
     table = _compared(sides.join(), sides.columns, sides.verdicts, clock)
-    return People(table, sides.columns, clock, sides.verdicts, sides.rows(), sides.empty())
+    return People(table, sides.columns, clock, sides.verdicts, sides.rows(), sides.empty(), unit)
 
 
 def _compared(table: Any, columns: Mapping[Any, str], verdicts: Mapping[Any, str], clock: Clock) -> Any:
@@ -139,6 +152,7 @@ class _Sides:
     warehouse: Tables
     clock: Clock
     currency: str
+    unit: str = CONTACT
     columns: dict[Any, str] = field(default_factory=dict)
     verdicts: dict[Any, str] = field(default_factory=dict)
     named: dict[str, dict[str, fields.Field]] = field(default_factory=lambda: {"contacts": {}})
@@ -150,27 +164,36 @@ class _Sides:
         if isinstance(node, Group):
             for child in node.nodes:
                 self.gather(child)
-        elif isinstance(node, Membership) and node.criteria is not None:
-            self.gather(node.criteria)
+        elif (instead := listed(node, self.unit)) is not None:
+            self.gather(instead)
         else:
-            self._leaf(node, _key(node))
+            self._leaf(node, _key(node, self.unit))
 
     def _leaf(self, node: AnyLeaf, key: Any) -> None:
         if key not in self.columns:
             name = self.columns[key] = f"v{len(self.columns)}"
             self._add(node, name)
-        if not isinstance(node, Membership) and node.question and node.question.operator.compares:
+        if isinstance(node, Membership) or _is_shared(node, self.unit):
+            return
+        if node.question and node.question.operator.compares:
             self.verdicts.setdefault((key, node.question), f"w{len(self.verdicts)}")
 
+    @property
+    def deeds(self) -> Tables:
+        """Where what people did is read."""
+        return self.warehouse if self.unit == CONTACT else Together(self.warehouse, self.unit)
+
     def _add(self, node: AnyLeaf, name: str) -> None:
-        if isinstance(node, Leaf):
+        if _is_shared(node, self.unit):
+            self.others[name] = self._any_member(node).rename({f"{name}_id": "contact_id", name: "value"})
+        elif isinstance(node, Leaf):
             row = fields.read_as(node.field, node.question.type)
             self.named.setdefault(row.table, {})[name] = row
         elif isinstance(node, EventLeaf):
-            side = measured(node.deed, self.warehouse, self.clock, self.currency)
+            side = measured(node.deed, self.deeds, self.clock, self.currency)
             self.others[name] = side.rename({f"{name}_id": "contact_id", name: "value"})
         elif isinstance(node, Sequence):
-            side = followed(node, self.warehouse, self.clock)
+            side = followed(node, self.deeds, self.clock)
             self.others[name] = side.rename({f"{name}_id": "contact_id", name: "value"})
         elif isinstance(node, Scored):
             side = node.score.rows(self.warehouse, self.clock, self.currency)
@@ -180,9 +203,15 @@ class _Sides:
             side = ibis.memtable(node.members.rename_columns([f"{name}_id"]))
             self.others[name] = side.mutate(ibis.literal(True).name(name))
 
+    def _any_member(self, node: AnyLeaf) -> Any:
+        """Of whom a leaf about a person is true, asked of each contact."""
+        node = _positive(node)
+        alone = people(Criteria(node, self.clock.zone, self.currency), self.warehouse, self.clock.now)
+        return Together(self.warehouse, self.unit).any_member(alone.table.select("contact_id", value=alone.known(node)))
+
     def join(self) -> Any:
         """The contacts with all sides, missing rows filled with what they stand for."""
-        contacts = self.warehouse.table("contacts")
+        contacts = base(self.warehouse, self.unit)
         table = contacts.select("bucket", contact_id=contacts.id, **self._values("contacts", contacts))
         sides = dict(self.others)
         for name in [name for name in self.named if name != "contacts"]:
@@ -214,12 +243,34 @@ class _Sides:
         return {name: empty for name, empty in found.items() if empty is not None}
 
 
-def _key(node: AnyLeaf) -> Any:
-    """What makes two leaves share a column: the same field read as the same type, the same deed, the same list, the
-    same score.
+def listed(node: Node, unit: str | None = CONTACT) -> Node | None:
+    """The criteria to ask instead of a list's name. Of a unit each contact is asked who is on it, for the members'
+    answers to its conditions do not add up to one of them being on it.
     """
+    return node.criteria if isinstance(node, Membership) and unit in {None, CONTACT} else None
+
+
+def _is_shared(node: AnyLeaf, unit: str) -> bool:
+    """Is it asked of each member, and true when it is of any?"""
+    return unit != CONTACT and not isinstance(node, EventLeaf | Sequence)
+
+
+def _is_negated(node: AnyLeaf) -> bool:
+    return not isinstance(node, Membership) and node.question is not None and node.question.operator.negated
+
+
+def _positive(node: Any) -> Any:
+    return replace(node, question=node.question.opposite()) if _is_negated(node) else node
+
+
+def _key(node: AnyLeaf, unit: str = CONTACT) -> Any:
+    """What makes two leaves share a column: the same field read as the same type, the same deed, the same list, the
+    same score; among members also the same question.
+    """
+    if _is_shared(node, unit) and not isinstance(node, Membership):
+        return _key(node), _positive(node).question
     if isinstance(node, Scored):
-        return node.kind, node.given, node.stamp
+        return node.kind, node.given
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
     if isinstance(node, Membership):

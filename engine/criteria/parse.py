@@ -29,6 +29,7 @@ from engine.criteria.nodes import (
     Window,
 )
 from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
+from engine.criteria.units import CONTACT, UNITS
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import MEASURES, Behaviour, Field, Measure
@@ -38,7 +39,6 @@ DEPTH_LIMIT: Final = 32
 NODE_LIMIT: Final = 1_000
 STEP_LIMIT: Final = 10  # of a sequence
 EVERYONE: Final[Mapping[str, Any]] = {"all": []}  # the empty criteria of a new list: no condition, all contacts
-UNITS: Final = ("contact",)
 
 
 def parse(data: Any, catalogue: Catalogue, *, list_id: int | None = None) -> Criteria:
@@ -278,6 +278,10 @@ class _Parser:
             found = self.catalogue.contact_list(list_id)
             if found.frozen_at is not None:
                 return Membership(list_id, found.name, self.catalogue.members(list_id), None)
+            if (unit_of(found.criteria) or CONTACT) != CONTACT:
+                raise Invalid(
+                    f"The list “{found.name}” is one of {unit_of(found.criteria)}s; freeze it to use it here."
+                )
             inner = replace(self, lists=(*self.lists, list_id))
             try:
                 root = inner.root(found.criteria, depth + 1)

@@ -68,12 +68,20 @@ def _fields(channel: str, name: Words) -> tuple[Field, ...]:
         )
 
     return (
-        row("reachable", "yes_no", ("reachability by {0}", "可通过{0}联系"), "reach", "reachable", empty=False),
+        row(
+            "reachable", "yes_no", ("reachability by {0}", "可通过{0}联系"), "reach", "reachable", empty=False,
+            states=(Words(f"who cannot be reached by {name.en}", f"无法通过{name.zh}联系"),
+                    Words(f"who can be reached by {name.en}", f"可通过{name.zh}联系")),
+        ),
         row(
             "suppression", "choice", ("reason for silence by {0}", "{0}屏蔽原因"), "suppression", "reason", options=True
         ),
         row("consent_at", "moment", ("last word on {0}", "最近一次{0}许可表态"), "word", "at"),
         row("consent_origin", "choice", ("origin of the word on {0}", "{0}许可的来源"), "word", "origin", options=True),
         row("consent_evidence", "text", ("evidence of the word on {0}", "{0}许可的凭据"), "word", "evidence"),
-        row("confirmed", "yes_no", ("double opt-in for {0}", "{0}双重确认"), "word", "confirmed", empty=False),
-    )
+        row(
+            "confirmed", "yes_no", ("double opt-in for {0}", "{0}双重确认"), "word", "confirmed", empty=False,
+            states=(Words(f"without double opt-in for {name.en}", f"未对{name.zh}作双重确认"),
+                    Words(f"with double opt-in for {name.en}", f"已对{name.zh}作双重确认")),
+        ),
+    )  # fmt: skip

@@ -27,6 +27,7 @@ from engine.criteria.nodes import (
 )
 from engine.criteria.operators import MANY, OPERATORS
 from engine.criteria.scored import Scored
+from engine.criteria.units import CONTACT
 from engine.database import EPOCH
 from engine.fields import Field
 from engine.values import TYPES, Clock, Style, Words
@@ -35,10 +36,22 @@ SHOWN: Final = 10  # values of a long list that are spelled out
 
 AND, OR = Words(" and ", "，且"), Words(" or ", "或")
 EVERY_ONE: Final = {False: OR, True: Words(" and ", "和")}  # of several values
-EVERYONE: Final = Words("All contacts", "所有联系人")
-PEOPLE: Final = Words("People {0}", "{0}的联系人")
-EXCEPT: Final = (Words("{0}", "{0}"), Words("{0}, except people {1}", "{0}，但{1}的联系人除外"))
-AND_NOT: Final = (Words("{0}", "{0}"), Words("{0}, except people {1}", "{0}，但{1}的除外"))
+EVERYONE: Final = {
+    "contact": Words("All contacts", "所有联系人"),
+    "household": Words("All households", "所有家庭"),
+    "account": Words("All accounts", "所有客户单位"),
+}
+PEOPLE: Final = {
+    "contact": Words("People {0}", "{0}的联系人"),
+    "household": Words("Households with people {0}", "成员{0}的家庭"),
+    "account": Words("Accounts with people {0}", "成员{0}的客户单位"),
+}
+JUST: Final = Words("{0}", "{0}")
+EXCEPT: Final = {  # of contacts; of others
+    True: Words("{0}, except people {1}", "{0}，但{1}的联系人除外"),
+    False: Words("{0}, except those with people {1}", "{0}，但成员{1}的除外"),
+}
+AND_NOT: Final = (JUST, Words("{0}, except people {1}", "{0}，但{1}的除外"))
 LIST: Final = {
     False: Words("on the list “{0}”", "在名单“{0}”中"),
     True: Words("not on the list “{0}”", "不在名单“{0}”中"),
@@ -79,7 +92,7 @@ def sentence(criteria: Criteria, language: str = "en") -> str:
     """The criteria as one sentence, e.g. "People in United Kingdom who ordered at least 3 times in the last 90 days".
     Plain text: whoever puts it on a page escapes it.
     """
-    return _Writer(Style(language, criteria.zone, criteria.currency)).whole(criteria.root)
+    return _Writer(Style(language, criteria.zone, criteria.currency)).whole(criteria.root, criteria.unit or CONTACT)
 
 
 def phrase(criteria: Criteria, node: Node, language: str = "en") -> str:
@@ -95,15 +108,15 @@ class _Writer:
         """Words with parts put in."""
         return words(self.style.language).format(*parts)
 
-    def whole(self, root: Node) -> str:
+    def whole(self, root: Node, unit: str) -> str:
         """Who is meant, and who is left out."""
         if isinstance(root, Group) and root.kind == "include":
             meant, *left_out = root.nodes
             parts = [self.node(node, negated=False) for node in left_out]
-            return self.say(EXCEPT[len(parts)], self.whole(meant), *parts)
+            return self.say(EXCEPT[unit == CONTACT] if parts else JUST, self.whole(meant, unit), *parts)
         if root == Group("all", ()):
-            return self.say(EVERYONE)
-        return self.say(PEOPLE, self.node(root, negated=False))
+            return self.say(EVERYONE[unit])
+        return self.say(PEOPLE[unit], self.node(root, negated=False))
 
     def node(self, node: Node, *, negated: bool) -> str:
         """Any node, or its negation."""
@@ -182,6 +195,8 @@ class _Writer:
         """A field of contacts."""
         question = question if field.empty is None else _plain(question)
         values = self.values(question, field)
+        if field.states and question.operator.key in {"is", "is_not"}:
+            return self.say(field.states[question.values[0] ^ question.operator.negated])
         if field.placed and question.operator.key in {"is", "in"}:
             return self.say(field.placed, *values)
         if field.placed and question.operator.key in {"is_not", "not_in"} and not self.is_chinese:

@@ -1,9 +1,13 @@
-"""One thing after another -> Ibis. Each step is one sort of its rows together with those of the step before, and a
-look along it: exact, and linear in the rows. (A join of the two by contact would pair every view with every order.)
+"""One thing after another -> Ibis, from the last step back: of each step those rows are kept that a kept row of the
+next one follows in time. Exact, and linear in the rows: time is cut into stretches as long as the wait, so that what
+follows a moment within the wait lies in its own stretch or in the one after it, whose last and first rows are all there
+is to know. (A join by contact alone would pair every view with every order; a sort by contact and time takes three
+times as long.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,45 +23,47 @@ from engine.values import Clock
 
 def followed(sequence: Sequence, warehouse: Tables, clock: Clock) -> Any:
     """Ibis table (contact_id, value): one row with true for each contact for whom all steps came one after another."""
-    start, end = sequence.window.bounds(clock) if sequence.window else (None, None)
-    rows = _moments(sequence.steps[0], start, end, warehouse, clock)
-    for step in sequence.steps[1:]:
-        end = end + timedelta(days=step.days) if end and step.days else None  # nothing that is too late is sorted
-        later = _moments(step, start, end, warehouse, clock)
-        rows = _unfollowed(rows, later, step, clock) if step.absent else _following(rows, later, step)
+    *earlier, (last, rows) = _moments(sequence, warehouse, clock)
+    following = last
+    for step, moments in reversed(earlier):
+        rows = _before(moments, rows, following, clock)
+        following = step
     return rows.select("contact_id").distinct().mutate(value=ibis.literal(True))
 
 
-def _moments(step: Step, start: datetime | None, end: datetime | None, warehouse: Tables, clock: Clock) -> Any:
-    rows = between(happened(step.happening, warehouse, clock), start, end)
-    return rows.select("contact_id", at=microseconds(rows.at))
+def _moments(sequence: Sequence, warehouse: Tables, clock: Clock) -> Iterator[tuple[Step, Any]]:
+    """Each step with contact_id and microsecond of its rows, but those that are too early or too late to count."""
+    start, end = sequence.window.bounds(clock) if sequence.window else (None, None)
+    for step in sequence.steps:
+        end = _latest(end, step) if step is not sequence.steps[0] else end
+        rows = between(happened(step.happening, warehouse, clock), start, end)
+        yield step, rows.select("contact_id", at=microseconds(rows.at))
 
 
-def _following(rows: Any, later: Any, step: Step) -> Any:
-    """The rows of a step whose last row before them is near enough."""
-    both = _together(rows, later)
-    known = both.mutate(before=ibis.ifelse(_.is_later, None, _.at))
-    looked = known.mutate(last=known.before.max().over(_along(preceding=None, following=0)))
-    near = looked.filter(looked.is_later, looked.last.notnull())
-    near = near if step.days is None else near.filter(near.at < near.last + step.days * DAY)
-    return near.select("contact_id", "at")
+def _latest(end: datetime | None, step: Step) -> datetime | None:
+    return end + timedelta(days=step.days) if end and step.days else None
 
 
-def _unfollowed(rows: Any, later: Any, step: Step, clock: Clock) -> Any:
-    """The rows whose wait is over and that no later row ended."""
-    assert step.days is not None
-    both = _together(rows, later)
-    known = both.mutate(after=ibis.ifelse(_.is_later, _.at, None))
-    looked = known.mutate(next=known.after.min().over(_along(preceding=0, following=None)))
-    waited = looked.at + step.days * DAY
-    alone = looked.next.isnull() | (looked.next >= waited)
-    return looked.filter(~looked.is_later, alone, waited <= exact(clock.now)).select("contact_id", "at")
+def _before(rows: Any, later: Any, step: Step, clock: Clock) -> Any:
+    """The rows that one of the `later` follows as `step` says; or that none does, once the wait is over."""
+    if step.days is None:
+        last = later.group_by(later_id=later.contact_id).agg(last=_.at.max())
+        return rows.inner_join(last, rows.contact_id == last.later_id).filter(_.last > _.at).select("contact_id", "at")
+    wait = step.days * DAY
+    rows, ends = rows.mutate(stretch=rows.at // wait), _ends(later, wait)
+    same = (rows.contact_id == ends.later_id, rows.stretch == ends.later_stretch)
+    both = rows.left_join(ends, same) if step.absent else rows.inner_join(ends, same)
+    is_followed = (both.last > both.at).fill_null(False) | (both.next < both.at + wait).fill_null(False)
+    meant = both.filter(~is_followed, both.at + wait <= exact(clock.now)) if step.absent else both.filter(is_followed)
+    return meant.select("contact_id", "at")
 
 
-def _together(rows: Any, later: Any) -> Any:
-    return ibis.union(rows.mutate(is_later=ibis.literal(False)), later.mutate(is_later=ibis.literal(True)))
-
-
-def _along(**frame: Any) -> Any:
-    """In time; of rows of the same instant the later step's come first, so that neither follows the other."""
-    return ibis.rows_window(group_by="contact_id", order_by=[_.at, ibis.desc(_.is_later)], **frame)
+def _ends(rows: Any, wait: int) -> Any:
+    """By contact and stretch: the last row in it, and the first in the one after it."""
+    stretches = rows.mutate(stretch=rows.at // wait).group_by("contact_id", "stretch")
+    known = stretches.agg(first=_.at.min(), last=_.at.max())
+    none = ibis.null("int64")
+    own = known.select("contact_id", "stretch", last=known.last, next=none)
+    ahead = known.select("contact_id", stretch=known.stretch - 1, last=none, next=known.first)
+    together = ibis.union(own, ahead).group_by(later_id=_.contact_id, later_stretch=_.stretch)
+    return together.agg(last=_.last.max(), next=_.next.min())

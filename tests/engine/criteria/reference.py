@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -14,26 +15,64 @@ from tests.engine.criteria.world import NOW, ZONE, Row, World
 UNIT = 10_000
 
 
+class Asked:
+    """Criteria about a world: of contacts, or of the households or accounts they belong to."""
+
+    def __init__(self, data: Any, world: World) -> None:
+        self.unit, self.world = data.get("unit", "contact"), world
+        names = [contact.get(self.unit) for contact in world.contacts]
+        own = [name is None or self.unit == "contact" for name in names]
+        firsts = {name: contact["id"] for name, contact in reversed(list(zip(names, world.contacts, strict=True)))}
+        self.owner = {
+            contact["id"]: contact["id"] if alone else firsts[name]
+            for contact, name, alone in zip(world.contacts, names, own, strict=True)
+        }
+        self.standing = [contact for contact in world.contacts if self.owner[contact["id"]] == contact["id"]]
+        events, orders = ([{**row, "contact_id": self.owner.get(row["contact_id"])} for row in rows]
+                          for rows in (world.events, world.orders))  # fmt: skip
+        self.together = replace(world, contacts=self.standing, events=events, orders=orders)
+
+    def true(self, node: Any, contact: Row) -> bool:
+        """Is the node true of the unit that the contact stands for?"""
+        if "include" in node:
+            is_out = "exclude" in node and self.true(node["exclude"], contact)
+            return self.true(node["include"], contact) and not is_out
+        for key, meets in GROUPS.items():
+            if key in node:
+                return meets([self.true(child, contact) for child in node[key]])
+        if "not" in node:
+            return not self.true(node["not"], contact)
+        if "at_least" in node:
+            return sum(self.true(child, contact) for child in node["of"]) >= node["at_least"]
+        if "event" in node or "sequence" in node:
+            return true(node, contact, self.together)
+        if node.get("operator") in CONTRARIES and node["operator"] != "unknown":
+            return not self.true({**node, "operator": CONTRARIES[node["operator"]]}, contact)
+        if node.get("operator") == "unknown":
+            return not self.true({**node, "operator": "known"}, contact)
+        return any(true(node, member, self.world) for member in self.members(contact))
+
+    def is_unknown(self, node: Any, contact: Row) -> bool:
+        """Is the value that a leaf compares unknown of all members?"""
+        if "event" in node:
+            return value(node, contact, self.together) is None
+        return all(value(node, member, self.world) is None for member in self.members(contact))
+
+    def members(self, contact: Row) -> list[Row]:
+        """Of the unit that the contact stands for."""
+        return [one for one in self.world.contacts if self.owner[one["id"]] == contact["id"]]
+
+
+GROUPS: dict[str, Callable[[list[bool]], bool]] = {"all": all, "any": any, "none": lambda flags: not any(flags)}
+
+
 def true(node: Any, contact: Row, world: World) -> bool:
-    """Is the node true of the contact?"""
-    if "include" in node:
-        is_out = "exclude" in node and true(node["exclude"], contact, world)
-        return true(node["include"], contact, world) and not is_out
-    if "all" in node:
-        return all(true(child, contact, world) for child in node["all"])
-    if "any" in node:
-        return any(true(child, contact, world) for child in node["any"])
-    if "none" in node:
-        return not any(true(child, contact, world) for child in node["none"])
-    if "not" in node:
-        return not true(node["not"], contact, world)
-    if "at_least" in node:
-        return sum(true(child, contact, world) for child in node["of"]) >= node["at_least"]
+    """Is a leaf true of the contact?"""
     if "sequence" in node:
         return follows(node, contact, world)
     if "list" in node:
         listed = world.lists[node["list"]]
-        return contact["id"] in listed if isinstance(listed, list) else true(listed, contact, world)
+        return contact["id"] in listed if isinstance(listed, list) else Asked(listed, world).true(listed, contact)
     operator = node["operator"].removeprefix("not_")
     if operator in EXTREMES:
         values = (value(node, other, world) for other in world.contacts)
@@ -178,7 +217,7 @@ HELD: dict[str, Callable[[list[Any], list[Any]], bool]] = {
 }
 RELATIVE = {"in_last", "in_next", "days_ago"}
 CALENDAR = {"in_period", "in_month", "on_weekday", "anniversary_in_next", "anniversary_in_last"}
-CONTRARIES = {"unknown": "known"} | {
+CONTRARIES = {"unknown": "known"} | {f"not_{key}": key for key in EXTREMES} | {
     f"not_{key}": key
     for key in (*PLAIN, *HELD, *RELATIVE, *CALENDAR, "on", "before", "after")
 } | {"is_not": "is"}  # fmt: skip

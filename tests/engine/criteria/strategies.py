@@ -52,6 +52,8 @@ contact = st.fixed_dictionaries(
         "income": maybe(AMOUNTS),
         "email_consent": maybe([True, False]),
         "attributes": some([*SIZES, *TAGS]),
+        "household": maybe(["Hill", "Mill"]),
+        "account": maybe(["Acme", "Mill"]),
         "email": maybe(["ann@Shop.example", "bo@shop.example", "mei@梅.example"]),
         "created_at": some(MOMENTS),
     }
@@ -294,3 +296,76 @@ documents = st.fixed_dictionaries(
     {"include": st.one_of(trees, st.just({"all": []}))}, optional={"exclude": trees, "unit": some(UNITS)}
 )
 criteria = st.one_of(nodes, nodes, documents)
+
+
+GRID = [NOW - timedelta(hours=12 * step) for step in range(-1, 9)]
+
+
+@st.composite
+def narrow_worlds(draw: st.DrawFn) -> World:
+    """One or two contacts, perhaps of one household, with many events a half day apart."""
+    contacts = [{"id": number, "household": "Hill", "created_at": NOW, "attributes": {}} for number in (1, 2)]
+    rows = st.fixed_dictionaries(
+        {
+            "type": some(KINDS[:2]),
+            "contact_id": some([1, 1, 2]),
+            "occurred_at": some(GRID),
+            "item_id": some([1, 2]),
+            "value": some([-10_000, 0, 10_000, 30_000]),
+            "origin": maybe(["web"]),
+            "properties": st.just({}),
+        }
+    )
+    world = World(contacts=contacts, lists={1: [1], 2: {"all": []}, 3: []})
+    world.items = [{"id": n + 1, "key": f"sku-{n}", "category": CATEGORIES[n]} for n in range(2)]
+    world.events = _numbered(draw(st.lists(rows, min_size=2, max_size=8)))
+    return world
+
+
+_KIND = some(KINDS[:2])
+_STEP = st.fixed_dictionaries({"event": _KIND})
+_NEAR = st.fixed_dictionaries({"event": _KIND}, optional={"days": some([1, 2])})
+_MISSING = st.fixed_dictionaries({"event": _KIND, "days": some([1, 2]), "not": st.just(True)})
+_TIMED: dict[str, st.SearchStrategy[Any]] = {
+    "count": st.fixed_dictionaries({"operator": some(["is", "at_least", "top_percent"]), "value": some([1, 2, 3])}),
+    "sum": st.fixed_dictionaries(
+        {"property": st.just("value"), "operator": st.just("at_least"), "value": some([0, 1])}
+    ),
+    "last": st.fixed_dictionaries({"property": st.just("item"), "operator": st.just("is"), "value": st.just("sku-0")}),
+    "first": st.fixed_dictionaries({"property": st.just("item"), "operator": st.just("is"), "value": st.just("sku-0")}),
+    "days_since": st.fixed_dictionaries({"operator": st.just("at_most"), "value": some([0, 1, 2])}),
+}
+_WINDOWS = st.one_of(
+    st.fixed_dictionaries({"since": _STEP}, optional={"days": some([1, 2])}),
+    st.fixed_dictionaries({"last_days": some([1, 2])}),
+)
+_CHANGE = st.fixed_dictionaries(
+    {
+        "event": _KIND,
+        "measure": st.just("count"),
+        "within": st.one_of(
+            st.fixed_dictionaries({"last_days": some([1, 2])}), st.just({"from": "2026-02-28", "to": "2026-03-02"})
+        ),
+        "compared_to": st.just("previous"),
+        "operator": some(["at_least", "at_most", "not_at_least"]),
+        "value": some([-100, -50, 0, 50]),
+    }
+)
+
+
+@st.composite
+def _timed(draw: st.DrawFn) -> dict[str, Any]:
+    measure = draw(some(sorted(_TIMED)))
+    return {"event": draw(_KIND), "measure": measure, "within": draw(_WINDOWS), **draw(_TIMED[measure])}
+
+
+_chains = st.one_of(
+    st.tuples(_STEP, _NEAR),
+    st.tuples(_STEP, _MISSING),
+    st.tuples(_STEP, _NEAR, _NEAR),
+    st.tuples(_STEP, _NEAR, _MISSING),
+).flatmap(lambda steps: st.fixed_dictionaries({"sequence": st.just(list(steps))}, optional={"within": _WINDOWS_PLAIN}))
+_WINDOWS_PLAIN = st.fixed_dictionaries({"last_days": some([1, 2])})
+moments = st.fixed_dictionaries(
+    {"include": st.one_of(_chains, _chains, _timed(), _CHANGE)}, optional={"unit": some(["contact", "household"])}
+)

@@ -154,6 +154,7 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({"sequence": [{"event": "order"}] * 2, "within": {"since": {"event": "order"}}}, "within.since", "Unknown key"),
     ({"list": "12"}, "list", "the number of a list"),
     ({"list": 4}, "list", "refers to itself"),
+    ({"list": 9}, "list", "is one of households; freeze it"),
     ({"list": 7}, "list", "cannot be used: Unknown field 'gone'"),
     (nested(32), ".".join(["not"] * 32), "deeper than 32"),
     ({"all": [AGE] * 1000}, "all[999]", "more than 1,000 conditions"),
@@ -164,7 +165,8 @@ FAULTS: list[tuple[Any, str, str]] = [
 @pytest.fixture
 def catalogue() -> MemoryCatalogue:
     """Names as they are, with a few lists: 4 and 5 refer to each other, 7 to a field that is gone, 8 is long."""
-    lists = {1: [1], 4: {"list": 5}, 5: {"all": [{"list": 4}]}, 7: leaf("gone", "known"), 8: {"all": [AGE] * 110}}
+    lists = {1: [1], 4: {"list": 5}, 5: {"all": [{"list": 4}]}, 7: leaf("gone", "known"), 8: {"all": [AGE] * 110},
+             9: {"include": AGE, "unit": "household"}}  # fmt: skip
     world = World(contacts=[{"id": 1, "attributes": {"tags": ["x"]}}], lists=lists)
     return MemoryCatalogue(world, MemoryWarehouse(world))
 

@@ -16,6 +16,7 @@ from engine.config import Config
 from engine.database import Database
 from engine.models import CHANNELS, Consent, Contact
 from engine.warehouse import Warehouse
+from tests.engine.criteria.world import MemoryCatalogue, World
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PEOPLE = 60
@@ -175,3 +176,21 @@ def test_options_are_those_that_occur(database: Database, people: Warehouse) -> 
         catalogue = open_catalogue(session, people)
         offered = dict(catalogue.options(catalogue.field("email_suppression")))
         assert offered.keys() == {"unsubscribe", "bounce", "complaint", "erased", "manual"}
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "en", "zh"),
+    [
+        ("email_reachable", "is", True, "People who can be reached by e-mail", "可通过电子邮件联系的联系人"),
+        ("email_reachable", "is_not", True, "People who cannot be reached by e-mail", "无法通过电子邮件联系的联系人"),
+        ("sms_reachable", "is", False, "People who cannot be reached by SMS", "无法通过短信联系的联系人"),
+        ("sms_confirmed", "is_not", False, "People with double opt-in for SMS", "已对短信作双重确认的联系人"),
+        ("email_suppression", "is", "bounce", "People whose reason for silence by e-mail is “bounce”",
+         "电子邮件屏蔽原因为“bounce”的联系人"),
+    ],
+)  # fmt: skip
+def test_it_reads_well(field: str, operator: str, value: Any, en: str, zh: str) -> None:
+    """In both languages."""
+    catalogue = MemoryCatalogue(World(), None)
+    checked = criteria.parse({"field": field, "operator": operator, "value": value}, catalogue)
+    assert (criteria.sentence(checked), criteria.sentence(checked, "zh")) == (en, zh)

@@ -87,6 +87,16 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "国家为United Kingdom，且年龄18至25岁的联系人，但下单或在名单“VIP”中的联系人除外",
     ),
     (
+        {"include": did("at_least", 3), "exclude": UK, "unit": "household"},
+        "Households with people who ordered at least 3 times, except those with people in United Kingdom",
+        "成员下单至少3次的家庭，但成员国家为United Kingdom的除外",
+    ),
+    (
+        {"include": {"all": []}, "unit": "account"},
+        "All accounts",
+        "所有客户单位",
+    ),
+    (
         {"include": {"all": []}, "exclude": UK},
         "All contacts, except people in United Kingdom",
         "所有联系人，但国家为United Kingdom的联系人除外",
@@ -139,7 +149,8 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "People whose number of orders in the last 90 days fell by at least 30% against the 90 days before, whose"
         " number of orders between 1 Jan 2024 and 31 Jan 2024 did not rise by at least 50% against the equally long"
         " time before, whose number of calls in the last 7 days changed by between -10 and 10% against the 7 days"
-        " before, and whose change of number of calls in the last 7 days against the 7 days before, in percent, is known",
+        " before, and whose change of number of calls in the last 7 days against the 7 days before, in percent, is"
+        " known",
         "在最近90天内订单次数与此前90天相比下降至少30%，且在2024年1月1日至2024年1月31日期间订单次数与此前同样长的时间相比并未"
         "上升至少50%，且在最近7天内来电次数与此前7天相比变化-10至10%，且在最近7天内来电次数与此前7天相比的变化百分比已知的联系人",
     ),

@@ -124,8 +124,8 @@ _SEND_FIELDS: Final = (
     _row("channel", "choice", CHANNEL, "sends", options=True),
     _row("variant", "reference", Words("variant", "版本"), "sends", column="variant_id", options=True,
          names=variant_names),
-    _happened("opened", "opened_at", Words("opened", "已打开")),
-    _happened("clicked", "clicked_at", Words("clicked", "已点击")),
+    _happened("opened", "opened_at", Words("mark “opened”", "“已打开”标记")),
+    _happened("clicked", "clicked_at", Words("mark “clicked”", "“已点击”标记")),
     _row("outcome", "choice", Words("outcome", "结果"), "sends", options=True),
 )  # fmt: skip
 _ANSWER_FIELDS: Final = (
@@ -141,7 +141,7 @@ def _behaviour(key: str, verb: Words, contrary: str, noun: Words) -> Behaviour:
 
 _BEHAVIOURS: Final = (
     _behaviour("sent", Words("got a message", "收到消息"), "got no message", Words("messages", "消息")),
-    _behaviour("held_out", Words("was held out of a campaign", "被留作对照"), "was not held out of a campaign",
+    _behaviour("held_out", Words("were held out of a campaign", "被留作对照"), "were not held out of a campaign",
                Words("holdouts", "对照")),
     _behaviour("open", Words("opened a message", "打开消息"), "did not open a message", Words("opens", "打开")),
     _behaviour("click", Words("clicked in a message", "点击消息"), "did not click in a message",

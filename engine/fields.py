@@ -35,6 +35,7 @@ class Field:
     empty: Any = field(default=None, compare=False)  # the value of contacts without a row there
     said: Words | None = field(default=None, compare=False)  # instead of "whose age is": "aged {0}", with an amount
     placed: Words | None = field(default=None, compare=False)  # the same for operators is and in: "in {0}"
+    states: tuple[Words, Words] | None = field(default=None, compare=False)  # of a yes/no never unknown: if no, if yes
     options: bool = field(default=False, compare=False)  # the stored values are worth offering in a drop-down
     readings: tuple[str, ...] = field(default=(), compare=False)  # other types it may be read as
     names: Names | None = field(default=None, compare=False, repr=False)  # of a reference: what its numbers stand for
@@ -111,6 +112,11 @@ def days_since(name: str) -> Column:
 def overdue(rows: Any, clock: Clock) -> Any:
     """The time since the last order as a multiple of the mean gap between orders."""
     return _seconds_since(rows.last_order_at, clock) / (rows.mean_gap_days.nullif(0) * DAY_SECONDS)
+
+
+def hour(rows: Any, clock: Clock) -> Any:
+    """0 to 23, as the shop's clock showed when it happened."""
+    return dialect.local(rows.at, clock.zone).hour()
 
 
 def _seconds_since(moment: Any, clock: Clock) -> Any:
@@ -200,6 +206,11 @@ ITEM_FIELDS: Final = (
     _event("brand", "choice", "brand", "品牌", table="items", options=True),
 )
 
+_TIME: Final = (  # of the row, on the shop's calendar and clock
+    _event("at", "moment", "time", "时间", table="events"),
+    _event("hour", "number", "hour of the day", "钟点", table="events", column=hour),
+)
+
 # Conditions and measures of a behaviour, by the kind of its rows. `table` says which join brings the column.
 ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
     "events": {
@@ -207,6 +218,7 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
         for row in (
             _event("value", "money", "value", "金额", table="events"),
             _event("origin", "choice", "origin", "来源", table="events", options=True),
+            *_TIME,
             *ITEM_FIELDS,
         )
     },
@@ -221,6 +233,7 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
             _event("currency", "choice", "currency", "货币", table="orders", options=True),
             _event("unit_price", "money", "unit price", "单价", table="order_lines"),
             _event("discount", "money", "line discount", "行折扣", table="order_lines"),
+            *_TIME,
             *ITEM_FIELDS,
         )
     },
@@ -233,6 +246,7 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
             _event("channel", "choice", "channel", "渠道", table="orders", options=True),
             _event("store", "choice", "store", "门店", table="orders", options=True),
             _event("currency", "choice", "currency", "货币", table="orders", options=True),
+            *_TIME,
             *ITEM_FIELDS,
         )
     },

@@ -48,7 +48,7 @@ def _make(given: Mapping[str, Any], catalogue: Catalogue) -> Score:
 
 
 def _words(name: Words, top: int, *, new_only: bool) -> tuple[Words, Words]:
-    en, zh = (", who have not bought it yet", "（尚未购买者）") if new_only else ("", "")
+    en, zh = (", of those who hold none", "（尚未持有者）") if new_only else ("", "")
     who = f"the {top:,} people most likely to buy {name.en}{en}"
     crowd = f"最可能购买{name.zh}的{top:,}人{zh}"
     return Words(f"among {who}", f"属于{crowd}"), Words(f"not among {who}", f"不属于{crowd}")

@@ -69,7 +69,7 @@ def of_category(catalogue: Catalogue, path: str, field: str) -> tuple[Ints, Word
     ids = catalogue.session.scalars(select(Item.id).where(_within(path))).all()
     if not ids:
         raise Invalid(f"No item is in the category '{path[:80]}'.", field=field)
-    return _ids(ids), Words(f"the category “{path}”", f"类别“{path}”")
+    return _ids(ids), Words(f"an item of “{path}”", f"类别“{path}”的商品")
 
 
 def named(catalogue: Catalogue, given: Mapping[str, Any], prefix: str) -> tuple[Ints, Words] | None:

@@ -71,7 +71,7 @@ def _words(lift: float, start: Words | None, aim: Words | None) -> tuple[Words, 
         start or Words("what a rule starts from", "规则的前项商品"),
         aim or Words("what it leads to", "其后项商品"),
     )
-    en = f"who hold {begins.en} but not {leads.en}, by a rule with a lift of at least {lift:g}"
+    en = f"who hold {begins.en} but lack {leads.en}, by a rule with a lift of at least {lift:g}"
     contrary = f"who do not lack {leads.en} by a rule of {begins.en} with a lift of at least {lift:g}"
     zh = f"已购{begins.zh}但未购{leads.zh}（规则提升度至少{lift:g}）"
     return Words(en, zh), Words(contrary, f"并非{zh}")

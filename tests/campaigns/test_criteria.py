@@ -204,6 +204,9 @@ def test_campaigns_are_chosen_by_number_and_shown_by_name(database: Database, se
         checked = criteria.parse(at_least("sent", cond("campaign", [1, 2], "in")), catalogue)
         assert criteria.sentence(checked) == "People who got a message where the campaign is “Spring “sale”” or “C2”"
         assert criteria.sentence(checked, "zh") == "收到消息（营销活动为“Spring “sale””或“C2”）的联系人"
+        missed = criteria.parse(at_least("sent", cond("campaign", 1), cond("opened", False)), catalogue)
+        said = "People who got a message where the campaign is “Spring “sale”” and the mark “opened” is no"
+        assert criteria.sentence(missed) == said
         offered = catalogue.options(catalogue.row_field(catalogue.behaviour("click"), "campaign"))
         assert {value for value, _ in offered} == {1, 2, 3}
         for wrong, words in (

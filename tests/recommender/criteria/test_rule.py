@@ -137,7 +137,7 @@ def test_why_names_the_rule(database: Database, warehouse: Warehouse) -> None:
         told = root.score.reasons(warehouse, Clock(NOW, checked.zone), "GBP", [contact.id])
         assert told[contact.id].en == "“Item 0” → “Item 1”: lift 1.6, 30 / 40 buyers"
         assert criteria.sentence(checked) == (
-            "People who hold what a rule starts from but not “Item 1”, by a rule with a lift of at least 1"
+            "People who hold what a rule starts from but lack “Item 1”, by a rule with a lift of at least 1"
         )
 
 

@@ -25,6 +25,7 @@ from engine import dialect, fields
 from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import Behaviour, Field
+from engine.kept import kept
 from engine.models import ContactList, ListMember, ListPick
 from engine.values import Clock
 from engine.warehouse.tables import PART
@@ -159,8 +160,16 @@ class Catalogue:
         rows = fields.source(self._warehouse, field.table, clock)
         values = rows.select(value=field.column(rows, clock)).filter(ibis._.value.notnull())
         counts = values.group_by("value").agg(n=ibis._.count()).order_by(ibis.desc("n"), "value").limit(OPTION_LIMIT)
-        table = self._warehouse.execute(counts)
+        table = self._kept(field.key, counts)
         return list(zip(table["value"].to_pylist(), table["n"].to_pylist(), strict=True))
+
+    def _kept(self, key: str, expression: ibis.Table) -> pa.Table:
+        """What is found in the tables as they are, once for all pages that show it."""
+        assert self._warehouse is not None
+        warehouse = self._warehouse
+        read = sorted({table.name for table in expression.op().find(ibis.expr.operations.UnboundTable)})
+        states = tuple(warehouse.parts(name) for name in read)
+        return kept(warehouse).get(("options", key, states), lambda: warehouse.execute(expression))
 
     def found(self, *, again: bool = False) -> Found:
         """The shop's own names, as they were when they were first asked for, or are now (`again`)."""

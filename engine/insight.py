@@ -15,7 +15,7 @@ from ibis import _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from engine import criteria
+from engine import criteria, leaves
 from engine.catalogue import open_catalogue
 from engine.models import Contact, Suppression
 from engine.values import Words
@@ -201,8 +201,7 @@ def ideas(session: Session, warehouse: Warehouse, *, now: datetime) -> list[tupl
     catalogue = open_catalogue(session, warehouse)
     found = []
     for idea in IDEAS:
-        people = criteria.select(criteria.parse(idea.criteria, catalogue), warehouse, now)
-        count = warehouse.execute(people.count())[0][0].as_py()
+        count = leaves.size(warehouse, criteria.parse(idea.criteria, catalogue), now)
         if count:
             found.append((idea, count))
     return found

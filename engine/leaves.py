@@ -159,15 +159,32 @@ class Base:
             start = start * 4 + step
 
 
-class Leaves:
-    """What the leaves of criteria say, in one state of the data at one moment."""
+def size(warehouse: Warehouse, asked: Criteria, now: datetime, *, exact: bool = False) -> int:
+    """For how many the criteria are true: at `now` if it must be `exact`, else up to a minute before, as previews."""
+    return warehouse.pinned(lambda pin: Leaves(pin, kept(warehouse), asked, now, exact=exact).found.count)
 
-    def __init__(self, pin: Pin, kept: Kept, asked: Criteria, now: datetime) -> None:
+
+def members(warehouse: Warehouse, asked: Criteria, now: datetime) -> npt.NDArray[np.int64]:
+    """The ids of the contacts for whom they are true at `now` exactly, ascending."""
+
+    def look(pin: Pin) -> npt.NDArray[np.int64]:
+        leaves = Leaves(pin, kept(warehouse), asked, now, exact=True)
+        return leaves.base.ids[leaves.found.flags]
+
+    return warehouse.pinned(look)
+
+
+class Leaves:
+    """What the leaves of criteria say, in one state of the data at one moment: `now` if it must be `exact`, else up to
+    a minute before.
+    """
+
+    def __init__(self, pin: Pin, kept: Kept, asked: Criteria, now: datetime, *, exact: bool = False) -> None:
         self._pin, self._kept, self._asked = pin, kept, asked
-        self._state = tuple(sorted(pin.names.items()))
-        self.moment = kept.moment(self._state, now)
+        state = tuple(sorted(pin.names.items()))
+        self.moment = now if exact else kept.moment(state, now)
         self._unit = asked.unit or CONTACT
-        self._about = (self._state, self.moment, asked.zone.key, asked.currency, self._unit)
+        self._about = (state, self.moment, asked.zone.key, asked.currency, self._unit)
         self.base = self._kept.get(("base", pin.names["contacts"], self._unit), self._base)
         self._verdicts = self._find(dict.fromkeys(_leaves(asked.root, self._unit)))
 

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from engine import criteria
 from engine.criteria import Criteria, Node
 from engine.criteria.nodes import Group, children
-from engine.leaves import Leaves, Mask, kept
+from engine.kept import kept
+from engine.leaves import Leaves, Mask
 from engine.models import Contact
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def preview(warehouse: Warehouse, asked: Criteria, *, now: datetime, limit: int 
 
     def look(pin: Pin) -> Preview:
         leaves = Leaves(pin, kept(warehouse), asked, now)
-        found = leaves.truth(asked.root)
+        found = leaves.found
         people = _people(warehouse, leaves.base.first(found, limit))
         clauses = list(_clauses(leaves, asked, language))
         took = (time.perf_counter() - start) * 1000

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sqlalchemy import ARRAY, BigInteger, Select, Text, bindparam, delete, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from engine import criteria
+from engine import criteria, leaves
 from engine.catalogue import open_catalogue
 from engine.criteria import Criteria
 from engine.criteria.nodes import picked
@@ -91,20 +91,27 @@ def recount(
     return len(counted), left
 
 
+def count_again(database: Database, warehouse: Warehouse, list_id: int, now: datetime) -> None:
+    """Count one list anew, dynamic or frozen, after its people were picked. Raises NotFound."""
+    with database.read() as session:
+        is_frozen = get(session, list_id).frozen_at is not None
+    if not is_frozen:
+        recount(database, warehouse, [list_id], now)
+        return
+    with database.begin() as session:
+        count(session, warehouse, list_id, now)
+
+
 def _size(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> int:
-    people = criteria.select(whole(session, warehouse, list_id), warehouse, now)
-    size: int = warehouse.execute(people.count())[0][0].as_py()
-    return size
+    return leaves.size(warehouse, whole(session, warehouse, list_id), now, exact=True)
 
 
 def member_ids(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> Ids:
     """The ids of the contacts on a list, ascending: found now (dynamic) or once (frozen)."""
     if get(session, list_id).frozen_at is not None:
         ids = open_catalogue(session, warehouse).members(list_id)["contact_id"].to_numpy()
-    else:
-        people = criteria.select(whole(session, warehouse, list_id), warehouse, now)
-        ids = warehouse.execute(people)["contact_id"].to_numpy()
-    return np.sort(ids.astype(np.int64))
+        return np.sort(ids.astype(np.int64))
+    return leaves.members(warehouse, whole(session, warehouse, list_id), now)
 
 
 def members(
@@ -114,9 +121,8 @@ def members(
     if get(session, list_id).frozen_at is not None:
         ids: Sequence[int] = session.scalars(_kept(list_id, after).limit(limit)).all()
     else:
-        people = criteria.select(whole(session, warehouse, list_id), warehouse, now)
-        page = people.filter(people.contact_id > after).order_by("contact_id").limit(limit)
-        ids = warehouse.execute(page)["contact_id"].to_pylist()
+        found = leaves.members(warehouse, whole(session, warehouse, list_id), now)
+        ids = found[found > after][:limit].tolist()
     return list(session.scalars(select(Contact).where(Contact.id.in_(ids)).order_by(Contact.id)))
 
 

@@ -21,7 +21,8 @@ from engine.config import Config
 from engine.criteria.nodes import Membership
 from engine.criteria.parse import parse
 from engine.database import Database
-from engine.leaves import STILL, Base, Kept, Leaves, Mask
+from engine.kept import STILL, Kept
+from engine.leaves import Base, Leaves, Mask, members, size
 from engine.models import Contact, Event
 from engine.warehouse import Pin, Warehouse
 from engine.warehouse.tables import TABLES
@@ -172,6 +173,17 @@ def test_the_clock_stands_still_for_a_minute_while_the_data_do(
         add(session, Event, now, key="more", contact_id=1)
     warehouse.refresh()
     assert ask(database, warehouse, VIEWED, now + timedelta(seconds=30)).moment == now + timedelta(seconds=30)
+
+
+def test_members_are_those_of_the_exact_moment(database: Database, warehouse: Warehouse, now: datetime) -> None:
+    """Who is written down or written to is on the list now, whatever the preview of a minute ago said."""
+    with database.read() as session:
+        asked = parse(VIEWED, open_catalogue(session, warehouse))
+    later = now + timedelta(days=2, seconds=-10)
+    assert members(warehouse, asked, now).tolist() == [*range(2, 21, 2)]
+    assert size(warehouse, asked, later - timedelta(seconds=20)) == 10
+    assert size(warehouse, asked, later) == 10
+    assert members(warehouse, asked, later).tolist() == [2, 4, 6, 8, 10]
 
 
 def test_a_question_keeps_its_state_while_others_refresh(

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
-from engine import criteria
+from engine import criteria, leaves
 from engine.catalogue import open_catalogue
 from engine.errors import Invalid
 from web.pages.lists.rows import blueprint
@@ -148,8 +148,7 @@ def start_count(key: str) -> ResponseReturnValue:
     try:
         with services().database.read() as session:
             asked = criteria.parse(wanted.criteria, open_catalogue(session, services().warehouse))
-            people = criteria.select(asked, services().warehouse, utcnow())
-            count = int(services().warehouse.execute(people.count())[0][0].as_py())
+            count = leaves.size(services().warehouse, asked, utcnow())
     except Invalid as error:
         return render_template("lists/start_count.html", fault=error.message)
     return render_template("lists/start_count.html", count=count, title=gettext("People found now"))

@@ -69,6 +69,18 @@ def at(page: Page, place: str) -> Any:
     return page.locator(f'[id="{place}"]')
 
 
+def choose(page: Page, place: str, value: str) -> None:
+    """Choose what a select offers to whoever comes to it."""
+    at(page, place).focus()
+    at(page, place).select_option(value)
+
+
+def menu(page: Page, verb: str, place: str) -> None:
+    """Do something with the condition or group at a place that its menu offers."""
+    at(page, f"{place}:more").click()
+    at(page, f"{place}:{verb}").click()
+
+
 def press(page: Page, name: str, place: str) -> None:
     """Add a condition or group to the group at a place."""
     at(page, f"{place}:{name}").click()
@@ -78,21 +90,21 @@ def build(page: Page) -> None:
     """NEST, by hand."""
     page.goto("/lists/new")
     press(page, "add", "n")
-    at(page, "n.0.what").select_option("field:age")
-    at(page, "n.0.operator").select_option("between")
+    choose(page, "n.0.what", "field:age")
+    choose(page, "n.0.operator", "between")
     at(page, "n.0.value.0").fill("25")
     at(page, "n.0.value.1").fill("45")
     press(page, "group", "n")
-    at(page, "n.1.0.what").select_option("field:country")
+    choose(page, "n.1.0.what", "field:country")
     at(page, "n.1.0.value.0").fill("FR")
     press(page, "group", "n.1")
     at(page, "n.1.1.kind").select_option("none")
-    at(page, "n.1.1.0.what").select_option("event:item_view")
+    choose(page, "n.1.1.0.what", "event:item_view")
     at(page, "n.1.1.0.value.0").fill("2")
     at(page, "n.1.1.0.window").select_option("last")
     at(page, "n.1.1.0.within.last_days").fill("30")
     page.get_by_role("button", name="where…").click()
-    at(page, "n.1.1.0.where.0.what").select_option("field:category")
+    choose(page, "n.1.1.0.where.0.what", "field:category")
     at(page, "n.1.1.0.where.0.value.0").fill("Kitchen")
 
 
@@ -153,9 +165,9 @@ def test_undo_redo_and_back(desk: Page, people: None) -> None:
     """Undo takes back what was done step by step, selects too; redo brings it again; Back leaves the last edit."""
     desk.goto('/lists/new?q={"all":[{"field":"age","operator":"at_least","value":70}]}')
     for operator, count in (("at_most", "51"), ("at_least", "10"), ("at_most", "51")):
-        at(desk, "n.0.operator").select_option(operator)
+        choose(desk, "n.0.operator", operator)
         expect(desk.locator("#live-count")).to_have_text(count)
-    at(desk, "n.0:copy").click()
+    menu(desk, "copy", "n.0")
     expect(at(desk, "n.1.value.0")).to_have_value("70")
     at(desk, "n.1.value.0").fill("22")
     expect(desk.locator("#live-count")).to_have_text("3")
@@ -182,7 +194,7 @@ def test_keyboard_alone(desk: Page, people: None) -> None:
     desk.goto('/lists/new?q={"all":[{"field":"country","operator":"is","value":"FR"}]}')
     desk.keyboard.press("n")
     expect(at(desk, "n.1.what")).to_be_focused()
-    at(desk, "n.1.what").select_option("field:age")
+    choose(desk, "n.1.what", "field:age")
     expect(at(desk, "n.1.value.0")).to_be_focused()
     desk.keyboard.type("70")
     expect(desk.locator("#live-count")).to_have_text("5")
@@ -283,12 +295,12 @@ def test_more_event_types_than_are_offered(desk: Page, site: Site, people: None)
         intake.accept(session, "events", seen, now=now, config=site.services.config)
     desk.goto("/lists/new")
     press(desk, "add", "n")
-    at(desk, "n.0.what").select_option("event:")
+    choose(desk, "n.0.what", "event:")
     expect(at(desk, "n.0.named")).to_be_focused()
     desk.keyboard.type("noise-229")
     expect(desk.locator("#live-count")).to_have_text("1")
     expect(desk.locator("#sentence")).to_contain_text("noise-229")
-    at(desk, "n.0.what").select_option("field:age")
+    choose(desk, "n.0.what", "field:age")
     expect(at(desk, "n.0.value.0")).to_be_focused()
 
 

@@ -26,14 +26,15 @@ from engine.models import ContactList
 from tests.engine.criteria import strategies
 from tests.engine.criteria.world import MemoryCatalogue, MemoryWarehouse, World
 from web.pages.lists import draft as drafts
-from web.pages.lists.draft import Draft, children, finished, kind_of, read, rooted
+from web.pages.lists.draft import Draft, children, finished, kind_of, plain, read, rooted
 from web.pages.lists.edits import EDITS, edit
 from web.pages.lists.form import number, posted
 from web.pages.lists.views import Shower
 from web.pages.lists.words import Vocabulary
 from web.services import Services
 
-TREE = "{% import 'lists/tree.html' as tree with context %}{{ tree.group(root, true) }}"
+TREE = """{% import 'lists/tree.html' as tree with context %}
+{{ tree.group(meant, true) }}{{ tree.group(left_out, true) }}<input type="hidden" name="unit" value="{{ unit }}">"""
 AGED = {"all": [{"field": "age", "operator": "at_least", "value": 40}]}
 HTMX = {"HX-Request": "true"}
 
@@ -94,12 +95,14 @@ def words(app: APIFlask, catalogue: MemoryCatalogue) -> Iterator[Vocabulary]:
     with app.test_request_context():
         found = Vocabulary(catalogue, None, "en")  # type: ignore[arg-type]
         found.__dict__["lists"] = [("1", "one"), ("2", "two"), ("3", "three")]
+        found.__dict__["items"] = lambda _typed: [("sku-0", "Pan")]
         yield found
 
 
 def _rendered(words: Vocabulary, draft: Draft) -> MultiDict[str, str]:
-    html = render_template_string(TREE, root=Shower(words, {}, {}).node(draft), currency="£", templates=[])
-    return Controls(html).sent
+    shower = Shower(words, {}, {})
+    boxes = {"meant": shower.node(draft["include"], "n"), "left_out": shower.node(draft["exclude"], "x")}
+    return Controls(render_template_string(TREE, **boxes, unit=draft["unit"], currency="£", templates=[])).sent
 
 
 @given(asked=strategies.nodes)
@@ -107,7 +110,7 @@ def _rendered(words: Vocabulary, draft: Draft) -> MultiDict[str, str]:
 def test_form_gives_back_the_criteria(words: Vocabulary, catalogue: MemoryCatalogue, asked: Any) -> None:
     """Criteria -> HTML form -> criteria means the same, for every tree, type, operator, window and value."""
     again = posted(_rendered(words, rooted(asked)))
-    assert criteria.parse(again, catalogue).root == criteria.parse(rooted(asked), catalogue).root
+    assert criteria.parse(plain(again), catalogue).root == criteria.parse(plain(rooted(asked)), catalogue).root
 
 
 JSON = st.recursive(
@@ -140,7 +143,7 @@ def test_edits_keep_all_other_conditions(asked: Any, verb: str, steps: list[int]
     """Moving loses no condition and adds none; copying adds, removing takes away; a wrong place changes nothing."""
     before = rooted(asked)
     after, place = edit(before, verb, ".".join(["n", *map(str, steps)]))
-    assert kind_of(after) in drafts.GROUPS
+    assert kind_of(after["include"]) in drafts.GROUPS
     if verb in {"up", "down"}:
         assert sorted(map(json.dumps, _leaves(after))) == sorted(map(json.dumps, _leaves(before)))
     elif verb == "copy":
@@ -151,6 +154,8 @@ def test_edits_keep_all_other_conditions(asked: Any, verb: str, steps: list[int]
 
 
 def _leaves(node: Draft) -> list[Draft]:
+    if "include" in node:
+        return [*_leaves(node["include"]), *_leaves(node["exclude"])]
     if kind_of(node) in drafts.GROUPS:
         return [leaf for child in children(node) for leaf in _leaves(child)]
     return [node]
@@ -178,7 +183,8 @@ A, B, C = ({"field": "age", "operator": "is", "value": n} for n in (1, 2, 3))
 )
 def test_edits(before: Draft, verb: str, place: str, after: Draft, focus: str) -> None:
     """A condition moves past its neighbour, into a group and out of it again, as in an outline."""
-    assert edit(before, verb, place) == (after, focus)
+    made, at = edit(rooted(before), verb, place)
+    assert (made["include"], at) == (after, focus)
 
 
 def test_what_is_unfinished_is_named_and_left_out() -> None:
@@ -186,11 +192,10 @@ def test_what_is_unfinished_is_named_and_left_out() -> None:
     draft = {"all": [A, {"field": "age", "operator": "is", "value": ""}, {"at_least": 1, "of": [B, drafts.BLANK]},
                      {"event": "order", "measure": "count", "operator": "is", "value": 1, "within": {"from": ""}},
                      {"field": "age", "operator": "is", "value": "2x"}]}  # fmt: skip
-    found = finished(draft)
+    found = finished(rooted(draft))
     assert found.unfinished == ["n.1", "n.2.1", "n.3"]
-    assert found.kept
-    assert found.kept.node == {"all": [A, draft["all"][4]]}
-    assert dict(found.kept.walk())["all[1]"].place == "n.4"
+    assert found.criteria == {"all": [A, draft["all"][4]]}
+    assert dict(found.walk())["all[1]"].place == "n.4"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,16 @@
 // - undo and redo: the states of #work (data-state) are kept here and sent back through the hidden control "q"
 // - an answer never overwrites what was typed meanwhile: typing aborts the request under way
 // - focus goes where an edit leads (data-focus), Alt+Up and Alt+Down move the condition that has it
+// - a name that is being typed is not yet wrong: the server is told which box it is in until it is left
+import { drags } from './criteria/drag.js';
+import { picker } from './criteria/pick.js';
+
 const TYPING = 'input, textarea';
 
 export function mount(form) {
   const work = () => form.querySelector('#work');
   const again = form.querySelector('#state-again');
+  const typing = form.querySelector('#typing');
   const [undo, redo] = ['[data-undo]', '[data-redo]'].map((name) => form.querySelector(name));
   const past = [];
   const future = [];
@@ -19,6 +24,8 @@ export function mount(form) {
     redo.disabled = !future.length;
   };
 
+  const count = () => form.requestSubmit(form.querySelector('#count'));
+
   const go = (from, to) => {
     if (!from.length) return;
     to.push(last);
@@ -27,7 +34,7 @@ export function mount(form) {
     mark();
     again.value = last;
     again.disabled = false;
-    form.requestSubmit(form.querySelector('#count'));
+    count();
     again.disabled = true;
   };
 
@@ -37,27 +44,38 @@ export function mount(form) {
     (empty ?? node?.querySelector('[name$=".value"]') ?? node?.querySelector('select') ?? document.getElementById(`${place}:add`))?.focus();
   };
 
-  // Every condition can be about the same things: they stand once in the page, and each select takes its own copy.
-  const fill = () => {
-    for (const select of form.querySelectorAll('select[data-choices]')) {
-      const chosen = select.querySelector('option[selected]') ?? select.selectedOptions[0];
-      const choices = document.getElementById(select.dataset.choices).cloneNode(true).children;
-      select.replaceChildren(...choices);
-      if (![...select.options].some((option) => option.value === chosen.value)) select.prepend(chosen);
-      select.value = chosen.value;
-    }
+  // Choices stand once in the page; a select takes its own copy when somebody comes to it.
+  const fill = (select) => {
+    if (!select?.dataset?.choices) return;
+    const chosen = select.querySelector('option[selected]') ?? select.selectedOptions[0];
+    select.replaceChildren(...document.getElementById(select.dataset.choices).cloneNode(true).children);
+    if (![...select.options].some((option) => option.value === chosen.value)) select.prepend(chosen);
+    select.value = chosen.value;
   };
-  fill();
+  const order = drags(form, form.querySelector('#drop'));
+  picker(form);
+  order();
+  form.addEventListener('focusin', (event) => { if (event.target.options?.length < 2) fill(event.target); });
+  fill(document.activeElement);
 
   form.addEventListener('input', (event) => {
     typedIn = event.target.id;
+    typing.value = event.target.matches('input:not([inputmode]), textarea') ? typedIn : '';
     form.dispatchEvent(new CustomEvent('htmx:abort'));
   });
+  form.addEventListener('focusout', () => {
+    if (!typing.value) return;
+    const is_open = document.getElementById(typing.value)?.closest('.cond')?.querySelector('.crit-open');
+    typing.value = '';
+    if (is_open) count();
+  });
+  form.querySelector('#import').addEventListener('input', (event) => event.stopPropagation()); // no part of the state
   form.addEventListener('submit', () => { typedIn = null; });
 
   document.addEventListener('htmx:after:swap', () => {
     if (!form.isConnected) return;
-    fill();
+    fill(document.activeElement);
+    order();
     for (const option of form.querySelectorAll('option[selected]')) {
       if (option.parentElement.closest('select') !== document.activeElement) option.selected = true; // a chosen select ignores the attribute
     }
@@ -73,16 +91,18 @@ export function mount(form) {
       delete work().dataset.focus;
       focus(place);
     }
-    form.querySelector('dialog[open]')?.close();
+    const dialog = form.querySelector('dialog[open]');
+    if (!dialog?.querySelector('[aria-invalid]')) dialog?.close();
   });
 
   undo.addEventListener('click', () => go(past, future));
   redo.addEventListener('click', () => go(future, past));
   document.addEventListener('keydown', (event) => {
     if (!form.isConnected || document.querySelector('dialog[open]')) return;
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z' && !event.target.matches(TYPING)) {
+    const key = (event.ctrlKey || event.metaKey) && event.key.toLowerCase();
+    if ((key === 'z' || key === 'y') && !event.target.matches(TYPING)) {
       event.preventDefault();
-      if (event.shiftKey) go(future, past);
+      if (event.shiftKey || key === 'y') go(future, past);
       else go(past, future);
     }
     const verb = event.altKey && { ArrowUp: 'up', ArrowDown: 'down' }[event.key];
@@ -93,12 +113,15 @@ export function mount(form) {
     }
   });
 
-  const more = form.querySelector('.list-more');
-  document.addEventListener('click', (event) => { if (!more.contains(event.target)) more.open = false; });
-  more.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape') return;
-    more.open = false;
-    more.querySelector('summary').focus();
+  // Menus close when something else is pressed.
+  const menus = () => form.querySelectorAll('.list-more[open], .crit-more[open]');
+  document.addEventListener('click', (event) => {
+    for (const menu of menus()) if (!menu.contains(event.target) || event.target.closest('.list-menu')) menu.open = false;
   });
-  more.addEventListener('click', (event) => { if (event.target.closest('button, a')) more.open = false; });
+  form.addEventListener('keydown', (event) => {
+    const menu = event.key === 'Escape' && event.target.closest('details[open]');
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector('summary').focus();
+  });
 }

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from decimal import Decimal
+from itertools import count, takewhile
 from typing import Any, Final
 
 from werkzeug.datastructures import MultiDict
 
+from engine.criteria import scored
 from engine.criteria.operators import MANY, NUMBERS, OPERATORS
 from engine.criteria.parse import DEPTH_LIMIT
 from engine.errors import Invalid
 from engine.fields import MEASURES
-from web.pages.lists.draft import BLANK, GROUPS, MODES, ROOT, Draft, group, rooted
+from web.pages.lists.draft import BLANK, GROUPS, MODES, ROOTS, UNIT, Draft, group, rooted
 from web.pages.lists.words import TYPED
 
 Form = MultiDict[str, str]
@@ -29,7 +31,12 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 def posted(form: Form) -> Draft:
     """The draft that a form holds."""
-    return rooted(_node(form, ROOT, 0) or {"all": []})
+    boxes = {key: _node(form, place, 0) for place, key in ROOTS.items() if _is_there(form, place)}
+    return rooted({"include": {"all": []}, **boxes, "unit": form.get("unit", UNIT)})
+
+
+def _is_there(form: Form, place: str) -> bool:
+    return any(f"{place}.{key}" in form for key in ("kind", "what", "other"))
 
 
 def _node(form: Form, place: str, depth: int) -> Draft:
@@ -41,11 +48,9 @@ def _node(form: Form, place: str, depth: int) -> Draft:
     if f"{place}.other" in form:
         return _other(form[f"{place}.other"])
     kind = form.get(f"{place}.what", "").partition(":")[0]
-    if kind == "event":
-        return _posted_event(form, place)
-    if kind == "list":
-        return {"list": number(form.get(f"{place}.list", ""))}
-    return _posted_leaf(form, place)
+    if kind in scored.KINDS:
+        return _posted_scored(form, place, scored.KINDS[kind])
+    return READERS.get(kind, _posted_leaf)(form, place)
 
 
 def _key(form: Form, place: str) -> str:
@@ -71,40 +76,96 @@ def _group(form: Form, place: str, nodes: list[Draft]) -> Draft:
 
 def _numbers(form: Form, place: str) -> Iterator[int]:
     """0, 1, ... as long as there is such a child."""
-    index = 0
-    while any(f"{place}.{index}.{key}" in form for key in ("kind", "what", "other")):
-        yield index
-        index += 1
+    return takewhile(lambda index: _is_there(form, f"{place}.{index}"), count())
+
+
+def _is_anew(form: Form, place: str) -> bool:
+    """Was another subject chosen than the controls are of?"""
+    chosen = form.get(f"{place}.what", "")
+    return form.get(f"{place}.was", chosen) != chosen
 
 
 def _posted_leaf(form: Form, place: str) -> Draft:
     """A field compared; one that was just chosen starts anew."""
-    chosen, key = form.get(f"{place}.what", "").partition(":")[2], _key(form, place)
-    if form.get(f"{place}.was", chosen) != chosen:
+    key = _key(form, place)
+    if _is_anew(form, place):
         return {"field": key, "operator": "", "value": ""}
     return {"field": key, **_question(form, place, form.get(f"{place}.type", "text"))}
+
+
+def _posted_list(form: Form, place: str) -> Draft:
+    return {"list": number(form.get(f"{place}.list", ""))}
+
+
+def _posted_scored(form: Form, place: str, kind: scored.Kind) -> Draft:
+    """A leaf of a registered kind: what is filled in."""
+    made: Draft = {kind.key: {}}
+    for one in kind.inputs:
+        text, (head, _, inner) = form.get(f"{place}.{one.key}", "").strip(), one.key.partition(".")
+        if text:
+            (made[head] if inner else made)[inner or head] = _value(text, one.type, (one.type,))
+    if kind.type is None:
+        return made
+    asked = {"operator": "", "value": ""} if _is_anew(form, place) else _question(form, place, kind.type)
+    return {**made, **asked}
 
 
 def _posted_event(form: Form, place: str) -> Draft:
     measure = form.get(f"{place}.measure", "count")
     takes = measure not in MEASURES or MEASURES[measure].types
-    window = form.get(f"{place}.window", "")
-    where = [_posted_leaf(form, f"{place}.where.{index}") for index in _numbers(form, f"{place}.where")]
     optional = {
         "property": form.get(f"{place}.property", "") if takes else None,
-        "within": _window(form, place, window) if window in MODES else None,
-        "where": where or None,
+        "within": _within(form, place),
+        "compared_to": form.get(f"{place}.compared_to") or None,
     }
-    question = _question(form, place, "number") if f"{place}.operator" in form else {"operator": "at_least", "value": 1}
-    return {
-        "event": _key(form, place),
-        "measure": measure,
-        **{k: v for k, v in optional.items() if v is not None},
-        **question,
-    }
+    given = {key: value for key, value in optional.items() if value is not None}
+    return {**_deed(form, place), "measure": measure, **given, **_asked_of(form, place, measure)}
 
 
-def _window(form: Form, place: str, mode: str) -> Draft:
+def _asked_of(form: Form, place: str, measure: str) -> Draft:
+    """The question to a measure; it starts anew when the measure gives another kind of value than it was asked of."""
+    if f"{place}.measured" not in form:
+        return {"operator": "at_least", "value": 1}
+    before, _, property_ = form[f"{place}.measured"].partition(" ")
+    is_same = _result(before) == _result(measure) != "own" or (before, property_) == (
+        measure, form.get(f"{place}.property", ""))  # fmt: skip
+    return _question(form, place, form.get(f"{place}.type", "number")) if is_same else {"operator": "", "value": ""}
+
+
+def _result(measure: str) -> str:
+    result = MEASURES[measure].result if measure in MEASURES else "amount"
+    return "number" if result == "amount" else result
+
+
+def _posted_sequence(form: Form, place: str) -> Draft:
+    """Steps; one that was just chosen has two."""
+    places = [f"{place}.sequence.{index}" for index in _numbers(form, f"{place}.sequence")]
+    steps = [_step(form, at) for at in places] or [{"event": ""}, {"event": ""}]
+    within = _within(form, place)
+    return {"sequence": steps, **({"within": within} if within is not None else {})}
+
+
+def _step(form: Form, place: str) -> Draft:
+    """What did not happen needs its days."""
+    days, absent = number(form.get(f"{place}.days", "").strip()), bool(form.get(f"{place}.not"))
+    waits = {"days": days} if days != "" or absent else {}
+    return {**_deed(form, place), **waits, **({"not": True} if absent else {})}
+
+
+def _deed(form: Form, place: str) -> Draft:
+    """An event with its conditions."""
+    where = [_posted_leaf(form, f"{place}.where.{index}") for index in _numbers(form, f"{place}.where")]
+    return {"event": _key(form, place), **({"where": where} if where else {})}
+
+
+def _within(form: Form, place: str) -> Draft | None:
+    """The window, None for any time."""
+    mode = form.get(f"{place}.window", "")
+    if mode not in MODES:
+        return None
+    if mode == "since":
+        days = number(form.get(f"{place}.within.days", "").strip())
+        return {"since": _deed(form, f"{place}.within.since"), **({"days": days} if days != "" else {})}
     given = {key: form.get(f"{place}.within.{key}", str(DAYS) if key == "last_days" else "") for key in MODES[mode]}
     if mode == "between":
         return {key: value for key, value in given.items() if value} or {"from": ""}
@@ -152,3 +213,10 @@ def number(text: str) -> Any:
         return text
     value = Decimal(text.strip().replace(",", ""))
     return int(value) if value == value.to_integral_value() else float(value)
+
+
+READERS: Final[dict[str, Callable[[Form, str], Draft]]] = {
+    "event": _posted_event,
+    "sequence": _posted_sequence,
+    "list": _posted_list,
+}

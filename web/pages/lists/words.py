@@ -34,12 +34,12 @@ FOUND: Final = 20  # items that are suggested
 CLOSED: Final[Mapping[str, Iterable[Any]]] = {  # all values of types that have few
     "yes_no": (True, False), "month": range(1, 13), "weekday": range(1, 8), "period": PERIODS,
 }  # fmt: skip
-COUNTS: Final = "number"  # type of what a count compares
 FIRST: Final = {  # the operator a new condition begins with
     "text": "contains", "choice": "is", "path": "within", "number": "at_least", "money": "at_least",
     "date": "in_last", "moment": "in_last", "yes_no": "is",
     "reference": "is", "choices": "has_any",
 }  # fmt: skip
+BEGIN: Final = {"yes_no": True, "date": 90, "moment": 90}  # and its value
 OWN_WORDS: Final = {"in": lazy_gettext("is one of"), "not_in": lazy_gettext("is none of")}
 UNIT_WORDS: Final = {
     "contact": lazy_gettext("People"),
@@ -97,7 +97,8 @@ class Vocabulary:
             grouped.setdefault(name, []).append((f"field:{row.key}", self.label(row)))
         own = grouped.setdefault(_capital(fields.GROUPS["attributes"](self.language)), [])
         own += self._another("attributes", "field:attributes.", gettext("Another attribute…"))
-        grouped[gettext("What they did")] = self.events
+        one_after_another = ("sequence:", gettext("One thing after another…"))
+        grouped[gettext("What they did")] = [one_after_another, *self.events]
         grouped[gettext("Predictions and patterns")] = [
             (f"{key}:", kind.label(self.language)) for key, kind in scored.KINDS.items()
         ]
@@ -162,7 +163,9 @@ class Vocabulary:
         """How an event can be measured: those that some field of its rows fits."""
         fit = {kind for row in self.rows(event).values() for kind in row.types}
         return [
-            (key, str(MEASURE_WORDS[key])) for key, row in MEASURES.items() if not row.types or fit & set(row.types)
+            (key, str(MEASURE_WORDS.get(key, key)))
+            for key, row in MEASURES.items()
+            if not row.types or fit & set(row.types)
         ]
 
     def properties(self, event: str, measure: str) -> Options:
@@ -197,11 +200,15 @@ class Vocabulary:
         row = self.field(node["field"], event)
         return row.types if row else ("text",)
 
-    def amount_type(self, node: Draft) -> str:
-        """The type of what an event's measure gives."""
+    def measured(self, node: Draft) -> tuple[tuple[str, ...], Field | None]:
+        """The types that what an event is measured by may be asked as, and its property when that is told itself."""
         measure = MEASURES.get(node.get("measure", ""))
-        row = self.field(node.get("property", ""), node["event"])
-        return "money" if measure and not measure.counts and row and row.type == "money" else COUNTS
+        row = self.field(node.get("property", ""), node["event"]) if node.get("property") else None
+        if measure is None or "compared_to" in node:
+            return ("number",), None
+        return measure.kinds(row) if row or measure.result != "own" else (
+            "text",
+        ), row if measure.result == "own" else None
 
     def reading(self, node: Draft, types: tuple[str, ...]) -> str:
         """The type an operator and its values are read as, found as engine.criteria.parse finds it."""
@@ -229,13 +236,15 @@ class Vocabulary:
         for _, deed in deeds(node):
             for leaf in deed.get("where", []):
                 leaf |= self._settled_leaf(leaf, self.field_types(leaf, deed["event"])[0])  # noqa: PLW2901 # in place
-        return self._settled_property(node) if kind == "event" and "property" in node else node
+        if kind != "event":
+            return node
+        node = self._settled_property(node) if "property" in node else node
+        return self._settled_leaf(node, self.measured(node)[0][0])
 
     def _settled_leaf(self, node: Draft, kind: str) -> Draft:
         if node.get("operator") or not node.get("field", "?"):
             return node
-        value = True if kind == "yes_no" else 90 if kind in {"date", "moment"} else ""
-        value = [] if OPERATORS[FIRST[kind]].values == MANY else value
+        value: Any = [] if OPERATORS[FIRST[kind]].values == MANY else BEGIN.get(kind, "")
         return {**node, "operator": FIRST[kind], "value": value}
 
     def _settled_property(self, node: Draft) -> Draft:

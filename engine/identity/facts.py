@@ -25,7 +25,8 @@ FACTS: Final = (
     *("household", "account", "country", "region", "city", "postcode", "language", "origin"),
     *("email_consent", "sms_consent", "attributes", "created_at"),
 )
-FILE: Final = "import"  # origin of a word that a customer file repeats: nobody said it anew
+FILE: Final = "import"
+FILES: Final = frozenset({FILE, "partner", "bought list"})  # origins of words that a file repeats: nobody said them anew
 Facts = dict[str, Any]
 Word = tuple[datetime, bool, str]  # when, whether granted, how it came
 
@@ -86,13 +87,13 @@ def _ledger(session: Session, channel: str, ids: Collection[int]) -> dict[int, W
 
 
 def _agreed(words: Sequence[Word]) -> bool | None:
-    """What several last words say: yes only when nobody says no, or when somebody said yes anew, not in a customer
-    file, after every no.
+    """What several last words say: yes only when nobody says no, or when somebody said yes anew, not in a file,
+    after every no.
     """
     refusals = [at for at, granted, _origin in words if not granted]
     if not refusals:
         return True if words else None
-    return any(granted and origin != FILE and at > max(refusals) for at, granted, origin in words)
+    return any(granted and origin not in FILES and at > max(refusals) for at, granted, origin in words)
 
 
 def _facts(contact: Contact) -> Facts:

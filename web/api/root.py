@@ -12,13 +12,14 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAuthenticated
 from web import security
-from web.api import access, campaigns, contacts, fields, intake, list_people, recommendations, sources
+from web.api import access, campaigns, contacts, fields, identity, intake, list_people, recommendations, sources
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
     campaigns.blueprint,
     contacts.blueprint,
     fields.blueprint,
+    identity.blueprint,
     intake.blueprint,
     list_people.blueprint,  # that of lists
     recommendations.blueprint,

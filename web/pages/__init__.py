@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from web.pages import (
     campaigns,
     contacts,
+    identity,
     imports,
     lists,
     login,
@@ -24,11 +25,15 @@ from web.pages import (
     settings,
     sources,
     today,
+    tracking,
 )
 
 PAGES: tuple[Blueprint, ...] = tuple(
     page.blueprint
-    for page in (login, today, contacts, lists, imports, campaigns, outbox, recommendations, search, settings, sources)
+    for page in (
+        *(login, today, contacts, identity, lists, imports, sources, tracking, campaigns, outbox, recommendations),
+        *(search, settings),
+    )
 )
 PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, with that page
     "campaigns.progress": "campaigns.show",
@@ -39,6 +44,7 @@ PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, w
     "imports.progress": "imports.upload",
     "recommendations.trainings": "recommendations.index",
     "search.found": "today.page",
+    "tracking.live": "tracking.page",
 }
 
 

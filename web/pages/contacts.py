@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from campaigns.history import Cursor
 from campaigns.history import history as history_of
-from engine import consent, contacts
+from engine import consent, contacts, identity
 from engine.errors import Invalid
 from engine.fields import BEHAVIOURS, other_behaviour
+from engine.identity import audit
 from engine.intake.leftovers import REJECTS_LIFE
 from engine.models import Contact, ContactList, ListMember
 from recommender.answers import Request
@@ -79,6 +80,8 @@ def show(contact_id: int) -> ResponseReturnValue:
             offers=services().recommender.recommend(session, Request("home", contact_id, n=4), now=now),
             lists=_lists(session, contact_id),
             **_history(session, contact_id, None),
+            merges=audit.of_contact(session, contact_id),
+            visitors=identity.visitors_of(session, contact_id),
             rejects_life=REJECTS_LIFE.days,
         )
 

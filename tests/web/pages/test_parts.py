@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from tests.conftest import HeaderClient
 from web.pages import PARTS
 
-OPEN = ("/api/", "/static/", "/health", "/ready", "/metrics")
+OPEN = ("/api/", "/static/", "/t.js", "/health", "/ready", "/metrics")
 VALUES = {"campaign_id": "1", "contact_id": "1", "list_id": "1", "import_id": "1", "message_id": "1", "token": "t",
           "name": "contacts"}  # fmt: skip
 

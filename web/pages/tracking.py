@@ -1,0 +1,79 @@
+"""The shop's website as a source: the snippet to copy, its calls, and events as they come in."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+
+from engine.models import Contact, Event, Item
+from engine.website import PREFIX
+from web.models import RefusedEvent
+from web.pages.contacts import deed
+from web.services import services
+
+blueprint = Blueprint("tracking", __name__, url_prefix="/sources/website")
+
+SHOWN: Final = 25
+RECENT: Final = 20_000  # events looked through for those of a website
+
+CALLS: Final = (
+    ("rapport('page')", "page_view"),
+    ("rapport('item', '85123A', {value: '2.55'})", "item_view"),
+    ("rapport('search', 'lantern', {results: 12})", "search"),
+    ("rapport('cart_add', '85123A', {quantity: 2})", "cart_add"),
+    ("rapport('cart_remove', '85123A')", "cart_remove"),
+    ("rapport('order', 'W-1001', {value: '12.50'})", "checkout"),
+    ("rapport('identify', {email: 'ann@shop.example'})", "identify"),
+)
+
+
+@blueprint.get("")
+def page() -> ResponseReturnValue:
+    """The snippet filled in, what is missing for it to work, the calls, and what came in last."""
+    config = services().config
+    return render_template(
+        "tracking/page.html",
+        site=config.tracking.site,
+        consent=config.tracking.consent,
+        origins=config.shop.origins.split(),
+        address=config.server.public_url.rstrip("/"),
+        calls=CALLS,
+        deed=deed,
+        **_latest(),
+    )
+
+
+@blueprint.get("/live")
+def live() -> ResponseReturnValue:
+    """What came in last, and what was refused."""
+    return render_template("tracking/live.html", deed=deed, **_latest())
+
+
+def _latest() -> dict[str, Any]:
+    with services().database.read() as session:
+        last = session.scalar(select(func.max(Event.id))) or 0
+        came = (
+            select(Event, Contact, Item.key)
+            .outerjoin(Contact, Contact.id == Event.contact_id)
+            .outerjoin(Item, Item.id == Event.item_id)
+            .where(Event.id > last - RECENT, Event.key.startswith(PREFIX))
+            .order_by(Event.id.desc())
+            .limit(SHOWN)
+        )
+        events = [
+            {"event": event, "contact": contact, "words": _words(event, item)}
+            for event, contact, item in session.execute(came)
+        ]
+        refused = session.scalars(select(RefusedEvent).order_by(RefusedEvent.id.desc()).limit(SHOWN)).all()
+        session.expunge_all()
+    return {"events": events, "refused": refused}
+
+
+def _words(event: Event, item: str | None) -> str:
+    """What an event is about."""
+    told = event.properties
+    names = ("url", "query", "order", "unknown_item")
+    return item or next((str(told[name]) for name in names if told.get(name)), "")

@@ -14,7 +14,7 @@ from engine import consent, contacts, criteria
 from engine.catalogue import open_catalogue
 from engine.config import Config
 from engine.database import Database
-from engine.models import CHANNELS, Consent, Contact
+from engine.models import CHANNELS, Consent, Contact, Suppression
 from engine.warehouse import Warehouse
 from tests.engine.criteria.world import MemoryCatalogue, World
 
@@ -50,6 +50,7 @@ def people(database: Database, warehouse: Warehouse) -> Warehouse:
     with database.begin() as session:
         contacts.erase(session, 99, NOW)
         session.add(contact(100, email="back@x.example"))
+        session.add(Suppression(channel="email", address="back@x.example", reason="bounce", at=NOW))  # by an old backup
         session.flush()
         say(session, 100, "email", True, 0)
     warehouse.refresh()

@@ -62,7 +62,7 @@ def test_training_from_the_page(marketer: FlaskClient, shop: Services) -> None:
     assert "buyers of Tea also bought it" in page
     assert "Not known: Nowhere" in page
     shop.warehouse.refresh()
-    link = re.search(r'href="(/lists/new[^"]+)">Make a list of those who did not', page)
+    link = re.search(r'href="(/lists/new[^"]+)">List those who did not', page)
     assert link
     asked = json.loads(parse_qs(urlsplit(unescape(link[1])).query)["q"][0])
     assert [asked["all"][0]["where"][0]["value"], asked["all"][1]["not"]["where"][0]["value"]] == ["Tea", "Honey"]

@@ -97,12 +97,9 @@ class _Parser:
 
     def node(self, data: Any, path: str, depth: int) -> Node:
         """Any node."""
-        self.size.nodes += 1
         if depth > DEPTH_LIMIT:
             raise Invalid(f"The criteria are nested deeper than {DEPTH_LIMIT} levels.", field=path)
-        if self.size.nodes > NODE_LIMIT:
-            message = f"The criteria have more than {NODE_LIMIT:,} conditions, those of the lists they name included."
-            raise Invalid(message, field=path)
+        self.count(1, path)
         if not isinstance(data, Mapping):
             raise Invalid('A condition must be an object, such as {"field": ...}.', field=path)
         known = (*KINDS, *scored.KINDS)
@@ -117,6 +114,13 @@ class _Parser:
         keys, read = KINDS[kinds[0]]
         _only(data, keys, path)
         return read(self, data, path, depth)
+
+    def count(self, number: int, path: str) -> None:
+        """So many conditions more."""
+        self.size.nodes += number
+        if self.size.nodes > NODE_LIMIT:
+            message = f"The criteria have more than {NODE_LIMIT:,} conditions, those of the lists they name included."
+            raise Invalid(message, field=path)
 
     def several(self, data: Mapping[str, Any], path: str, depth: int) -> Group:
         """all, any, none."""
@@ -202,7 +206,7 @@ class _Parser:
         if not isinstance(data, Mapping) or "event" not in data:
             raise Invalid('This must be an object with an event, such as {"event": "order"}.', field=path)
         _only(data, ("event", "where", *more), path)
-        self.size.nodes += 1
+        self.count(1, path)
         with _at(_join(path, "event")):
             behaviour = self.catalogue.behaviour(_word(data["event"]))
         return Happening(behaviour, self.where(data, path, behaviour, depth) if "where" in data else ())
@@ -227,9 +231,9 @@ class _Parser:
         given, here = data["where"], _join(path, "where")
         if not isinstance(given, list) or not given:
             raise Invalid("This must be a list with at least one condition.", field=here)
-        self.size.nodes += len(given)
+        self.count(len(given), here)
         leaves = []
-        for index, condition in enumerate(given[:NODE_LIMIT]):
+        for index, condition in enumerate(given):
             place = f"{here}[{index}]"
             if not isinstance(condition, Mapping) or "field" not in condition:
                 raise Invalid("A condition on an event must be an object with a field.", field=place)

@@ -390,6 +390,8 @@ def _needs_lines(leaf: Any) -> bool:
 
 def _condition_value(row: Row, condition: Any) -> Any:
     name = condition["field"]
+    if name == "hour":
+        return row["at"].astimezone(ZONE).hour
     if name.startswith("properties."):
         return _read((row["properties"] or {}).get(name.partition(".")[2]), condition)
     return row[name]

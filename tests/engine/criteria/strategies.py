@@ -205,6 +205,8 @@ _WITHIN = st.one_of(
     st.fixed_dictionaries({"to": some(_DAY)}),
 )
 _EVENT_CONDITIONS = {
+    "at": _TIME,
+    "hour": number([0, 1, 9, 23]),
     "item": text(["sku-0", "sku-1"]),
     "category": _PATH,
     "origin": text(["web"]),
@@ -212,6 +214,8 @@ _EVENT_CONDITIONS = {
     "properties.q": text(["wine", "O'Neil 🙂"]),
 }
 _ORDER_CONDITIONS = {
+    "at": _TIME,
+    "hour": number([0, 1, 9, 23]),
     "item": text(["sku-0", "sku-1"]),
     "category": _PATH,
     "channel": text(["web"]),
@@ -342,7 +346,8 @@ _WINDOWS = st.one_of(
 _CHANGE = st.fixed_dictionaries(
     {
         "event": _KIND,
-        "measure": st.just("count"),
+        "measure": st.just("sum"),
+        "property": st.just("value"),
         "within": st.one_of(
             st.fixed_dictionaries({"last_days": some([1, 2])}), st.just({"from": "2026-02-28", "to": "2026-03-02"})
         ),

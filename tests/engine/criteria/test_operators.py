@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import ibis
 import pyarrow as pa
 import pytest
 
-from engine.criteria.nodes import Question
+from engine.criteria.nodes import Question, Window
 from engine.criteria.operators import CONTROLS, OPERATORS, Case, Operator, fitting
 from engine.fields import FIELDS, ROW_FIELDS
 from engine.values import TYPES, Clock, Style
@@ -75,3 +75,12 @@ def test_a_birthday_begins_at_midnight_of_the_shop() -> None:
     clock = Clock(datetime(2026, 3, 1, 16, 0, tzinfo=ZONE), ZoneInfo("Asia/Shanghai"))
     rows = ibis.memtable(pa.table({"birth_date": pa.array([date(2000, 3, 2)]), "age": pa.array([None], pa.int64())}))
     assert ibis.duckdb.connect().to_pyarrow(FIELDS["age"].column(rows, clock).name("x")).to_pylist() == [26]
+
+
+def test_the_stretch_before_is_as_long_by_the_shops_clock() -> None:
+    """Three days before one that begins the day after the clocks went forward: 71 hours, from midnight on."""
+    london = ZoneInfo("Europe/London")
+    clock = Clock(NOW, london)
+    window = Window(start=date(2026, 3, 30), end=date(2026, 4, 2))
+    assert window.previous(clock) == (datetime(2026, 3, 27, tzinfo=london), datetime(2026, 3, 30, tzinfo=london))
+    assert Window(last_days=2).previous(clock) == (NOW - timedelta(days=4), NOW - timedelta(days=2))

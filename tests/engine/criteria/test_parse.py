@@ -158,6 +158,8 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({"list": 7}, "list", "cannot be used: Unknown field 'gone'"),
     (nested(32), ".".join(["not"] * 32), "deeper than 32"),
     ({"all": [AGE] * 1000}, "all[999]", "more than 1,000 conditions"),
+    ({**VIEWED, "where": [leaf("origin", "is", "web")] * 1000}, "where", "more than 1,000 conditions"),
+    ({"sequence": [{"event": "order", "where": [leaf("units", "is", 1)] * 200}] * 6}, "sequence[4].where", "1,000"),
     ({"any": [{"list": 8}] * 30}, "any[8].list", "more than 1,000 conditions"),
 ]
 

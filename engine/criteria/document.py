@@ -86,6 +86,10 @@ lines an order counts once if one of its lines fits, and sums take the fitting l
 shop's currency; orders in others are counted, but never mixed in. `return` means lines with a quantity below zero;
 their units and amounts are above zero, and a return counts once.
 
+`open`, `click`, `bounce`, `complaint`, `unsubscribe`, `list_join` and `list_leave` count only when Rapport wrote them
+itself, and what a program fetched is nobody's open or click. A `reference` (a campaign, a variant, a list) is given by
+its number; `GET /api/v1/fields/campaign/values?event=click` names those that occur.
+
 `first` and `last` tell the property of the first or last of the rows, of the same instant the one that came in first or
 last; `days_since` counts whole days since the last.
 

@@ -94,7 +94,8 @@ KIND: Final = Kind(
     Words("Likely to buy", "可能购买"),
     "The people with the highest score of all contacts: what they hold, halved every 90 days since they bought it last,"
     " times how strongly the training that serves links it to the item, or to the items of the category. Whoever has"
-    " nothing to do with it is never among them, so there may be fewer. `new_only` leaves out those who hold it;"
+    " nothing to do with it is never among them, so there may be fewer; other conditions choose among the N, and the"
+    " value is the place among them, from 1. `new_only` leaves out those who hold it;"
     " without it that is so for an item, and not for a category.",
     {"likely": {"item": "85123A"}, "top": 500},
     (

@@ -15,14 +15,16 @@ from typing import IO, Final, Literal
 import structlog
 from sqlalchemy import select
 
+from engine import lists
 from engine.config import Config
 from engine.errors import Conflict, Invalid, RapportError, Unreadable
 from engine.intake import Column, Import, Kind, import_file, rejects
 from engine.intake import mapping as headers
+from engine.intake.files import Written
 from engine.intake.kinds import fold, kind
 from engine.intake.sources import open_source
 from engine.intake.values import Rules
-from web.services import Services
+from web.services import Services, utcnow
 from web.shapes import Shapes
 from web.uploads import Upload, Uploads
 
@@ -268,6 +270,8 @@ def _import(services: Services, uploads: Uploads, upload: Upload, refuse_all: bo
     uploads.save(upload)
     try:
         services.warehouse.refresh()
+        if upload.list_id and upload.kind == "contacts":
+            lists.count_again(services.database, services.warehouse, upload.list_id, utcnow())
     finally:
         upload.stage = "finished"
         uploads.save(upload)
@@ -308,10 +312,21 @@ def _run(
         dry_run=dry_run,
         refuse_all=refuse_all,
         ignore_unknown=True,
+        origin=upload.origin,
         reading=upload.reading,
         file_name=file_name,
         progress=progress,
+        written=_onto_list(upload, now),
     )
+
+
+def _onto_list(upload: Upload, now: datetime) -> Written | None:
+    """Puts the contacts of a file on the list that was chosen for them."""
+    list_id = upload.list_id
+    if list_id is None or upload.kind != "contacts":
+        return None
+    author = f"import {upload.file_name}"
+    return lambda session, keys: lists.pick_keys(session, list_id, keys, now=now, author=author)
 
 
 def _sample(records: Sequence[Sequence[object]]) -> Iterator[list[str]]:

@@ -49,6 +49,8 @@ class Upload:
     empty: Empty = "keep"
     repeats: Repeats = "keep"
     remembered: bool = False  # these choices are those of the last file with this header
+    origin: str = "import"  # of contacts it brings who do not say their own
+    list_id: int | None = None  # the list that its contacts are put on
     problem: str | None = None  # why the last step failed
     started_at: datetime | None = None  # of the present or last step; the Import row has the same
     share: float = 0.0  # of that step, in [0, 1]

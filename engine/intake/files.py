@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ from engine.models import Import
 WRITE: Final = 20_000  # records in one transaction: SQLite's only writer is free again within half a second
 
 Progress = Callable[[int, int], None]
+Written = Callable[[Session, Sequence[str]], object]
 Empty = Literal["keep", "clear"]
 Repeats = Literal["keep", "drop"]
 
@@ -64,12 +65,15 @@ def import_file(
     reading: Reading = Reading(),
     file_name: str | None = None,
     progress: Progress | None = None,
+    written: Written | None = None,
 ) -> Import:
     """Take a CSV (plain or gzip) or Parquet file in; the same file twice changes nothing.
 
     `mapping` {header: column, or "" to leave it out}; `refuse_all` writes nothing if one record is bad; `dry_run`
     counts and writes nothing but the rejects file; `progress` is called with (bytes done, bytes in all), and stops the
     import by raising a RapportError: what was written by then stays, and the row of the import counts it.
+
+    `written` is called with the keys of the contacts or items of each batch, in its transaction.
 
     In the answer `rows`, `rejected` and `repeated` count records, and `created`, `updated`, `unchanged` things: an
     order of twenty lines is one. `repeated` were left out; a dry run counts them even where they would be kept.
@@ -87,7 +91,7 @@ def import_file(
     names = _staged(wanted, columns, reading)
     with _kept(database, run, dry_run=dry_run), Stage(wanted, names, config.folder / "tmp") as stage:
         note = progress or (lambda _done, _all: None)
-        work = _Work(database, wanted, source, columns, rules, reading, context, stage, note, run)
+        work = _Work(database, wanted, source, columns, rules, reading, context, stage, note, run, written)
         work.read()
         run.rows = len(stage) + stage.rejected
         if refuse_all and work.anything_wrong():
@@ -115,6 +119,7 @@ class _Work:
     stage: Stage
     progress: Progress
     run: Import
+    written: Written | None = None
 
     def read(self) -> None:
         """Parse the whole file into the stage; half of the progress."""
@@ -147,6 +152,8 @@ class _Work:
             self.stage.reject(wrong)
             with _transaction(self.database, keep=not dry_run) as session:
                 counts = writer.write(session, prepared, self.context)
+                if self.written:
+                    self.written(session, prepared.columns["key"])
             self._count(counts, repeated=len(batch) - len(different))
             done += len(batch)
             self.progress(size // 2 + (size - size // 2) * done // total, size)

@@ -7,8 +7,8 @@ changed; `copy` gives a dynamic list to go on with. A deleted list can be brough
 from engine.lists.download import export_csv
 from engine.lists.following import Followed, follow, growth, joined_by
 from engine.lists.overlap import overlaps
-from engine.lists.people import count, freeze, load, member_ids, members, recount
-from engine.lists.picking import kept_on, pick, picks, recognise, unpick
+from engine.lists.people import count, count_again, freeze, load, member_ids, members, recount
+from engine.lists.picking import kept_on, pick, pick_keys, picks, recognise, unpick
 from engine.lists.profiles import profile
 from engine.lists.saved import NAME_LIMIT, behind, browse, copy, get, rename, restore, save, users_of
 from engine.lists.saved import put_away as delete
@@ -26,6 +26,7 @@ __all__ = [
     "browse",
     "copy",
     "count",
+    "count_again",
     "delete",
     "difference",
     "export_csv",
@@ -40,6 +41,7 @@ __all__ = [
     "members",
     "overlaps",
     "pick",
+    "pick_keys",
     "picks",
     "preview",
     "profile",

@@ -147,7 +147,8 @@ def freeze(session: Session, warehouse: Warehouse, list_id: int, now: datetime) 
     ids = member_ids(session, warehouse, list_id, now)
     change(session, found, found.version, {"frozen_at": now, "counted_at": now, "updated_at": now})
     for part in parts(ids):
-        people = select(literal(list_id), Contact.id).where(Contact.id.in_(among(session, part)))
+        known = Contact.id.in_(among(session, part)), Contact.merged_into.is_(None)
+        people = select(literal(list_id), Contact.id).where(*known)
         session.execute(insert(ListMember).from_select(["list_id", "contact_id"], people))
     session.execute(delete(ListPick).where(ListPick.list_id == list_id))  # they are in what was found
     forget_state(session, list_id)
@@ -157,7 +158,8 @@ def freeze(session: Session, warehouse: Warehouse, list_id: int, now: datetime) 
 def present(session: Session, ids: Ids) -> Iterator[list[int]]:
     """Those of the ids that are contacts still, in parts."""
     for part in parts(ids):
-        yield list(session.scalars(select(Contact.id).where(Contact.id.in_(among(session, part))).order_by(Contact.id)))
+        there = Contact.id.in_(among(session, part)), Contact.merged_into.is_(None)
+        yield list(session.scalars(select(Contact.id).where(*there).order_by(Contact.id)))
 
 
 def parts(ids: Ids) -> Iterator[list[int]]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import CursorResult, delete, literal, select, update
+from sqlalchemy import CursorResult, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -45,7 +45,8 @@ def recognise(session: Session, words: Sequence[str], *, country: str) -> Recogn
         addresses = sorted(set(filter(None, spelt.values())))
         if not addresses:
             continue
-        known = session.execute(select(column, Contact.id).where(column.in_(among(session, addresses)))).all()
+        kept = func.coalesce(Contact.merged_into, Contact.id).label("id")  # of a merged contact the one that was kept
+        known = session.execute(select(column, kept).where(column.in_(among(session, addresses)))).all()
         found |= {row.id for row in known}
         there = {row[0] for row in known}
         waiting = [word for word in waiting if spelt[word] not in there]
@@ -60,6 +61,15 @@ def pick(
     """
     _look_again(session, list_id)
     return sum(_pick(session, list_id, part, (added, now, author[:128])) for part in parts(contact_ids))
+
+
+def pick_keys(session: Session, list_id: int, keys: Sequence[str], *, now: datetime, author: str = "") -> int:
+    """Put the contacts with these customer numbers on a list; how many that changed something for."""
+    if not keys:
+        return 0
+    kept = func.coalesce(Contact.merged_into, Contact.id)
+    found = session.scalars(select(kept).where(Contact.key.in_(among(session, list(keys)))).order_by(kept).distinct())
+    return pick(session, list_id, np.array(found.all(), np.int64), now=now, author=author)
 
 
 def unpick(session: Session, list_id: int, contact_ids: Ids) -> int:

@@ -236,7 +236,7 @@ def versions(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
 def diff(list_id: int, version: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """What changed between two versions, clause by clause"""
     with services().database.read() as session:
-        newest = lists.versions(session, list_id, limit=1)[0].version
+        newest = next((one.version for one in lists.versions(session, list_id, limit=1)), version)
         older, newer = sorted((version, query_data["against"] or newest))
         pair = [lists.version_of(session, list_id, number) for number in (older, newer)]
         told, readings = zip(*(_version(session, one, query_data["language"]) for one in pair), strict=True)
@@ -299,12 +299,9 @@ def change_picks(
             changed = lists.unpick(session, list_id, chosen)
         else:
             changed = lists.pick(session, list_id, chosen, added=verdict == "add", now=now, author=author)
-        is_frozen = lists.get(session, list_id).frozen_at is not None
-        if is_frozen:
-            lists.count(session, services().warehouse, list_id, now)
-    if changed and not is_frozen:
+    if changed:
         services().warehouse.refresh()
-        lists.recount(services().database, services().warehouse, [list_id], now)
+        lists.count_again(services().database, services().warehouse, list_id, now)
     return changed, found.unknown
 
 

@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engine import intake, schema
+from engine import intake, lists, schema
 from engine.config import Config
 from engine.database import Database
 from engine.intake import KINDS, Import, Reading, rejects
-from engine.intake.files import Empty, Repeats
+from engine.intake.files import Empty, Repeats, Written
 from engine.intake.mapping import UnknownColumn
 from engine.intake.sources import ENCODINGS
 from web.services import utcnow
 
+ORIGIN_LIMIT = 32  # characters of a contact's origin
 SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
 
 
@@ -46,6 +47,8 @@ SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
     default="keep",
     help="Lines of an order that are equal in every column read: keep all (default), or drop all but the first.",
 )
+@click.option("--origin", default="import", show_default=True, help="Of contacts who are new: partner, bought list ...")
+@click.option("--list", "list_id", type=int, help="Put the contacts on this list, whatever its criteria say.")
 @click.pass_obj
 def import_(
     config: Config,
@@ -61,6 +64,8 @@ def import_(
     decimal: str,
     empty: Empty,
     repeats: Repeats,
+    origin: str,
+    list_id: int | None,
 ) -> None:
     """Import a CSV, gzip CSV or Parquet FILE. Without a FILE, list the columns of KIND.
 
@@ -85,8 +90,10 @@ def import_(
                 dry_run=dry_run,
                 refuse_all=refuse_all,
                 ignore_unknown=ignore_unknown,
+                origin=_origin(origin),
                 reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
+                written=_onto(database, kind, list_id, file),
             )
     except UnknownColumn as error:
         error.message += " Say so with --map HEADER=COLUMN (--map HEADER= leaves one out) or --ignore-unknown."
@@ -96,6 +103,24 @@ def import_(
     _tell(config, run, dry_run=dry_run, repeats=repeats)
     if run.rejected:
         raise click.exceptions.Exit(1)
+
+
+def _origin(given: str) -> str:
+    if not 0 < len(given.strip()) <= ORIGIN_LIMIT:
+        raise click.BadParameter(f"An origin has 1 to {ORIGIN_LIMIT} characters.", param_hint="--origin")
+    return given.strip()
+
+
+def _onto(database: Database, kind: str, list_id: int | None, file: Path) -> Written | None:
+    """Puts what comes in on a list. Raises NotFound for one that is not there."""
+    if list_id is None:
+        return None
+    if kind != "contacts":
+        raise click.UsageError("Only contacts can be put on a list.")
+    with database.read() as session:
+        lists.get(session, list_id)
+    now, author = utcnow(), f"import {file.name}"
+    return lambda session, keys: lists.pick_keys(session, list_id, keys, now=now, author=author)
 
 
 def _mapping(maps: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -17,6 +17,10 @@ from engine.warehouse import Warehouse
 from web.cli import given
 from web.services import opened, opened_database, utcnow
 
+AUTHOR = "command line"
+TRAITS = 15  # fields of a profile that are shown
+VERSION = ("version", "name", "criteria", "at", "author")
+DAY = ("day", "size", "joined", "left")
 SHOWN = ("id", "name", "criteria", "version", "size", "counted_at", "frozen_at", "created_at", "updated_at")
 
 
@@ -150,6 +154,135 @@ def export(config: Config, list_id: int, file: Path) -> None:
                 out.write(piece)
 
 
+@group.command("members")
+@click.argument("list_id", type=int)
+@click.option("--after", type=int, default=0, help="The last number of the page before.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@given.as_json
+@click.pass_obj
+def members(config: Config, list_id: int, after: int, limit: int, *, as_json: bool) -> None:
+    """Show who is on a list, by number."""
+    with opened(config) as services, services.database.read() as session:
+        services.warehouse.refresh()
+        found = lists.members(session, services.warehouse, list_id, utcnow(), after=after, limit=limit)
+        people = [{"id": one.id, "key": one.key, "name": one.name, "email": one.email} for one in found]
+    if as_json:
+        given.show(people)
+        return
+    for person in people:
+        click.echo(f"{person['id']:>10}  {person['key']:<20}  {person['name']}")
+
+
+@group.command("pick")
+@click.argument("list_id", type=int)
+@click.argument("words", nargs=-1)
+@click.option(
+    "--file", type=click.File(encoding="utf-8-sig"), help="One customer number or address a line; - is input."
+)
+@click.option(
+    "--as",
+    "verdict",
+    type=click.Choice(["add", "remove", "undo"]),
+    default="add",
+    show_default=True,
+    help="Put on the list, take off it, or leave to its criteria again.",
+)
+@click.pass_obj
+def pick(config: Config, list_id: int, words: tuple[str, ...], file: IO[str] | None, verdict: str) -> None:
+    """Put people on a list, or take them off, by customer number, e-mail or telephone (WORDS), whatever it asks for."""
+    asked, now = [*words, *(file or ())], utcnow()
+    with opened(config) as services:
+        with services.database.begin() as session:
+            found = lists.recognise(session, asked, country=config.locale.country)
+            if verdict == "undo":
+                changed = lists.unpick(session, list_id, found.ids)
+            else:
+                changed = lists.pick(session, list_id, found.ids, added=verdict == "add", now=now, author=AUTHOR)
+        services.warehouse.refresh()
+        lists.count_again(services.database, services.warehouse, list_id, now)
+    click.echo(f"Changed: {changed:,}.")
+    for word in found.unknown:
+        click.echo(f"Not known: {word}", err=True)
+
+
+@group.command("versions")
+@click.argument("list_id", type=int)
+@given.as_json
+@click.pass_obj
+def versions(config: Config, list_id: int, *, as_json: bool) -> None:
+    """Show what was saved of a list, newest first."""
+    with opened(config) as services, services.database.read() as session:
+        found = lists.versions(session, list_id, limit=1000)
+        catalogue, language = open_catalogue(session, services.warehouse), config.locale.language
+        readings = [lists.reading(one.criteria, catalogue, list_id, language) for one in found]
+    if as_json:
+        given.show([{name: getattr(one, name) for name in VERSION} for one in found])
+        return
+    for one, read in zip(found, readings, strict=True):
+        click.echo(f"{one.version:>6}  {one.at:%Y-%m-%d %H:%M}  {one.author or '-':<16}  {one.name}")
+        click.echo(f"        {read.sentence or read.fault}")
+
+
+@group.command("revert")
+@click.argument("list_id", type=int)
+@click.argument("version", type=int)
+@click.pass_obj
+def revert(config: Config, list_id: int, version: int) -> None:
+    """Save an old VERSION of a list as the newest."""
+    with opened(config) as services:
+        services.warehouse.refresh()
+        with services.database.begin() as session:
+            catalogue = open_catalogue(session, services.warehouse)
+            _tell(lists.revert(session, list_id, version, now=utcnow(), catalogue=catalogue, author=AUTHOR))
+
+
+@group.command("profile")
+@click.argument("list_id", type=int)
+@click.pass_obj
+def profile(config: Config, list_id: int) -> None:
+    """Say how the people of a list differ from all contacts, largest differences first."""
+    with opened(config) as services, services.database.read() as session:
+        services.warehouse.refresh()
+        found = lists.profile(session, services.warehouse, list_id, utcnow())
+    click.echo(f"{found.size:,} of {found.base:,} contacts")
+    for trait in found.traits[:TRAITS]:
+        strength = "" if trait.strength is None else f"  (Cramér's V {trait.strength:.2f})"
+        click.echo(f"{trait.label(config.locale.language)}{strength}")
+        for part in trait.parts:
+            value = part.kind if part.kind in ("unknown", "others") else part.value if part.kind == "value" else (
+                f"{'' if part.value is None else part.value} .. {'' if part.high is None else part.high}")  # fmt: skip
+            click.echo(f"{part.member_share:>9.1%} {part.base_share:>8.1%}  {value}")
+
+
+@group.command("overlap")
+@click.argument("list_id", type=int)
+@click.pass_obj
+def overlap(config: Config, list_id: int) -> None:
+    """Say how many people of a list are on others, too."""
+    with opened(config) as services, services.database.read() as session:
+        services.warehouse.refresh()
+        found = lists.overlaps(session, services.warehouse, list_id, utcnow())
+        for row in found.others:
+            click.echo(f"{row.both:>10,} of {row.size:>10,}  {row.jaccard:>6.3f}  {row.one.name}")
+        for one in found.unseen:
+            click.echo(f"{'-':>10}     {'-':>10}  {'':>6}  {one.name}: the tick has not looked yet")
+
+
+@group.command("growth")
+@click.argument("list_id", type=int)
+@given.as_json
+@click.pass_obj
+def growth(config: Config, list_id: int, *, as_json: bool) -> None:
+    """Show a dynamic list day by day."""
+    with opened_database(config) as database, database.read() as session:
+        days = [{name: getattr(one, name) for name in DAY} for one in lists.growth(session, list_id)]
+    if as_json:
+        given.show(days)
+        return
+    for day in days:
+        click.echo(f"{day['day']}  {day['size']:>10,}  +{day['joined']:,} -{day['left']:,}")
+
+
 def _save(
     config: Config, list_id: int | None, name: str | None, file: str | None, version: int | None, *, as_json: bool
 ) -> None:
@@ -167,6 +300,7 @@ def _save(
                 version=version,
                 now=utcnow(),
                 catalogue=open_catalogue(session, services.warehouse),
+                author=AUTHOR,
             )
     if as_json:
         given.show(_fields(saved))

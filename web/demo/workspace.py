@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import attribution, planning
-from engine import lists, schema
+from engine import schema
 from engine.config import PREFIX, Config, Server
 from engine.database import Database
 from engine.errors import Conflict
@@ -23,10 +23,11 @@ from engine.models import ContactList
 from recommender import training
 from web import auth
 from web.api import access
+from web.demo import following
 from web.demo.load import load
 from web.demo.rows import CURRENCY
 from web.demo.shop import generate
-from web.demo.stories import ADDRESS, AHEAD, LISTS, SHOP, blocks
+from web.demo.stories import ADDRESS, AHEAD, SHOP, blocks
 from web.services import Services, open_services
 
 VERSION: Final = 2  # of the shop's making; raise it when an old workspace would lack something
@@ -155,6 +156,7 @@ def _finish(services: Services, marker: Marker, now: datetime, progress: Progres
     """Everything that is computed from what was loaded, and the way in."""
     password = secrets.token_urlsafe(12)
     with services.database.begin() as session:
+        following.remember(session)
         plan_ahead(session, services.config, now)
         auth.add_user(session, EMAIL, "Robin Marsh", password, role="admin", now=now)
         key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
@@ -163,10 +165,8 @@ def _finish(services: Services, marker: Marker, now: datetime, progress: Progres
         credited = attribution.attribute(session, now=now)
     progress("orders credited to messages", credited, credited)
     services.warehouse.rebuild(lambda table, done, rows: progress(f"warehouse: {table}", done, rows))
-    with services.database.begin() as session:
-        for number, list_id in enumerate(session.scalars(select(ContactList.id)).all(), 1):
-            lists.count(session, services.warehouse, list_id, now)
-            progress("lists counted", number, len(LISTS))
+    following.follow(services, now, lambda done, looks: progress("lists followed", done, looks))
+    services.warehouse.refresh()
     training.train(
         services.database,
         services.warehouse,

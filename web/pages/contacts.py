@@ -9,18 +9,18 @@ from typing import Any, Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, gettext, lazy_gettext
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns.history import Cursor
 from campaigns.history import history as history_of
-from engine import consent, contacts, identity
+from engine import consent, contacts, identity, lists
 from engine.errors import Invalid
 from engine.fields import BEHAVIOURS, other_behaviour
 from engine.identity import audit
 from engine.intake.leftovers import REJECTS_LIFE
-from engine.models import Contact, ContactList, ListMember
+from engine.models import Contact
 from recommender.answers import Request
+from web.pages.lists.tabs import lists_of
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -78,7 +78,8 @@ def show(contact_id: int) -> ResponseReturnValue:
             standings=consent.standings(session, contact),
             traits=_traits([contact_id]).get(contact_id),
             offers=services().recommender.recommend(session, Request("home", contact_id, n=4), now=now),
-            lists=_lists(session, contact_id),
+            lists=lists_of(session, contact),
+            addable=lists.browse(session, limit=200),
             **_history(session, contact_id, None),
             merges=audit.of_contact(session, contact_id),
             visitors=identity.visitors_of(session, contact_id),
@@ -147,18 +148,6 @@ def _age(contact: Contact, now: datetime) -> int | None:
     if born is None:
         return contact.age
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-
-
-def _lists(session: Session, contact_id: int) -> Sequence[ContactList]:
-    """Frozen lists the person stands on."""
-    statement = (
-        select(ContactList)
-        .join(ListMember, ListMember.list_id == ContactList.id)
-        .where(ListMember.contact_id == contact_id, ContactList.deleted_at.is_(None))
-        .order_by(ContactList.frozen_at.desc())
-        .limit(20)
-    )
-    return session.scalars(statement).all()
 
 
 def _history(session: Session, contact_id: int, cursor: Cursor | None) -> dict[str, Any]:

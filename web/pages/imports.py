@@ -16,6 +16,7 @@ from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from engine import lists
 from engine.errors import Conflict, Invalid, NotFound, RapportError
 from engine.intake import KINDS
 from engine.intake.kinds import kind
@@ -32,6 +33,7 @@ blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 
 PAGE: Final = 50
 SHOWN: Final = 10  # refused records on a page; all are in the file
+LISTS: Final = 200  # to choose from
 ROWS: Final = 5  # records of the file on a page
 FORM: Final = 2**16  # bytes around the file
 SPELT: Final = [(name, name.upper()) for name in ENCODINGS]
@@ -73,6 +75,17 @@ NEXT: Final = {
     ),
     "events": (("contacts.index", lazy_gettext("See whose they are")),),
 }
+
+
+ORIGINS: Final = (  # of contacts that a file brings; a column "origin" in it goes before
+    ("import", lazy_gettext("our own systems")),
+    ("partner", lazy_gettext("a partner")),
+    ("bought list", lazy_gettext("a bought list")),
+    ("web", lazy_gettext("a website")),
+    ("survey", lazy_gettext("a survey")),
+    ("flyer", lazy_gettext("a flyer")),
+    ("call", lazy_gettext("telephone calls")),
+)
 
 
 class _ToWorkspace(FormDataParser):
@@ -302,7 +315,22 @@ def _accept() -> Upload:
         _uploads().path(token).stat().st_size,
         utcnow(),
         encoding=encoding,
+        origin=_origin(request.form),
+        list_id=_list(request.form.get("list", type=int)),
     )
+
+
+def _list(list_id: int | None) -> int | None:
+    """The list that the contacts of a file are put on; raises NotFound."""
+    if not list_id:
+        return None
+    with services().database.read() as session:
+        return lists.get(session, list_id).id
+
+
+def _origin(given: Mapping[str, str]) -> str:
+    chosen = given.get("origin", "")
+    return chosen if chosen in dict(ORIGINS) else ORIGINS[0][0]
 
 
 def _new(given: Mapping[str, str], error: str | None = None) -> str:
@@ -315,8 +343,18 @@ def _new(given: Mapping[str, str], error: str | None = None) -> str:
         error=error,
         encodings=SPELT,
         encoding=given.get("encoding", ""),
+        origins=ORIGINS,
+        origin=_origin(given),
+        lists=_lists(),
+        list_id=given.get("list", ""),
         limit=services().config.intake.max_upload_mb,
     )
+
+
+def _lists() -> list[tuple[str, str]]:
+    """Lists to put the people of a file on, the newest."""
+    with services().database.read() as session:
+        return [("", gettext("No list")), *((str(one.id), one.name) for one in lists.browse(session, limit=LISTS))]
 
 
 def _columns(upload: Upload) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from engine import lists
 from engine.config import Config
 from engine.database import Database
 from engine.models import Contact
+from engine.warehouse import Warehouse
 from tests.engine.copies import add
 from web.cli import main
 
@@ -74,3 +76,44 @@ def test_a_list_that_is_not_there_is_a_message(rapport: Callable[..., Result], t
         assert (answer.exit_code, answer.output) == (1, "Error: There is no list 7.\n")
     assert rapport("export", 7, tmp_path / "none.csv").exit_code == 1
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_people_are_picked(rapport: Callable[..., Result], tmp_path: Path) -> None:
+    """By words and by a file, put on, taken off, and left to the criteria again."""
+    (tmp_path / "keys.txt").write_text("c0\nwho@mail.example\n")
+    added = rapport("pick", 1, "c2", "--file", tmp_path / "keys.txt")
+    assert ("Changed: 2." in added.output, "Not known: who@mail.example" in added.output) == (True, True)
+    assert [line.split()[1] for line in rapport("members", 1).output.splitlines()] == ["c0", "c1", "c2"]
+    assert "Changed: 1." in rapport("pick", 1, "c1", "--as", "remove").output
+    assert [one["key"] for one in json.loads(rapport("members", 1, "--json").output)] == ["c0", "c2"]
+    assert "Changed: 3." in rapport("pick", 1, "c0", "c1", "c2", "--as", "undo").output
+    assert rapport("count", 1).output == "1\n"
+
+
+def test_versions_are_shown_and_brought_back(rapport: Callable[..., Result]) -> None:
+    """With what they say."""
+    assert rapport("edit", 1, "--name", "Grown up").exit_code == 0
+    told = rapport("versions", 1).output
+    assert ("command line" in told, told.count("People aged at least 18")) == (True, 2)
+    assert rapport("revert", 1, 1).exit_code == 0
+    found = json.loads(rapport("versions", 1, "--json").output)
+    assert [(one["version"], one["name"]) for one in found] == [(3, "Adults"), (2, "Grown up"), (1, "Adults")]
+    assert rapport("revert", 1, 9).exit_code == 1
+
+
+def test_what_there_is_to_know(
+    rapport: Callable[..., Result], config: Config, database: Database, now: datetime
+) -> None:
+    """Profile, overlap and growth, in lines."""
+    with database.begin() as session:
+        lists.save(session, None, "Everybody", {"all": []}, now=now)
+    profile = rapport("profile", 1).output
+    assert ("1 of 3 contacts" in profile, "age" in profile) == (True, True)
+    assert "the tick has not looked yet" in rapport("overlap", 1).output
+    with contextlib.closing(Warehouse(database, config.folder / "warehouse", config)) as warehouse:
+        lists.follow(database, warehouse, now)
+    assert "1 of          3   0.333  Everybody" in rapport("overlap", 1).output
+    assert rapport("growth", 1).output == "2026-03-02           1  +0 -0\n"
+    assert json.loads(rapport("growth", 1, "--json").output) == [
+        {"day": "2026-03-02", "size": 1, "joined": 0, "left": 0}
+    ]

@@ -54,7 +54,7 @@ def test_the_demo_is_made_once(here: Path) -> None:
     steps = re.findall(r"^  ([A-Z][a-z: ]+?) +([\d,]+) +[\d.]+ s$", first.output, re.MULTILINE)
     assert [name for name, _ in steps] == [*dict.fromkeys(name for name, _ in steps)]  # each step once
     assert dict(steps) | {"Contacts": "500", "Order lines": dict(steps)["Warehouse: order lines"]} == dict(steps)
-    assert {"Shop made up", "Orders credited to messages", "Lists counted", "Recommendations"} <= dict(steps).keys()
+    assert {"Shop made up", "Orders credited to messages", "Lists followed", "Recommendations"} <= dict(steps).keys()
     middle = first.output.partition("\n\n")[2].partition("\n\n")[0]
     assert len(middle.splitlines()) == len(steps)  # and nothing else
     second = CliRunner().invoke(main, call)

@@ -18,6 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from campaigns import scheduler
+from engine import consent, lists
 from engine.errors import Unreadable
 from engine.intake import KINDS, Import, files
 from engine.models import Consent, Contact, Order
@@ -542,3 +543,49 @@ def test_pages_of_imports(marketer: FlaskClient, services: Services, now: dateti
     assert "file59" in page
     assert "file09" not in page
     assert "file09" in marketer.get("/imports?before=11").text
+
+
+def test_where_people_come_from(marketer: FlaskClient, services: Services) -> None:
+    """The chosen origin is that of who is new, unless the file says another; it makes a file no living word."""
+    for number, (origin, kept) in enumerate(
+        (("bought list", "bought list"), ("mars", "import"), ("partner", "partner"))
+    ):
+        content = f"customer_id,email_consent,origin\nN{number},true,\nF{number},,fair\n".encode()
+        address = mapped(marketer, send(marketer, content, origin=origin))
+        step(marketer, address, "check")
+        step(marketer, address, "import")
+        with services.database.read() as session:
+            found = {row.key: row.origin for row in session.execute(select(Contact.key, Contact.origin))}
+        assert (found[f"N{number}"], found[f"F{number}"]) == (kept, "fair")
+    with services.database.begin() as session:
+        one = session.scalars(select(Contact).where(Contact.key == "N2")).one()
+        consent.record(session, one.id, "email", False, origin="manual", now=utcnow())
+    again = mapped(marketer, send(marketer, b"customer_id,email_consent\nN2,true\n", origin="partner"))
+    step(marketer, again, "check")
+    step(marketer, again, "import")
+    with services.database.read() as session:
+        assert session.scalars(select(Contact.email_consent).where(Contact.key == "N2")).one() is False
+    assert '<option value="bought list" selected>' in marketer.get("/imports/new?origin=bought+list").text
+
+
+def test_the_contacts_of_a_file_go_on_a_list(services: Services, marketer: FlaskClient) -> None:
+    """New ones and known ones, whatever its criteria say; the check puts nobody on it."""
+    with services.database.begin() as session:
+        list_id = lists.save(
+            session, None, "Fair", {"all": [{"field": "age", "operator": "at_least", "value": 200}]}, now=utcnow()
+        ).id
+    assert f'value="{list_id}" selected' in marketer.get(f"/imports/new?list={list_id}").text
+    file = b"key,email\nc1,one@mail.example\nc2,two@mail.example\nc3,no address\n"
+    address = mapped(marketer, send(marketer, file, list=str(list_id)))
+    step(marketer, address, "check")
+    with services.database.read() as session:
+        assert lists.picks(session, list_id) == []
+    step(marketer, address, "import", on_error="keep")
+    with services.database.read() as session:
+        picks = lists.picks(session, list_id)
+        assert [(one.key, pick.added, pick.author) for pick, one in picks] == [
+            ("c1", True, "import people.csv"),
+            ("c2", True, "import people.csv"),
+        ]
+        assert lists.get(session, list_id).size == 2
+    assert send(marketer, file, list="77").status_code == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -226,18 +227,26 @@ def pick(list_id: int) -> ResponseReturnValue:
     if verdict not in PICKS:
         raise Invalid(gettext("There is no such button."), field="pick")
     ids = [int(one) for one in request.form.getlist("contact") if re.fullmatch("[0-9]{1,18}", one)]
-    words = _pasted(request.form.get("words", ""))
+    words = _pasted(f"{request.form.get('words', '')}\n{_file()}")
     changed, unknown = change_picks(list_id, verdict, ids, words, author=author())
     toast(_told(verdict, changed, unknown), undo=_undo(list_id, verdict, ids, changed))
-    if "back" in request.form:
-        with services().database.read() as session:
-            return redirect(url_for("contacts.show", contact_id=contacts.get(session, ids[0]).id), 303)
+    if "back" in request.form and ids:
+        return redirect(url_for("contacts.show", contact_id=ids[0]), 303)
     if unknown:
         with services().database.read() as session:
             found = lists.get(session, list_id)
             frame = {"row": rows(session, [found])[0], "base": base(), "tab": "people", "tabs": tabs(found)}
             return render_template("lists/unknown.html", unknown=unknown[:1000], count=len(unknown), **frame)
     return redirect(url_for("lists.show", list_id=list_id, tab="people"), 303)
+
+
+@blueprint.post("/picks")
+def pick_for() -> ResponseReturnValue:
+    """Put somebody on a list that is chosen on their page."""
+    list_id, contact_id = (request.form.get(name, 0, type=int) for name in ("list", "contact"))
+    changed, _unknown = change_picks(list_id, "add", [contact_id], [], author=author())
+    toast(_told("add", changed, []), undo=_undo(list_id, "add", [contact_id], changed))
+    return redirect(url_for("contacts.show", contact_id=contact_id), 303)
 
 
 def _pasted(text: str) -> list[str]:
@@ -251,6 +260,18 @@ def _pasted(text: str) -> list[str]:
             gettext("At most %(most)s at once; import more as a file into the list.", most=most), field="words"
         )
     return words
+
+
+def _file() -> str:
+    """The first column of a small file, as text; a whole customer file belongs into an import. Raises Invalid."""
+    given = request.files.get("file")
+    if given is None or not given.filename:
+        return ""
+    try:
+        text = given.stream.read(PASTED + 1).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Invalid(gettext("The file is no text in UTF-8."), field="file") from None
+    return "\n".join(row[0] for row in csv.reader(text.splitlines()) if row)
 
 
 def _told(verdict: str, changed: int, unknown: Sequence[str]) -> str:
@@ -297,11 +318,8 @@ def revert(list_id: int, version: int) -> ResponseReturnValue:
 
 def lists_of(session: Session, contact: Contact) -> list[tuple[ContactList, Any, str]]:
     """The lists somebody is on: each with the moment that was seen, and how it holds them: kept, found, picked."""
-    picked = dict(
-        session.execute(select(ListPick.list_id, ListPick.added).where(ListPick.contact_id == contact.id))
-        .tuples()
-        .all()
-    )
+    theirs = session.execute(select(ListPick.list_id, ListPick.added).where(ListPick.contact_id == contact.id))
+    picked = {row.list_id: row.added for row in theirs}
     dynamic = [
         (one, at, "picked" if picked.get(one.id) else "found") for one, at in lists.joined_by(session, contact.id)
     ]

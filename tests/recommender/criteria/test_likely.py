@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from scipy import sparse
 from sqlalchemy.orm import Session
 
 from engine import criteria, lists
@@ -15,9 +17,11 @@ from engine.database import Database
 from engine.errors import Invalid
 from engine.models import Contact, Item, Order, OrderLine
 from engine.warehouse import Warehouse
-from recommender.fitted import load
+from recommender import training
+from recommender.fitted import load, save
 from recommender.interactions import HALF_LIFE_DAYS
-from recommender.models import Published
+from recommender.models import Published, Training
+from recommender.sources.collaborative import Collaborative
 from tests.recommender.shop import NOW, add_items, add_order
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -33,9 +37,9 @@ def found(session: Session, warehouse: Warehouse, asked: dict[str, Any]) -> dict
 
 def expected(session: Session, config: Config, item: Item, *, new_only: bool = True) -> list[int]:
     """Contacts by falling score, each score a sum over what they hold."""
-    training = load(config.folder / "trainings" / "1")
-    table = training.sources["collaborative"].table.toarray()  # type: ignore[attr-defined]
-    number = {int(one): place for place, one in enumerate(training.item_ids)}
+    learned = load(config.folder / "trainings" / "1")
+    table = learned.sources["collaborative"].table.toarray()  # type: ignore[attr-defined]
+    number = {int(one): place for place, one in enumerate(learned.item_ids)}
     held: dict[int, dict[int, Any]] = {}
     units: dict[tuple[int, int], int] = {}
     rows = session.query(Order, OrderLine).join(OrderLine, OrderLine.order_id == Order.id).order_by(Order.ordered_at)
@@ -124,6 +128,32 @@ def test_a_fault_is_named_with_its_path(
         criteria.parse({"all": [asked]}, open_catalogue(session, warehouse))
     assert fault.value.field == f"all[0].{field}"
     assert words in fault.value.message
+
+
+def test_another_training_counts_at_once(database: Database, warehouse: Warehouse, config: Config) -> None:
+    """Nothing that was found by the one before is shown again, though the data and the moment are the same."""
+    warehouse.refresh()
+    asked = {"likely": {"item": "A0"}, "top": 5, "new_only": False}
+
+    def count() -> int:
+        with database.read() as session:
+            checked = criteria.parse(asked, open_catalogue(session, warehouse))
+            return lists.preview(warehouse, checked, now=NOW, language="en").count
+
+    assert count() == 5
+    learned = load(config.folder / "trainings" / "1")
+    nothing = Collaborative(sparse.csr_array(learned.sources["collaborative"].table.shape, dtype="float32"))  # type: ignore[attr-defined]
+    blank = replace(learned, sources={**learned.sources, "collaborative": nothing})
+    save(blank, config.folder / "trainings" / "2")
+    with database.begin() as session:
+        session.add(Training(status="ready", folder="trainings/2", started_at=NOW, finished_at=NOW))
+        session.flush()
+        training.publish(session, 2, NOW)
+    asked["new_only"] = True
+    assert count() == 0
+    with database.begin() as session:
+        training.publish(session, 1, NOW)
+    assert count() == 2
 
 
 def test_without_a_training_the_remedy_is_said_but_criteria_can_be_saved(

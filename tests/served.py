@@ -59,11 +59,17 @@ class Served:
             time.sleep(0.05)
         raise RuntimeError("the server does not answer")
 
+    def processes(self) -> list[int]:
+        """The server's, its workers first."""
+        assert self._process
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [*map(int, children.split()), self._process.pid]
+
     def kill(self) -> None:
         """kill -9, its workers first: nobody hears of it."""
         assert self._process
-        for number in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
-            os.kill(int(number), signal.SIGKILL)
+        for number in self.processes()[:-1]:
+            os.kill(number, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 

@@ -30,6 +30,7 @@ BATCH = 200_000  # rows in memory at once,
 BATCH_BYTES = 2**26  # or fewer when they are long
 BLOCK_BYTES = 2**20  # parsed at once by one thread; must hold a whole row
 PAGE = 5_000  # taken from SQLite's cursor at once
+EXACT = "exact_number"  # our function in SQLite
 
 
 class Extract(ABC):
@@ -96,6 +97,7 @@ class SqliteExtract(Extract):
         # "+id": sort the few that are new instead of walking all rows in id order.
         which = "true ORDER BY id" if since is None else f"{self._since(since)} ORDER BY +id"
         rows = f"SELECT json_object({columns}) FROM {mirror.name} WHERE {mirror.where} AND {which}"
+        self._driver.create_function(EXACT, 1, lambda number: None if number is None else repr(number))
         return ahead(lambda lines: _from_json(lines, mirror), self._lines(rows))
 
     def _lines(self, query: str) -> Iterator[list[str]]:
@@ -169,8 +171,8 @@ def _json(column: Column[Any]) -> str:
     """A column as json_object shall write it."""
     if isinstance(column.type, JSON):  # numeric affinity: a bare number is stored as one
         return f"CAST({column.name} AS TEXT)"
-    if isinstance(column.type, Float):  # json_object keeps 15 digits of the 17
-        return f"iif({column.name} IS NULL, NULL, printf('%!.17g', {column.name}))"
+    if isinstance(column.type, Float):  # json_object keeps 15 digits of the 17, and printf errs in the last
+        return f"{EXACT}({column.name})"
     return str(column.name)
 
 

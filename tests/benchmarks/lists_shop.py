@@ -28,9 +28,9 @@ def fill(database: Database, contacts: int, events: int) -> None:
         rng = np.random.default_rng(1)
         _write(session, Item, _items(rng))
         for first in range(0, contacts, BATCH):
-            _write(session, Contact, _contacts(rng, first, min(BATCH, contacts - first)))
+            add_contacts(session, rng, first, min(BATCH, contacts - first))
         for first in range(0, events // 10, BATCH):
-            _add_orders(session, rng, first, min(BATCH, events // 10 - first), contacts)
+            add_orders(session, rng, first, min(BATCH, events // 10 - first), contacts)
     for first in range(0, events, BATCH):
         with database.begin() as session:
             add_events(session, first, min(BATCH, events - first), contacts=contacts, seed=first)
@@ -81,7 +81,13 @@ def _contacts(rng: np.random.Generator, first: int, count: int) -> dict[str, Any
     }
 
 
-def _add_orders(session: Session, rng: np.random.Generator, first: int, count: int, contacts: int) -> None:
+def add_contacts(session: Session, rng: np.random.Generator, first: int, count: int) -> None:
+    """Contacts with ids from `first` + 1."""
+    _write(session, Contact, _contacts(rng, first, count))
+
+
+def add_orders(session: Session, rng: np.random.Generator, first: int, count: int, contacts: int) -> None:
+    """Orders of two lines with ids from `first` + 1; their lines have those from 2 * `first` + 1."""
     amount = rng.integers(5, 100, (count, 2)) * 10_000
     ids = np.arange(first + 1, first + count + 1)
     orders = {

@@ -18,8 +18,8 @@ const list = (folder, ending) =>
 
 // What names classes and icons: templates and the Python of pages.
 const naming = () => {
-  const python = ['web', 'web/pages'].flatMap((folder) => fs.readdirSync(path.join(root, folder)).map((f) => path.join(root, folder, f)));
-  return [...list(templates, '.html'), ...python.filter((f) => f.endsWith('.py'))];
+  const python = fs.readdirSync(path.join(root, 'web')).filter((f) => f.endsWith('.py')).map((f) => path.join(root, 'web', f));
+  return [...list(templates, '.html'), ...python, ...list(path.join(root, 'web/pages'), '.py')];
 };
 
 const write = (out, name, content) => {

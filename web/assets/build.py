@@ -92,7 +92,7 @@ def _inputs() -> list[Path]:
     web = ROOT / "web"
     files = [ROOT / "package.json", ROOT / "package-lock.json", web / "assets" / "build.mjs"]
     files += [file for file in (web / "assets" / "src").rglob("*") if file.is_file()]
-    files += [*(web / "templates").rglob("*.html"), *web.glob("*.py"), *web.glob("pages/*.py")]  # name icons, classes
+    files += [*(web / "templates").rglob("*.html"), *web.glob("*.py"), *(web / "pages").rglob("*.py")]  # name icons, classes
     return files
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from engine.models import OWN_KEYS
 from web.demo.people import Ints
+from web.demo.sources import FLYERS, FORMS, FOUND_US
 from web.demo.stories import PLANS, SITE
 from web.demo.world import World
 
@@ -24,19 +25,19 @@ DAY = 86_400
 DEVICES = np.array([{"device": "phone"}, {"device": "laptop"}, {"device": "tablet"}], dtype=object)
 LINK = f"{SITE}/new"
 
-# Not on the web: events per contact, origin, properties to choose from.
+# Not on the web: events per contact, origin, properties to choose from; under "" several that belong together.
 ELSEWHERE: Mapping[str, tuple[float, str, Mapping[str, tuple[Any, ...]]]] = {
     "survey": (0.16, "survey", {
-        "survey": ("after the order", "spring panel", "autumn panel"),
+        "form": tuple(form[0] for form in FORMS if form[2] == "survey"),
         "score": (10, 10, 9, 9, 9, 8, 8, 8, 7, 7, 6, 5, 3, 1),
-        "found_us": ("a friend", "search", "the shop window", "a flyer", "social media"),
+        "found_us": FOUND_US,
     }),
     "call": (0.09, "call", {
-        "topic": ("delivery", "delivery", "return", "a question about an item", "invoice", "complaint"),
+        "subject": ("delivery", "delivery", "return", "a question about an item", "invoice", "complaint"),
         "minutes": (1, 2, 2, 3, 3, 4, 5, 8, 12),
         "solved": (True, True, True, False),
     }),
-    "flyer_scan": (0.07, "flyer", {"flyer": ("York market", "Bristol harbour", "The bread leaflet", "Students' week")}),
+    "flyer_scan": (0.07, "flyer", {"": tuple({"code": code, "flyer": name} for code, name in FLYERS)}),
 }  # fmt: skip
 
 
@@ -228,7 +229,8 @@ def _elsewhere(rng: np.random.Generator, born: Ints, end: float) -> pd.DataFrame
         contact = rng.integers(0, len(born), count)
         at = born[contact] + rng.random(count) * (end - 60 - born[contact])
         drawn = {name: rng.integers(0, len(values), count) for name, values in choices.items()}
-        properties = [{name: choices[name][picks[row]] for name, picks in drawn.items()} for row in range(count)]
+        picked = [{name: choices[name][picks[row]] for name, picks in drawn.items()} for row in range(count)]
+        properties = [told.pop("", {}) | told for told in picked]
         rows: dict[str, Any] = {
             "contact": contact,
             "at": at.astype(np.int64),

@@ -23,14 +23,14 @@ from engine.models import ContactList
 from recommender import training
 from web import auth
 from web.api import access
-from web.demo import following
+from web.demo import following, sources
 from web.demo.load import load
 from web.demo.rows import CURRENCY
 from web.demo.shop import generate
-from web.demo.stories import ADDRESS, AHEAD, SHOP, blocks
+from web.demo.stories import ADDRESS, AHEAD, SHOP, SITE, blocks
 from web.services import Services, open_services
 
-VERSION: Final = 2  # of the shop's making; raise it when an old workspace would lack something
+VERSION: Final = 3  # of the shop's making; raise it when an old workspace would lack something
 MARKER: Final = "demo.json"
 NEW: Final = f"{MARKER}.new"  # being written
 STORE: Final = "rapport.db"
@@ -41,6 +41,7 @@ OWN: Final = {
     "workspace": {"path": "var/demo"},
     "database": {"url": ""},
     "locale": {"currency": CURRENCY, "country": "GB"},
+    "shop": {"origins": SITE},
     "mail": {
         "transport": "outbox",
         "from_address": "hello@fennelandoak.example",
@@ -158,6 +159,7 @@ def _finish(services: Services, marker: Marker, now: datetime, progress: Progres
     with services.database.begin() as session:
         following.remember(session)
         plan_ahead(session, services.config, now)
+        sources.make(session, now)
         auth.add_user(session, EMAIL, "Robin Marsh", password, role="admin", now=now)
         key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
     progress("orders credited to messages", 0, 1)

@@ -208,7 +208,7 @@ def test_a_known_caller(marketer: FlaskClient, services: Services, people: None)
         assert words in page
     ann = person(services, "C1")
     given = {"contact": str(ann.id), "q": "x", "subject": "return", "note": "Wants <b>blue</b>", "item": "I1",
-             "sms_consent": "yes", "sms_wording": "May we text you?", "again": "2026-12-01"}  # fmt: skip
+             "sms_consent": "yes", "sms_wording": "May we text you?", "call_again": "2026-12-01"}  # fmt: skip
     answer = marketer.post("/sources/calls", data=given)
     assert answer.location == "/sources/calls"
     with services.database.read() as session:
@@ -282,7 +282,7 @@ def test_a_call_is_taken_back(marketer: FlaskClient, admin: HeaderClient, servic
         "note": "x",
         "email_consent": "yes",
         "email_wording": "May we?",
-        "again": "2026-12-01",
+        "call_again": "2026-12-01",
     }
     undo = undo_of(marketer.post("/sources/calls", data=given))
     assert person(services, "C1").email_consent is True
@@ -301,7 +301,7 @@ def test_a_call_is_taken_back(marketer: FlaskClient, admin: HeaderClient, servic
 
 
 @pytest.mark.parametrize(("more", "words"), [
-    ({}, "without a word"), ({"note": "x", "item": "nothing"}, "no item"), ({"note": "x", "again": "soon"}, "no day"),
+    ({}, "without a word"), ({"note": "x", "item": "nothing"}, "no item"), ({"note": "x", "call_again": "soon"}, "no day"),
     ({"note": "x", "email_consent": "yes"}, "evidence of a yes"), ({"note": "x" * 1001}, "1000 characters"),
     ({"note": "x", "phone": "12", "contact": ""}, "telephone number"),
     ({"note": "x", "phone": "", "contact": ""}, "number they call"),

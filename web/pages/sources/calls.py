@@ -79,7 +79,7 @@ def _call(given: Mapping[str, str]) -> Call:
         for channel, word in words.items()
         if word in ("yes", "no")
     }
-    return Call(**texts, again=_day(given.get("again", "").strip()), consents=said)
+    return Call(**texts, again=_day(given.get("call_again", "").strip()), consents=said)
 
 
 def _day(given: str) -> date | None:
@@ -88,7 +88,7 @@ def _day(given: str) -> date | None:
     except ValueError:
         day = date.min
     if day is not None and not 2000 <= day.year < 2200:
-        raise Invalid(gettext("This is no day; write it like 2026-03-31."), field="again")
+        raise Invalid(gettext("This is no day; write it like 2026-03-31."), field="call_again")
     return day
 
 

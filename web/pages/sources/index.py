@@ -88,8 +88,8 @@ def _chart(brought: Mapping[str, Brought]) -> Chart:
         axis=gettext("Origin"),
         categories=[origin or gettext("not known") for origin, _ in most],
         series=[
-            Series(gettext("Last 30 days"), [count.lately for _, count in most]),
             Series(gettext("Before"), [count.people - count.lately for _, count in most]),
+            Series(gettext("Last 30 days"), [count.lately for _, count in most]),
         ],
         kind="bar",
         stacked=True,

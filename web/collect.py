@@ -26,6 +26,7 @@ from web.services import services, utcnow
 CALLS: Final = 240  # of one address in a minute, and process: a busy office behind one address
 PLACES: Final = 50_000  # addresses remembered
 SHOWN: Final = 200  # refused events kept
+WHO: Final = frozenset({"customer", "card", "email", "phone", "signature"})  # not kept with them
 
 blueprint = Blueprint("collect", __name__)
 log = structlog.get_logger(__name__)
@@ -63,6 +64,8 @@ def collect() -> tuple[str, int]:
     if brake.holds(auth.network(request.remote_addr or "")):
         raise TooMany("Too many calls from one address; try again in a minute.")
     config, now = services().config, utcnow()
+    if request.headers.get("Sec-GPC") == "1":  # Global Privacy Control; the snippet sends nothing then either
+        return "", 204
     if not config.tracking.site:
         raise NotAllowed("This door is closed; tracking.site and shop.origins open it.")
     if not _is_ours(request.headers.get("Origin", "")):
@@ -109,7 +112,7 @@ def _note(refused: Iterable[Refused]) -> None:
             type=_short(one.event, "type", 64),
             visitor=_short(one.event, "visitor", 64),
             reason=one.reason.replace("\0", "")[:500],
-            body=json.dumps(one.event, ensure_ascii=True)[:500],
+            body=json.dumps(_shown(one.event), ensure_ascii=True)[:500],
         )
         for one in refused
     ]
@@ -120,6 +123,13 @@ def _note(refused: Iterable[Refused]) -> None:
         session.flush()
         oldest = session.scalar(select(func.max(RefusedEvent.id)))
         session.execute(delete(RefusedEvent).where(RefusedEvent.id <= (oldest or 0) - SHOWN))
+
+
+def _shown(event: Any) -> Any:
+    """The event, without what might say who somebody is."""
+    if not isinstance(event, dict):
+        return event
+    return {name: "..." if name in WHO else value for name, value in event.items()}
 
 
 def _short(event: Any, name: str, limit: int) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from engine.consent import ADDRESSES
 from engine.identity.names import rank
+from engine.identity.rows import among
 from engine.models import Consent, Contact, MergedRow, OwnFacts
 
 FACTS: Final = (
@@ -26,12 +27,15 @@ FACTS: Final = (
     *("email_consent", "sms_consent", "attributes", "created_at"),
 )
 FILE: Final = "import"
-FILES: Final = frozenset({FILE, "partner", "bought list"})  # origins of words that a file repeats: nobody said them anew
+FILES: Final = frozenset(
+    {FILE, "partner", "bought list"}
+)  # origins of words that a file repeats: nobody said them anew
 Facts = dict[str, Any]
 Word = tuple[datetime, bool, str]  # when, whether granted, how it came
+Ledger = Mapping[str, Mapping[int, Word]]  # channel -> contact id -> the last word
 
 
-def unfold(session: Session, kept: Contact, known: OwnFacts) -> None:
+def unfold(kept: Contact, known: OwnFacts, ledger: Ledger) -> None:
     """Show only the kept contact's own values; what was written to it since the merge has become its own."""
     own, shown = _read(known.own), _read(known.shown)
     for name, value in _facts(kept).items():
@@ -40,19 +44,19 @@ def unfold(session: Session, kept: Contact, known: OwnFacts) -> None:
         elif value != shown[name]:
             own[name] = value
     for channel in ADDRESSES:
-        said = _ledger(session, channel, [kept.id]).get(kept.id)
+        said = ledger[channel].get(kept.id)
         own |= {f"{channel}_consent": said[1]} if said else {}
     for name, value in own.items():
         setattr(kept, name, value)
 
 
-def fold(session: Session, kept: Contact, merged: Sequence[Contact]) -> OwnFacts:
+def fold(kept: Contact, merged: Sequence[Contact], ledger: Ledger) -> OwnFacts:
     """Show the values of all; the kept contact's own are given back to be kept."""
     own = _facts(kept)
     people = [kept, *sorted(merged, key=lambda one: rank(one.key))]
     shown = combined([_facts(one) for one in people])
     for channel, column in ADDRESSES.items():
-        shown[f"{channel}_consent"] = _consent(session, channel, people, shown[column])
+        shown[f"{channel}_consent"] = _consent(channel, people, shown[column], ledger[channel])
     for name, value in shown.items():
         setattr(kept, name, value)
     return OwnFacts(contact_id=kept.id, own=_plain(own), shown=_plain(shown))
@@ -66,23 +70,29 @@ def combined(people: Sequence[Facts]) -> Facts:
     return shown
 
 
-def _consent(session: Session, channel: str, people: Sequence[Contact], address: str | None) -> bool | None:
+def ledger(session: Session, ids: Collection[int]) -> Ledger:
+    """The last words of these contacts, by channel and whose they are."""
+    return {channel: _last(session, channel, ids) for channel in ADDRESSES}
+
+
+def _consent(channel: str, people: Sequence[Contact], address: str | None, ledger: Mapping[int, Word]) -> bool | None:
     """A yes given for another address than the one shown is none for this. A word that is in no ledger is as old as
     the contact, and came in a file.
     """
     stands = {one.id: getattr(one, f"{channel}_consent") for one in people}
     words = {one.id: (one.created_at, stands[one.id], FILE) for one in people if stands[one.id] is not None}
-    words |= _ledger(session, channel, stands.keys())
+    words |= {one: ledger[one] for one in stands if one in ledger}
     elsewhere = {one.id for one in people if getattr(one, ADDRESSES[channel]) not in (None, address)}
     return _agreed([words[one] for one in stands if one in words and not (words[one][1] and one in elsewhere)])
 
 
-def _ledger(session: Session, channel: str, ids: Collection[int]) -> dict[int, Word]:
-    """The last word of each, by whose it is."""
+def _last(session: Session, channel: str, ids: Collection[int]) -> dict[int, Word]:
     whose = MergedRow.table_name == "consents", MergedRow.row_id == Consent.id
     owner = select(MergedRow.contact_id).where(*whose).scalar_subquery()
     words = select(func.coalesce(owner, Consent.contact_id), Consent.at, Consent.granted, Consent.origin)
-    rows = session.execute(words.where(Consent.contact_id.in_(ids), Consent.channel == channel).order_by(Consent.id))
+    rows = session.execute(
+        words.where(Consent.contact_id.in_(among(session, ids)), Consent.channel == channel).order_by(Consent.id)
+    )
     return {contact_id: (at, granted, origin) for contact_id, at, granted, origin in rows}
 
 

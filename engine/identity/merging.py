@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from engine.database import next_revision
@@ -112,7 +112,8 @@ def change(
              "author": author, "at": now}
             for one in sorted(joinings, key=lambda one: one.merged_id)
         ]  # fmt: skip
-        ids = [session.execute(insert(Merge).values(row).returning(Merge.id)).scalar_one() for row in new]
+        made = insert(Merge).returning(Merge.id, sort_by_parameter_order=True)
+        ids = list(session.scalars(made, new)) if new else []
         _root(session, group)
     return ids
 
@@ -163,19 +164,18 @@ def _root(session: Session, ids: Collection[int]) -> None:
     parent = {row.merged_id: row.kept_id for row in session.execute(edges)}
     stands = session.execute(select(Contact.id, Contact.merged_into).where(Contact.id.in_(among(session, ids))))
     was = {row.id: row.merged_into for row in stands}
-    groups: dict[int | None, list[int]] = {}
+    news = []
     for contact_id in ids:
         root = contact_id
         while root in parent:
             root = parent[root]
         into = None if root == contact_id else root
         if was.get(contact_id) != into:
-            groups.setdefault(into, []).append(contact_id)
-    for into, some in groups.items():
-        values = {"merged_into": into, "revision": next_revision(session)}
-        session.execute(
-            update(Contact).where(Contact.id.in_(among(session, some))).values(values), execution_options=_WHOLE
-        )
+            news.append({"contact": contact_id, "into": into})
+    if news:
+        values = {"merged_into": bindparam("into"), "revision": next_revision(session)}
+        table = rows.CONTACTS
+        session.connection().execute(update(table).where(table.c.id == bindparam("contact")).values(values), news)
 
 
 def _unfold(session: Session, group: Collection[int]) -> None:
@@ -184,12 +184,13 @@ def _unfold(session: Session, group: Collection[int]) -> None:
     for one in people.values():
         if one.merged_into is not None:
             whole.setdefault(one.merged_into, []).append(one.id)
+    ledger = facts.ledger(session, group)
     for known in session.scalars(select(OwnFacts).where(OwnFacts.contact_id.in_(among(session, group)))).all():
-        facts.unfold(session, people[known.contact_id], known)
+        facts.unfold(people[known.contact_id], known, ledger)
         session.delete(known)
     session.flush()
-    for kept_id, merged in whole.items():
-        places.unfold(session, kept_id, merged)
+    for kept_id in whole.keys() & places.kept_apart(session, group):
+        places.unfold(session, kept_id, whole[kept_id])
     for one in people.values():
         session.expire(one)
 
@@ -201,7 +202,9 @@ def _fold(session: Session, group: Collection[int]) -> None:
     for one in people.values():
         if one.merged_into is not None:
             whole.setdefault(one.merged_into, []).append(one)
+    ledger, placed = facts.ledger(session, group), places.held(session, group)
     for kept_id, merged in whole.items():
-        session.add(facts.fold(session, people[kept_id], merged))
-        places.fold(session, kept_id, [one.id for one in merged])
+        session.add(facts.fold(people[kept_id], merged, ledger))
+        if placed & {one.id for one in merged}:
+            places.fold(session, kept_id, [one.id for one in merged])
     session.flush()

@@ -10,7 +10,7 @@ from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.orm import Session
 
 from engine.identity.rows import among
-from engine.models import ListMember, ListPick, MergedPlace
+from engine.models import Contact, ListMember, ListPick, MergedPlace
 
 PLACES: Final[tuple[Table, ...]] = (ListMember.__table__, ListPick.__table__)  # type: ignore[assignment]
 _WHOLE = {"synchronize_session": False}
@@ -46,6 +46,20 @@ def fold(session: Session, kept_id: int, merged: Collection[int]) -> None:
         theirs = table.c.contact_id.in_(among(session, {kept_id, *merged})), table.c.list_id.in_(shared)
         session.execute(delete(table).where(*theirs), execution_options=_WHOLE)
         _write(session, table, [_one([row for row in rows if row["list_id"] == on], kept_id) for on in sorted(shared)])
+
+
+def held(session: Session, ids: Collection[int]) -> set[int]:
+    """Who of these contacts stands on a list."""
+    whose = among(session, ids)
+    found = (session.scalars(select(table.c.contact_id).where(table.c.contact_id.in_(whose))) for table in PLACES)
+    return {contact_id for some in found for contact_id in some}
+
+
+def kept_apart(session: Session, ids: Collection[int]) -> set[int]:
+    """Who of these contacts stands for others, places of whom are kept apart."""
+    theirs = MergedPlace.contact_id.in_(among(session, ids))
+    apart = select(Contact.id, Contact.merged_into).join(MergedPlace, MergedPlace.contact_id == Contact.id)
+    return {one for row in session.execute(apart.where(theirs)) for one in row if one is not None}
 
 
 def _one(rows: list[Row], kept_id: int) -> Row:

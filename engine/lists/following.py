@@ -237,7 +237,9 @@ def _tell(session: Session, found: _Look, moved: Sequence[tuple[str, Ids]], mome
             "properties": literal(told, Json),
             "revision": literal(next_revision(session)),
         }
-        people = select(*values.values()).where(Contact.id.in_(among(session, ids.tolist())))
+        people = select(*values.values()).where(
+            Contact.id.in_(among(session, ids.tolist())), Contact.merged_into.is_(None)
+        )
         session.execute(insert(Event).from_select(list(values), people.order_by(Contact.id)))
 
 

@@ -126,7 +126,8 @@ def test_erase(database: Database, now: datetime, ann: int) -> None:
         assert (order.contact_id, order.total) == (None, 99_900)
         assert order.revision > before
         gone = session.execute(select(Deletion.table_name, Deletion.row_id, Deletion.revision)).all()
-        assert {row[:2] for row in gone} == {("contacts", ann)} | {("events", number) for number in events}
+        theirs = {("contacts", ann), ("consents", 1)} | {("events", number) for number in events}
+        assert {row[:2] for row in gone} == theirs
         assert {row.revision for row in gone} == {order.revision}
 
 

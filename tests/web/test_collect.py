@@ -152,6 +152,13 @@ def test_times_are_put_right_and_kept_in_bounds(client: FlaskClient, services: S
     assert all(now - timedelta(days=7, minutes=1) < at <= datetime.now(UTC) for at in found)
 
 
+def test_who_wants_no_tracking_is_not_tracked(client: FlaskClient, services: Services) -> None:
+    """Global Privacy Control, also when somebody made the script forget it."""
+    body = json.dumps({"site": SITE, "events": [event("search", query="tea")]})
+    answer = client.post("/collect", data=body, headers={"Origin": ORIGIN, "Sec-GPC": "1"})
+    assert (answer.status_code, stored(services)) == (204, [])
+
+
 def test_no_key_of_ours_can_be_taken(client: FlaskClient, services: Services) -> None:
     """The key is a digest under a name of its own, of the visitor too: another's event cannot be forestalled."""
     send(client, event("search", query="a"), event("search", query="b", visitor="v-another-visitor"))
@@ -233,6 +240,7 @@ def test_signed(client: FlaskClient, services: Services) -> None:
     send(client, event("identify", 2, customer="C-7", signature=good, email="x@shop.example"))
     assert ["signature" in reasons(services)[0], "one of" in reasons(services)[1]] == [True, True]
     assert not stored(services, Contact)
+    assert all(word not in one.body for one in stored(services, RefusedEvent) for word in ("C-7", "C-8", "@", good))
     send(client, event("identify", 3, customer="C-7", signature=good))
     assert [one.key for one in stored(services, Contact)] == ["C-7"]
 

@@ -49,7 +49,8 @@ def test_report_duplicates_and_merges(marketer: FlaskClient, services: Services,
     page = marketer.get("/identity").text
     assert "the same telephone" in page
     answer = marketer.get(f"/identity/compare/{people['C-1']}?other=S-1")
-    assert "<strong>Dover</strong>" in answer.text and "<strong>Kent</strong>" in answer.text
+    assert "<strong>Dover</strong>" in answer.text
+    assert "<strong>Kent</strong>" in answer.text
     with services.database.read() as session:
         assert session.scalars(select(Merge)).all() == []  # looking changes nothing
     answer = marketer.post(
@@ -57,7 +58,8 @@ def test_report_duplicates_and_merges(marketer: FlaskClient, services: Services,
     )
     assert answer.headers["Location"] == f"/contacts/{people['C-1']}"
     page = marketer.get("/identity").text
-    assert "on the telephone" in page and "marketer@shop.example" in page and "the same telephone" not in page
+    assert all(word in page for word in ("on the telephone", "marketer@shop.example"))
+    assert "the same telephone" not in page
     old = marketer.get(f"/contacts/{people['S-1']}")
     assert old.headers["Location"] == f"/contacts/{people['C-1']}"
     assert "S-1" in marketer.get(f"/contacts/{people['C-1']}").text
@@ -96,5 +98,5 @@ def test_a_browser_that_is_not_theirs(marketer: FlaskClient, services: Services,
 def test_the_website_page(marketer: FlaskClient, services: Services, people: dict[str, int]) -> None:
     """The snippet, what is missing for it to work, and a part that asks again."""
     page = marketer.get("/sources/website").text
-    assert "/t.js" in page and "tracking.site" in page and "shop.origins" in page
+    assert all(word in page for word in ("/t.js", "tracking.site", "shop.origins"))
     assert "Nothing was refused" in marketer.get("/sources/website/live", headers={"HX-Request": "true"}).text

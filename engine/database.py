@@ -294,7 +294,7 @@ def _sha256_hex(text: str | None) -> str | None:
     return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
-def among(session: Session, column: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
+def among(session: Session, column: SQLColumnExpression[Any], values: Sequence[str]) -> ColumnElement[bool]:
     """The column is one of `values`: however many, they are one parameter of one statement."""
     if session.get_bind().dialect.name == "postgresql":
         return column == func.any(bindparam(None, list(values), ARRAY(Text)))

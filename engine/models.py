@@ -390,3 +390,20 @@ class Import(Base):
     repeated: Mapped[int] = mapped_column(default=0)  # left out: equal in every column to another line of the order
     rejects_file: Mapped[str | None] = mapped_column(String(255))  # name within the workspace's rejects folder
     error: Mapped[str | None] = mapped_column(Text)
+    undo_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    undone: Mapped[list[Any] | None] = mapped_column(Json)  # [table, what, reason, how many] of what the undo did
+
+
+class ImportChange(Base):
+    """What one transaction of an import did to one table, for its undo (engine.intake.journal)."""
+
+    __tablename__ = "import_changes"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id", ondelete="CASCADE"), index=True)
+    table_name: Mapped[str] = mapped_column(String(64))
+    how: Mapped[str] = mapped_column(String(8))  # created, changed, replaced
+    count: Mapped[int]
+    revision: Mapped[int] = mapped_column(BigInteger)  # of the rows when they were written
+    undo_revision: Mapped[int | None] = mapped_column(BigInteger)  # of the transaction that took it back
+    rows: Mapped[bytes]

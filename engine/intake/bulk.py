@@ -45,6 +45,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import JSON, TypeEngine
 
 from engine.database import UtcDateTime, among, next_revision
+from engine.intake.journal import Journal
 from engine.intake.parsing import CLEARS
 
 Columns = Mapping[str, Sequence[Any]]  # name -> values of one length; moments as microseconds, JSON as text
@@ -78,9 +79,9 @@ class Counts:
 class Staged:
     """Rows of `table` in a temporary table, from where they are inserted or merged by `key`."""
 
-    def __init__(self, session: Session, table: Table, columns: Columns) -> None:
-        """Load the columns; they hold `key`, unique among them, in order."""
-        self._session, self._table = session, table
+    def __init__(self, session: Session, table: Table, columns: Columns, journal: Journal | None = None) -> None:
+        """Load the columns; they hold `key`, unique among them, in order. What is done is noted in `journal`."""
+        self._session, self._table, self._journal = session, table, journal
         self._names, self._clears = [name for name in columns if name != CLEARS], CLEARS in columns
         self.rows = len(columns["key"])
         self._locked = self._all_new = False
@@ -101,7 +102,13 @@ class Staged:
         new = ~exists().where(table.c.key == stage.c.key)
         rows = select(*given.values()).where(new).order_by(stage.c.key)
         insert = postgresql.insert(table) if _is_postgresql(self._session) else sqlite.insert(table)
-        inserted = self._run(insert.from_select(list(given), rows).on_conflict_do_nothing(index_elements=["key"]))
+        statement = insert.from_select(list(given), rows).on_conflict_do_nothing(index_elements=["key"])
+        if self._journal is None:
+            inserted = self._run(statement)
+        else:
+            ids = self._session.scalars(statement.returning(table.c.id)).all()
+            self._journal.created(table, ids)
+            inserted = len(ids)
         self._all_new = inserted == self.rows
         return inserted
 
@@ -116,11 +123,24 @@ class Staged:
             return 0
         self.lock(when=when)
         given = {name: self._value(name) if when else self._merged(name) for name in names}
+        if self._journal is not None and not when:
+            self._note(self._journal, given)
         return self._run(
             update(self._table)
             .where(self._table.c.key == self.stage.c.key, self._changed(when))
             .values(given | self._stamps(("updated_at",), now))
         )
+
+    def _note(self, journal: Journal, given: Mapping[str, ColumnElement[Any]]) -> None:
+        """What is there, and what will be."""
+        kinds = self._table.c
+        after = [type_coerce(value, kinds[name].type).label(f"after_{name}") for name, value in given.items()]
+        rows = select(kinds.id, *(kinds[name] for name in given), *after)
+        rows = rows.join(self.stage, kinds.key == self.stage.c.key).where(self._changed(None))
+        for row_id, *values in self._session.execute(rows):
+            before, after_ = values[: len(given)], values[len(given) :]
+            was, will = dict(zip(given, before, strict=True)), dict(zip(given, after_, strict=True))
+            journal.changed(self._table, row_id, was, will)
 
     def lock(self, *, when: str | None = None) -> None:
         """PostgreSQL: lock the rows that will change in the order of their keys, so that two writers of the same keys
@@ -191,15 +211,20 @@ class Staged:
         return result.rowcount
 
 
-def append(session: Session, table: Table, columns: Columns, now: datetime) -> int:
+def append(session: Session, table: Table, columns: Columns, now: datetime, journal: Journal | None = None) -> int:
     """Add the rows whose key is new, for a table of which no row is ever changed; how many went in.
 
     SQLite takes them straight away: through a temporary table every key would be looked up twice.
     """
     if _is_postgresql(session):
-        return Staged(session, table, columns).insert({}, now)
-    revision = [next_revision(session)] * len(columns["key"])
-    return load(session, table, {**columns, "revision": revision}, "ON CONFLICT (key) DO NOTHING")
+        return Staged(session, table, columns, journal).insert({}, now)
+    revision = next_revision(session)
+    stamped = {**columns, "revision": [revision] * len(columns["key"])}
+    count = load(session, table, stamped, "ON CONFLICT (key) DO NOTHING")
+    if journal is not None:
+        found = ids(session, table, columns["key"], table.c.revision).values()
+        journal.created(table, (row.id for row in found if row.revision == revision))
+    return count
 
 
 def load(session: Session, table: Table, columns: Columns, conflict: str = "") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.intake.journal import LIFE
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.leftovers import REJECTS_LIFE
 from engine.intake.values import ATTRIBUTE, NAME_WORDS
@@ -27,6 +28,13 @@ HEAD = """# What comes in
   spreadsheet would run as a formula has an apostrophe before it, as in every export. Mended, it is imported like the
   file it came of: in a CSV whose header begins with `line,field,message` these three columns are left out and those
   apostrophes taken away again.
+- For {life} days an import can be undone as a whole: on its page, by `rapport undo NUMBER` (`--dry-run` says what
+  would happen) and by `POST /api/v1/imports/{id}/undo`. What it created goes, unless it was changed since or
+  something else is about it (an order, a message, a place on a list ...): that is kept, and counted with the
+  reason. What it changed gets its former values, field by field, unless they were changed again; orders it replaced
+  come back with their lines. A yes to messages that it brought is as if never said; a no of somebody who was here
+  before stays. An import or an undo that was killed can be undone, or goes on, like any other. What that needs is
+  kept for {life} days, compressed, in the database; erasing a person does not search it.
 - A yes to messages is left aside, without a word, where the last word is a no and the address is suppressed for any
   reason: a nightly call that repeats an old yes must not undo an opt-out. A customer file's (origin `import`) is left
   aside after every no. What somebody says anew is written down, with its evidence, on the contact's page.
@@ -53,6 +61,7 @@ HEAD = """# What comes in
 def markdown() -> str:
     """The whole page."""
     head = HEAD.replace("{rejects}", str(REJECTS_LIFE.days)).replace("{names}", NAME_WORDS)
+    head = head.replace("{life}", str(LIFE.days))
     return "\n".join([head, *(line for kind in KINDS.values() for line in _section(kind))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from engine.config import Config
 from engine.database import Database, database_now
 from engine.errors import RapportError
+from engine.intake import journal, rejects
 from engine.intake import mapping as headers
-from engine.intake import rejects
 from engine.intake.bulk import Counts
+from engine.intake.journal import Journal
 from engine.intake.kinds import Kind, kind
 from engine.intake.parsing import CLEARS, Batch, parse
 from engine.intake.sources import Source, open_source
@@ -87,7 +88,7 @@ def import_file(
     name = (file_name or path.name)[:255]
     run = Import(kind=wanted.name, file_name=name, encoding=source.encoding, started_at=now)
     run.rows = run.created = run.updated = run.unchanged = run.rejected = run.repeated = 0
-    context = Context(now, config.locale.currency, origin, f"import {name}")
+    context = Context(now, config.locale.currency, origin, f"import {name}", living=False)
     names = _staged(wanted, columns, reading)
     with _kept(database, run, dry_run=dry_run), Stage(wanted, names, config.folder / "tmp") as stage:
         note = progress or (lambda _done, _all: None)
@@ -150,8 +151,11 @@ class _Work:
             different = batch.different() if dry_run and self.kind.gathers else meant
             prepared, wrong = writer.prepare(meant, self.rules.currency)
             self.stage.reject(wrong)
+            noted = Journal()
             with _transaction(self.database, keep=not dry_run) as session:
-                counts = writer.write(session, prepared, self.context)
+                counts = writer.write(session, prepared, replace(self.context, journal=noted))
+                if not dry_run:
+                    noted.save(session, self.run.id)
                 if self.written:
                     self.written(session, prepared.columns["key"])
             self._count(counts, repeated=len(batch) - len(different))
@@ -184,6 +188,7 @@ def _kept(database: Database, run: Import, *, dry_run: bool) -> Iterator[None]:
         yield
         return
     with database.begin() as session:
+        journal.sweep(session, run.started_at)
         session.add(run)
     try:
         yield

@@ -27,6 +27,7 @@ SCOPES = {
     "items:write": "write items",
     "orders:write": "write orders",
     "events:write": "send events",
+    "imports:undo": "see imports and undo them",
     "lists:read": "read, count and export lists",
     "lists:write": "write and freeze lists",
     "campaigns:read": "read campaigns and their reports",

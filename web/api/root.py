@@ -12,7 +12,18 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import NotAuthenticated
 from web import security
-from web.api import access, campaigns, contacts, fields, identity, intake, list_people, recommendations, sources
+from web.api import (
+    access,
+    campaigns,
+    contacts,
+    fields,
+    identity,
+    imports,
+    intake,
+    list_people,
+    recommendations,
+    sources,
+)
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
@@ -20,6 +31,7 @@ NOUNS: tuple[APIBlueprint, ...] = (
     contacts.blueprint,
     fields.blueprint,
     identity.blueprint,
+    imports.blueprint,
     intake.blueprint,
     list_people.blueprint,  # that of lists
     recommendations.blueprint,

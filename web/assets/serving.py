@@ -62,7 +62,6 @@ def register(app: APIFlask) -> None:
     def static_file(name: str) -> Response:
         return _file(assets.folder, name)
 
-
     @app.get("/t.js")
     @app.doc(hide=True)
     @public

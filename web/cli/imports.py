@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,13 +14,14 @@ from rich.table import Table
 from engine import intake, lists, schema
 from engine.config import Config
 from engine.database import Database
-from engine.intake import KINDS, Import, Reading, rejects
+from engine.intake import KINDS, Import, Reading, journal, rejects, undo
 from engine.intake.files import Empty, Repeats, Written
 from engine.intake.mapping import UnknownColumn
 from engine.intake.sources import ENCODINGS
-from web.services import utcnow
+from web.services import opened_database, utcnow
 
 ORIGIN_LIMIT = 32  # characters of a contact's origin
+WORDS = {"removed": "removed", "restored": "as before", "kept": "kept"}
 SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
 
 
@@ -76,6 +78,7 @@ def import_(
         return
     database = Database(config.database_url)
     bar = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
+    now = utcnow()
     try:
         schema.check(database)
         with Progress(*bar, console=Console(stderr=True)) as progress:
@@ -85,7 +88,7 @@ def import_(
                 config,
                 kind,
                 file,
-                now=utcnow(),
+                now=now,
                 mapping=_mapping(maps),
                 dry_run=dry_run,
                 refuse_all=refuse_all,
@@ -93,7 +96,7 @@ def import_(
                 origin=_origin(origin),
                 reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
-                written=_onto(database, kind, list_id, file),
+                written=_onto(database, kind, list_id, file, now),
             )
     except UnknownColumn as error:
         error.message += " Say so with --map HEADER=COLUMN (--map HEADER= leaves one out) or --ignore-unknown."
@@ -101,6 +104,8 @@ def import_(
     finally:
         database.close()
     _tell(config, run, dry_run=dry_run, repeats=repeats)
+    if not dry_run and run.created + run.updated:
+        click.echo(f"`rapport undo {run.id}` takes all of this back, for {journal.LIFE.days} days.", err=True)
     if run.rejected:
         raise click.exceptions.Exit(1)
 
@@ -111,7 +116,7 @@ def _origin(given: str) -> str:
     return given.strip()
 
 
-def _onto(database: Database, kind: str, list_id: int | None, file: Path) -> Written | None:
+def _onto(database: Database, kind: str, list_id: int | None, file: Path, now: datetime) -> Written | None:
     """Puts what comes in on a list. Raises NotFound for one that is not there."""
     if list_id is None:
         return None
@@ -119,8 +124,32 @@ def _onto(database: Database, kind: str, list_id: int | None, file: Path) -> Wri
         raise click.UsageError("Only contacts can be put on a list.")
     with database.read() as session:
         lists.get(session, list_id)
-    now, author = utcnow(), f"import {file.name}"
+    author = f"import {file.name}"
     return lambda session, keys: lists.pick_keys(session, list_id, keys, now=now, author=author)
+
+
+@click.command("undo")
+@click.argument("number", type=int)
+@click.option("--dry-run", is_flag=True, help="Say what would go, come back and stay; write nothing.")
+@click.pass_obj
+def undo_(config: Config, number: int, *, dry_run: bool) -> None:
+    """Take the import NUMBER back as a whole, for 30 days after it began.
+
+    What it created goes, unless it was changed since or something else is about it; what it changed gets its former
+    values back, unless they were changed again. One that was broken off goes on where it was.
+    """
+    with opened_database(config) as database:
+        if dry_run:
+            with database.read() as session:
+                tally = undo.preview(session, number, utcnow())
+        else:
+            tally = undo.told(undo.undo(database, number, now=utcnow()))
+    would = "would be " if dry_run else ""
+    for (table, what, why), count in sorted(tally.items()):
+        if count:
+            click.echo(f"{count:,} {table} {would}{WORDS[what]}{f' ({why})' if why else ''}")
+    if not any(tally.values()):
+        click.echo("Nothing to take back.")
 
 
 def _mapping(maps: Sequence[str]) -> dict[str, str]:

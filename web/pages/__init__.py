@@ -26,13 +26,14 @@ from web.pages import (
     sources,
     today,
     tracking,
+    undo,
 )
 
 PAGES: tuple[Blueprint, ...] = tuple(
     page.blueprint
     for page in (
         *(login, today, contacts, identity, lists, imports, sources, tracking, campaigns, outbox, recommendations),
-        *(search, settings),
+        *(search, settings, undo),
     )
 )
 PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, with that page
@@ -45,6 +46,7 @@ PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, w
     "recommendations.trainings": "recommendations.index",
     "search.found": "today.page",
     "tracking.live": "tracking.page",
+    "undo.progress": "imports.show",
 }
 
 

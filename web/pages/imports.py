@@ -18,12 +18,12 @@ from werkzeug.formparser import FormDataParser
 
 from engine import lists
 from engine.errors import Conflict, Invalid, NotFound, RapportError
-from engine.intake import KINDS
+from engine.intake import KINDS, journal, undo
 from engine.intake.kinds import kind
 from engine.intake.leftovers import REJECTS_LIFE
 from engine.intake.sources import ENCODINGS
 from engine.models import Import
-from web import importing
+from web import importing, undoing
 from web.errors import status_of
 from web.services import services, utcnow
 from web.shell import toast
@@ -268,7 +268,7 @@ def check_rejects(token: str) -> ResponseReturnValue:
 @blueprint.get("/<int:import_id>")
 def show(import_id: int) -> ResponseReturnValue:
     """What one import did."""
-    found = _find(import_id)
+    found = find(import_id)
     return render_template(
         "imports/show.html",
         run=found,
@@ -277,13 +277,14 @@ def show(import_id: int) -> ResponseReturnValue:
         rejects_life=REJECTS_LIFE.days,
         words=WORDS,
         next=NEXT[found.kind],
+        **_undo(found),
     )
 
 
 @blueprint.get("/<int:import_id>/rejects")
 def rejects(import_id: int) -> ResponseReturnValue:
     """The refused records with their original cells."""
-    found = _find(import_id)
+    found = find(import_id)
     return _download(_rejects(found), f"rejects-{found.id}-{found.kind}.csv")
 
 
@@ -425,12 +426,24 @@ def _pace(upload: Upload) -> dict[str, Any]:
     return {"done": int(upload.share * 100), "left": left}
 
 
-def _find(import_id: int) -> Import:
+def find(import_id: int) -> Import:
+    """The import; raises NotFound."""
     with services().database.read() as session:
         found = session.get(Import, import_id)
     if found is None:
         raise NotFound(gettext("There is no import %(number)s.", number=import_id))
     return found
+
+
+def _undo(run: Import) -> dict[str, Any]:
+    """Whether it can be taken back, is at it, or was, and what that did."""
+    is_undoing = run.undo_started_at is not None and run.undone_at is None
+    return {
+        "may_undo": undo.may(run, utcnow()),
+        "is_undoing": is_undoing and undoing.is_running(services(), run.id),
+        "undone": undoing.rows(undo.told(run)) if run.undone_at else [],
+        "undo_life": journal.LIFE.days,
+    }
 
 
 def _rejects(run: Import) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
@@ -14,10 +14,8 @@ from engine.database import UtcDateTime, next_revision
 from engine.identity import names
 from engine.intake.bulk import Counts, Staged, ids
 from engine.intake.parsing import Batch, Reject
-from engine.intake.writers.context import CONTACTS, Context, Folded, fold
+from engine.intake.writers.context import CONTACTS, Context, Folded, claim, fold
 from engine.models import CHANNELS, Consent, Contact, new_bucket
-
-FILE: Final = "import"  # origin of a file that nobody named another way in for
 
 
 def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
@@ -37,7 +35,7 @@ def write(session: Session, contacts: Folded, context: Context) -> Counts:
     with identity.unfolded(session, there):
         counts = _write(session, columns, contacts.rows, context)
     found = {key: row.id for key, row in ids(session, CONTACTS, keys).items()}
-    names.claim(session, [(kind, value, found[key]) for kind, value, key in said], context.now)
+    claim(session, [(kind, value, found[key]) for kind, value, key in said], context)
     identity.settle(session, around | set(found.values()), context.now)
     return counts
 
@@ -49,26 +47,27 @@ def _named(keys: Sequence[str], cards: Sequence[str | None] | None) -> list[tupl
 
 
 def _write(session: Session, columns: dict[str, list[Any]], rows: int, context: Context) -> Counts:
-    staged = Staged(session, CONTACTS, columns | {"bucket": [new_bucket() for _ in columns["key"]]})
+    given = columns | {"bucket": [new_bucket() for _ in columns["key"]]}
+    staged = Staged(session, CONTACTS, given, context.journal)
     created = staged.insert({"attributes": {}, "origin": context.origin}, context.now)
     staged.lock()
     for channel in CHANNELS:
         if f"{channel}_consent" in columns:
-            _keep_withdrawn(session, staged, channel, context.origin)
+            _keep_withdrawn(session, staged, channel, living=context.living)
             _record(session, staged, channel, context)
     updated = staged.update(context.now)
     return Counts(created, updated, rows - created - updated)
 
 
-def _keep_withdrawn(session: Session, staged: Staged, channel: str, origin: str) -> None:
+def _keep_withdrawn(session: Session, staged: Staged, channel: str, *, living: bool) -> None:
     """No "yes" overturns the "no" of somebody whose address is suppressed: a system that sends all it knows every night
     repeats one from before the opt-out. A customer file is as old as the file, so its "yes" overturns no "no" at all; a
-    living word (origin api, survey, call ...) does when the address may be spoken to.
+    living word does when the address may be spoken to.
     """
     column, address = f"{channel}_consent", ADDRESSES[channel]
     said = staged.stage.c
     refused = exists().where(Contact.key == said.key, getattr(Contact, column).is_(False))
-    if origin != FILE:  # by the address they will have, so that the same record twice changes nothing
+    if living:  # by the address they will have, so that the same record twice changes nothing
         refused = refused.where(suppressed(channel, func.coalesce(said[address], getattr(Contact, address))))
     stale = said[column].is_(True) & refused
     session.execute(update(staged.stage).where(stale).values({column: None}))
@@ -96,4 +95,7 @@ def _record(session: Session, staged: Staged, channel: str, context: Context) ->
         .order_by(Contact.id)
     )
     columns = ["contact_id", "channel", "granted", "origin", "evidence", "at", "revision"]
-    session.execute(insert(Consent).from_select(columns, words))
+    added = insert(Consent).from_select(columns, words).returning(Consent.id)
+    ids_ = session.scalars(added).all()
+    if context.journal is not None:
+        context.journal.created(Consent.__table__, ids_)  # type: ignore[arg-type]

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from engine import identity
 from engine.identity import names
+from engine.identity.rows import among
 from engine.intake.bulk import Staged, ids
+from engine.intake.journal import Journal
 from engine.intake.parsing import CLEARS, Batch, Reject, mark, marked
-from engine.models import Contact, Item, new_bucket
+from engine.models import Contact, Identity, Item, new_bucket
 
 CONTACTS: Table = Contact.__table__  # type: ignore[assignment]
 ITEMS: Table = Item.__table__  # type: ignore[assignment]
+IDENTITIES: Table = Identity.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class Context:
-    """When, and how it came in."""
+    """When, and how it came in. A `living` word was said now; a file is as old as the file, whatever its origin."""
 
     now: datetime
     currency: str
     origin: str
     evidence: str
+    living: bool = True
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,17 @@ def fold(batch: Batch, own: str) -> tuple[Folded, list[Reject]]:
     return Folded(columns, len(batch)), []
 
 
-def contact_ids(session: Session, keys: Iterable[str | None], context: Context) -> dict[str, int]:
-    """key -> id; contacts nobody has met yet are created."""
+def _contacts(session: Session, keys: Iterable[str | None], context: Context) -> dict[str, Any]:
+    """key -> row with `id` and `merged_into`; contacts nobody has met yet are created."""
     wanted = sorted({key for key in keys if key is not None})
-    found = ids(session, CONTACTS, wanted)
+    found = ids(session, CONTACTS, wanted, Contact.merged_into)
     missing = [key for key in wanted if key not in found]
     if missing:
         columns: dict[str, list[Any]] = {"key": missing, "bucket": [new_bucket() for _ in missing]}
-        Staged(session, CONTACTS, columns).insert({"attributes": {}, "origin": context.origin}, context.now)
-        found |= ids(session, CONTACTS, missing)
-    return {key: row.id for key, row in found.items()}
+        defaults = {"attributes": {}, "origin": context.origin}
+        Staged(session, CONTACTS, columns, context.journal).insert(defaults, context.now)
+        found |= ids(session, CONTACTS, missing, Contact.merged_into)
+    return found
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,27 @@ def people(session: Session, columns: Mapping[str, Sequence[Any]], count: int, c
         number if number is not None else names.key_of(*some[0]) if some else None
         for number, some in zip(numbers, said, strict=True)
     ]
-    found = contact_ids(session, keys, context)
-    ids_ = [found[key] if key is not None else None for key in keys]
-    claims = {(kind, value, who) for who, some in zip(ids_, said, strict=True) for kind, value in some if who}
-    named = names.claim(session, claims, context.now) if claims else set()
+    found = _contacts(session, keys, context)
+    theirs = [found[key].id if key is not None else None for key in keys]
+    claims = {(kind, value, who) for who, some in zip(theirs, said, strict=True) for kind, value in some if who}
+    named = claim(session, claims, context) if claims else set()
     if named:
         with identity.unfolded(session, named):
             names.show(session, named)
-    return People(ids_, named, set(identity.kept(session, {who for who in ids_ if who is not None})))
+    return People(theirs, named, {row.id for row in found.values() if row.merged_into is not None})
+
+
+def claim(session: Session, claims: Collection[tuple[str, str, int]], context: Context) -> set[int]:
+    """`names.claim`, noted in the journal."""
+    named = names.claim(session, claims, context.now)
+    if context.journal is not None and named:
+        theirs = select(Identity.id, Identity.kind, Identity.value, Identity.contact_id).where(
+            Identity.contact_id.in_(among(session, named)), Identity.created_at == context.now
+        )
+        rows = session.execute(theirs)
+        said = set(claims)
+        context.journal.created(IDENTITIES, (row.id for row in rows if tuple(row[1:]) in said))
+    return named
 
 
 def item_rows(session: Session, titles: Mapping[str, str | None], context: Context) -> dict[str, Any]:
@@ -115,9 +134,10 @@ def item_rows(session: Session, titles: Mapping[str, str | None], context: Conte
     if missing:
         columns: dict[str, list[Any]] = {"key": missing, "title": [titles[key] for key in missing]}
         defaults = {"attributes": {}, "currency": context.currency, "active": True, "recommendable": True}
-        Staged(session, ITEMS, columns).insert(defaults, context.now)
+        Staged(session, ITEMS, columns, context.journal).insert(defaults, context.now)
         found |= ids(session, ITEMS, missing, Item.cost, Item.title)
     unnamed = [key for key in wanted if found[key].title is None and titles[key] is not None]
     if unnamed:
-        Staged(session, ITEMS, {"key": unnamed, "title": [titles[key] for key in unnamed]}).update(context.now)
+        given: dict[str, list[Any]] = {"key": unnamed, "title": [titles[key] for key in unnamed]}
+        Staged(session, ITEMS, given, context.journal).update(context.now)
     return found

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from engine import identity
-from engine.database import EPOCH
+from engine.database import EPOCH, among
+from engine.identity.rows import among as rows_among
 from engine.intake.bulk import Counts, append, ids
+from engine.intake.journal import Journal
 from engine.intake.parsing import Batch, Reject
-from engine.intake.writers.context import Context, Folded, item_rows, people
-from engine.models import Event
+from engine.intake.writers.context import IDENTITIES, Context, Folded, item_rows, people
+from engine.models import Event, Identity
 
 EVENTS: Table = Event.__table__  # type: ignore[assignment]
 
@@ -53,13 +56,13 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         "properties": [properties or "{}" for properties in given.get("properties", nothing)],
         **{name: given[name] for name in ("value", "origin") if name in given},
     }
-    created = append(session, EVENTS, rows, context.now)
-    _identify(session, rows)
+    created = append(session, EVENTS, rows, context.now, context.journal)
+    _identify(session, rows, context)
     who.settle(session, context)
     return Counts(created, 0, events.rows - created)
 
 
-def _identify(session: Session, rows: dict[str, Sequence[Any]]) -> None:
+def _identify(session: Session, rows: dict[str, Sequence[Any]], context: Context) -> None:
     """Visitors that made themselves known; the latest word on each counts, whichever came in first."""
     columns = (rows["occurred_at"], rows["type"], rows["visitor"], rows["contact_id"])
     said = sorted(
@@ -67,5 +70,28 @@ def _identify(session: Session, rows: dict[str, Sequence[Any]]) -> None:
         for at, kind, visitor, contact in zip(*columns, strict=True)
         if kind == identity.IDENTIFY and visitor is not None and contact is not None
     )
-    for visitor, (at, contact) in sorted({visitor: (at, contact) for at, visitor, contact in said}.items()):
-        identity.identify(session, visitor, contact, EPOCH + timedelta(microseconds=at))
+    latest = sorted({visitor: (at, contact) for at, visitor, contact in said}.items())
+    with _noted(session, [visitor for visitor, _ in latest], context.journal):
+        for visitor, (at, contact) in latest:
+            identity.identify(session, visitor, contact, EPOCH + timedelta(microseconds=at))
+
+
+@contextmanager
+def _noted(session: Session, visitors: Sequence[str], journal: Journal | None) -> Iterator[None]:
+    """Note whose these visitors become, and which of their events join a contact."""
+    if journal is None or not visitors:
+        yield
+        return
+    theirs = Identity.kind == identity.VISITOR, among(session, Identity.value, visitors)
+    known = select(Identity.id, Identity.contact_id, Identity.created_at).where(*theirs)
+    nobody = select(Event.id).where(among(session, Event.visitor, visitors), Event.contact_id.is_(None))
+    before = {row.id: row for row in session.execute(known)}
+    joining = session.scalars(nobody).all()
+    yield
+    after = {row.id: row for row in session.execute(known)}
+    journal.created(IDENTITIES, after.keys() - before.keys())
+    for one in after.keys() & before.keys():
+        journal.changed(IDENTITIES, one, before[one]._asdict(), after[one]._asdict())
+    owners = select(Event.id, Event.contact_id).where(Event.id.in_(rows_among(session, joining)))
+    for row in session.execute(owners):
+        journal.changed(EVENTS, row.id, {"contact_id": None}, {"contact_id": row.contact_id})

@@ -16,7 +16,7 @@ def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
 
 def write(session: Session, items: Folded, context: Context) -> Counts:
     """Insert what is new, change what differs."""
-    staged = Staged(session, ITEMS, items.columns)
+    staged = Staged(session, ITEMS, items.columns, context.journal)
     defaults = {"attributes": {}, "currency": context.currency, "active": True, "recommendable": True}
     created = staged.insert(defaults, context.now)
     updated = staged.update(context.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -15,7 +15,9 @@ from engine import identity
 from engine.database import next_revision
 from engine.errors import Invalid
 from engine.identity.names import KINDS as NAMES
+from engine.identity.rows import among
 from engine.intake.bulk import Counts, Staged, ids, load
+from engine.intake.journal import plain
 from engine.intake.parsing import Batch, Reject
 from engine.intake.values import INT32
 from engine.intake.writers.context import Context, item_rows, people
@@ -24,6 +26,9 @@ from engine.money import LIMIT
 
 ORDERS: Table = Order.__table__  # type: ignore[assignment]
 LINES: Table = OrderLine.__table__  # type: ignore[assignment]
+
+HEAD: Final = [column.name for column in ORDERS.c if column.name not in ("id", "key", "revision")]
+LINE: Final = [column for column in LINES.c if column.name not in ("id", "revision")]
 
 MAX_LINES: Final = 10_000  # of one order; more is a file whose order column is something else
 
@@ -103,7 +108,9 @@ def write(session: Session, prepared: Prepared, context: Context) -> Counts:
         **{name: [getattr(order, name) for order in orders] for name in _SAME},
         "margin": [_margin(order, item) for order in orders],
     }
-    staged = Staged(session, ORDERS, rows)
+    if context.journal is not None:
+        context.journal.replaced(_before(session, orders, there))
+    staged = Staged(session, ORDERS, rows, context.journal)
     created = staged.insert({}, context.now)
     updated = staged.update(context.now, when="digest")
     written = _write_lines(session, orders, item, replaced=updated > 0)
@@ -111,6 +118,20 @@ def write(session: Session, prepared: Prepared, context: Context) -> Counts:
         identity.disown(session, ORDERS.name, written)
     who.settle(session, context)
     return Counts(created, updated, len(prepared.orders) - created - updated)
+
+
+def _before(session: Session, orders: Sequence[PreparedOrder], there: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """The orders that will be replaced, with their lines, as they are, and the digest they will have."""
+    digests = {there[order.key].id: order.digest for order in orders if order.key in there}
+    theirs = among(session, digests)
+    lines: dict[int, list[list[Any]]] = {order_id: [] for order_id in digests}
+    for row in session.execute(select(*LINE).where(LINES.c.order_id.in_(theirs)).order_by(LINES.c.id)):
+        lines[row.order_id].append(list(row))
+    rows = session.execute(select(*(ORDERS.c[name] for name in ("id", *HEAD))).where(ORDERS.c.id.in_(theirs)))
+    return {
+        row.id: {"order": [plain(value) for value in row[1:]], "lines": lines[row.id], "digest": digests[row.id]}
+        for row in rows
+    }
 
 
 _SAME: Final = ("channel", "store", "currency", "total", "units", "digest")

@@ -22,8 +22,32 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_contacts_merged_into"), ["merged_into"], unique=False)
     _follow_consent()
     _identity()
+    _undo_imports()
 
     _lists()
+
+
+def _undo_imports() -> None:
+    with op.batch_alter_table("imports", schema=None) as batch_op:
+        for name in ("undo_started_at", "undone_at"):
+            batch_op.add_column(sa.Column(name, UtcDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("undone", Json, nullable=True))
+    op.create_table(
+        "import_changes",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("import_id", BigKey, nullable=False),
+        sa.Column("table_name", sa.String(length=64), nullable=False),
+        sa.Column("how", sa.String(length=8), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("undo_revision", sa.BigInteger(), nullable=True),
+        sa.Column("rows", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"], ["imports.id"], name=op.f("fk_import_changes_import_id_imports"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_changes")),
+    )
+    op.create_index(op.f("ix_import_changes_import_id"), "import_changes", ["import_id"], unique=False)
 
 
 def _follow_consent() -> None:
@@ -191,6 +215,10 @@ def _lists() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("import_changes")
+    with op.batch_alter_table("imports", schema=None) as batch_op:
+        for name in ("undone", "undone_at", "undo_started_at"):
+            batch_op.drop_column(name)
     for table in ("knocks", "confirmations", "flyers", "forms"):
         op.drop_table(table)
     for table in ("list_drafts", "list_days", "list_blocks", "list_states", "list_picks", "list_versions"):

@@ -132,3 +132,15 @@ def test_the_columns_can_be_asked(kind: str) -> None:
     """Without a file, every column of the kind is named."""
     result = CliRunner().invoke(main, ["import", kind], catch_exceptions=False, env={"COLUMNS": "200"})
     assert all(column.name in result.stdout for column in KINDS[kind].columns)
+
+
+def test_an_import_is_undone(database: Database, settings_file: Path) -> None:
+    """Its number is told, a dry run says what would go, and then it goes."""
+    number = run(settings_file, CONTACTS, *MAPS, "--map", "shoe=attributes.shoe").stderr.partition("`rapport undo ")[2]
+    command = ["--config", str(settings_file), "undo", number.partition("`")[0]]
+    for options, words in ((["--dry-run"], "2 contacts would be removed\n"), ([], "2 contacts removed\n")):
+        result = CliRunner().invoke(main, [*command, *options], catch_exceptions=False)
+        assert (result.exit_code, result.stdout) == (0, words)
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Contact)) == 0
+    assert "undone already" in CliRunner().invoke(main, command).stderr

@@ -1,0 +1,119 @@
+"""What an import did, written down in the transaction that does it, so that the import can be taken back as a whole.
+
+For a batch of records a row for each table: ids of what was created, as ranges; before and after of what was changed,
+field by field; orders that were replaced, with their lines. Compressed, 20,000 records in a row, kept for LIFE.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import Column, Date, Table, delete, select
+from sqlalchemy.orm import Session
+
+from engine.database import UtcDateTime, next_revision
+from engine.errors import Conflict
+from engine.models import Import, ImportChange
+
+LIFE: Final = timedelta(days=30)  # it holds people's data; a month is also what the law gives for erasing (GDPR 12(3))
+
+How = Literal["created", "changed", "replaced"]
+Fields = dict[str, Any]
+
+
+class Journal:
+    """What one transaction did."""
+
+    def __init__(self) -> None:
+        self._ids: defaultdict[str, set[int]] = defaultdict(set)
+        self.changes: defaultdict[str, dict[int, Fields]] = defaultdict(dict)  # table -> id -> {field: [before, after]}
+        self._replaced: dict[int, Fields] = {}
+
+    def created(self, table: Table, ids: Iterable[int]) -> None:
+        """These rows are new."""
+        self._ids[table.name].update(ids)
+
+    def changed(self, table: Table, row_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """A row that was there; what is the same in both is left out."""
+        for name, pair in _differences(before, after):
+            self.changes[table.name].setdefault(row_id, {}).setdefault(name, pair)[1] = pair[1]
+
+    def replaced(self, orders: Mapping[int, Fields]) -> None:
+        """id -> {"order": its fields before, "lines": those before, "digest": the one it has now}."""
+        self._replaced |= orders
+
+    def save(self, session: Session, import_id: int) -> None:
+        """Write it down. Raises Conflict when the import is being taken back."""
+        began = select(Import.undo_started_at).where(Import.id == import_id).with_for_update()
+        if session.scalar(began) is not None:
+            raise Conflict("This import is being undone; it goes no further.")
+        for table, ids in self._ids.items():
+            self._add(session, import_id, (table, "created"), ids, list(ranges(ids)))
+        for table, rows in self.changes.items():
+            self._add(session, import_id, (table, "changed"), rows, list(rows.items()))
+        self._add(session, import_id, ("orders", "replaced"), self._replaced, list(self._replaced.items()))
+
+    @staticmethod
+    def _add(session: Session, import_id: int, what: tuple[str, How], rows: Collection[Any], told: list[Any]) -> None:
+        if not rows:
+            return
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=plain).encode()
+        change = ImportChange(import_id=import_id, table_name=what[0], how=what[1], count=len(rows))
+        change.revision, change.rows = next_revision(session), zlib.compress(text, 1)
+        session.add(change)
+
+
+def read(change: ImportChange) -> Any:
+    """Ids of created rows; {id: {field: [before, after]}}; {id: replaced order}."""
+    rows = json.loads(zlib.decompress(change.rows))
+    if change.how == "created":
+        return [row_id for first, last in rows for row_id in range(first, last + 1)]
+    return dict(rows)
+
+
+def sweep(session: Session, now: datetime) -> None:
+    """Forget what is older than LIFE."""
+    old = select(Import.id).where(Import.started_at < now - LIFE)
+    session.execute(delete(ImportChange).where(ImportChange.import_id.in_(old)))
+
+
+def ranges(ids: Collection[int]) -> Iterator[list[int]]:
+    """[first, last] of each run of numbers."""
+    run: list[int] = []
+    for row_id in sorted(ids):
+        if run and row_id == run[1] + 1:
+            run[1] = row_id
+            continue
+        if run:
+            yield run
+        run = [row_id, row_id]
+    if run:
+        yield run
+
+
+def plain(value: Any) -> Any:
+    """As JSON holds it."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def typed(column: Column[Any], value: Any) -> Any:
+    """What `plain` made it of."""
+    kind = {UtcDateTime: datetime, Date: date}.get(type(column.type))
+    return kind.fromisoformat(value) if kind and value is not None else value
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """[before, after] by field; the shop's own fields one by one, None where there is none."""
+    for name, was in before.items():
+        now = after[name]
+        if isinstance(was, dict):
+            for own in was.keys() | now.keys():
+                if was.get(own) != now.get(own):
+                    yield f"{name}.{own}", [was.get(own), now.get(own)]
+        elif was != now:
+            yield name, [plain(was), plain(now)]

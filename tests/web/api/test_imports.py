@@ -1,0 +1,58 @@
+"""/api/v1/imports: what came in by file, and taking it back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from engine.intake import import_file
+from engine.models import Contact, Import
+from web import undoing
+from web.services import Services, utcnow
+
+
+@pytest.fixture
+def run(services: Services, tmp_path: Path) -> Import:
+    """Two contacts that came in by a file."""
+    path = tmp_path / "people.csv"
+    path.write_text("key,first_name\nC1,Ann\nC2,Bob\n")
+    return import_file(services.database, services.config, "contacts", path, now=utcnow())
+
+
+def wait(services: Services, run: Import) -> None:
+    """Until the undo and the refresh after it are done."""
+    end = time.monotonic() + 30
+    while undoing.is_running(services, run.id) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def test_an_import_is_undone(api: FlaskClient, services: Services, run: Import) -> None:
+    """Seen before, begun with 202, asked for until it is done; a second time is a conflict."""
+    assert [one["id"] for one in api.get("/api/v1/imports").json["imports"]] == [run.id]
+    would = api.get(f"/api/v1/imports/{run.id}/undo").json["would"]
+    assert would == [{"table": "contacts", "what": "removed", "reason": "", "count": 2}]
+    assert api.post(f"/api/v1/imports/{run.id}/undo").status_code == 202
+    wait(services, run)
+    assert api.get(f"/api/v1/imports/{run.id}").json["undone"] == would
+    with services.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Contact)) == 0
+    assert api.post(f"/api/v1/imports/{run.id}/undo").status_code == 409
+    assert api.get("/api/v1/imports/77/undo").status_code == 404
+
+
+def test_the_page_shows_it_before_and_afterwards(marketer: FlaskClient, services: Services, run: Import) -> None:
+    """What would go, then what went."""
+    shown = marketer.get(f"/imports/{run.id}").text
+    assert f"/imports/{run.id}/undo" in shown
+    asked = marketer.get(f"/imports/{run.id}/undo").text
+    assert "Would go" in asked
+    assert marketer.post(f"/imports/{run.id}/undo").status_code == 303
+    wait(services, run)
+    shown = marketer.get(f"/imports/{run.id}").text
+    assert "was undone on" in shown
+    assert "Gone" in shown
+    assert marketer.get(f"/imports/{run.id}/undo").status_code == 303

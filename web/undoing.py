@@ -1,0 +1,96 @@
+"""An import is taken back beside the page; whoever looks sees how far it is, and goes on with one that was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+from flask_babel import lazy_gettext
+
+from engine.errors import Conflict, RapportError
+from engine.intake import undo
+from engine.intake.undo import Tally
+from web.services import Services, utcnow
+
+# Why a thing is kept: it was changed, or rows of another table are about it.
+REASONS: Final = {
+    "changed": lazy_gettext("changed since"),
+    "orders": lazy_gettext("have orders"),
+    "order_lines": lazy_gettext("were ordered"),
+    "events": lazy_gettext("have events"),
+    "sends": lazy_gettext("were sent a message"),
+    "consents": lazy_gettext("said yes or no since"),
+    "confirmations": lazy_gettext("were asked to confirm"),
+    "list_members": lazy_gettext("are on a frozen list"),
+    "list_picks": lazy_gettext("were put on a list by hand"),
+    "identities": lazy_gettext("are known by another name"),
+    "merges": lazy_gettext("were merged by hand"),
+    "merged_rows": lazy_gettext("have a history elsewhere"),
+}
+OTHER: Final = lazy_gettext("something else is about them")
+
+log = structlog.get_logger(__name__)
+
+
+def start(services: Services, import_id: int) -> None:
+    """Take an import back in a thread. Raises NotFound, Conflict."""
+    with services.database.read() as session:
+        undo.check(session, import_id, utcnow())
+    lock = _lock(services, import_id)
+    if lock is None:
+        raise Conflict("This import is being undone already.")
+    threading.Thread(target=_work, args=(services, import_id, lock), daemon=True, name="undo").start()
+
+
+def is_running(services: Services, import_id: int) -> bool:
+    """Some process is at work on it."""
+    lock = _lock(services, import_id)
+    if lock is not None:
+        lock.close()
+    return lock is None
+
+
+def rows(tally: Tally) -> list[tuple[str, int, int, list[tuple[str, int]]]]:
+    """(table, gone, given back, why others are kept) for people, tables in the order of their weight."""
+    tables = ("contacts", "items", "orders", "events")
+    return [
+        (table, tally[table, "removed", ""], tally[table, "restored", ""], kept)
+        for table in tables
+        if (kept := _kept(tally, table)) or tally[table, "removed", ""] or tally[table, "restored", ""]
+    ]
+
+
+def _kept(tally: Tally, wanted: str) -> list[tuple[str, int]]:
+    found = {why: count for (table, what, why), count in tally.items() if (table, what) == (wanted, "kept") and count}
+    return [(str(REASONS.get(why, OTHER)), count) for why, count in sorted(found.items(), key=lambda one: -one[1])]
+
+
+def _work(services: Services, import_id: int, lock: IO[bytes]) -> None:
+    with lock:
+        try:
+            undo.undo(services.database, import_id, now=utcnow())
+            services.warehouse.refresh()
+        except RapportError as error:
+            log.warning("undo stopped", number=import_id, why=error.message)
+        except Exception:
+            log.exception("undo failed", number=import_id)
+    _path(services, import_id).unlink(missing_ok=True)
+
+
+def _lock(services: Services, import_id: int) -> IO[bytes] | None:
+    path = _path(services, import_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _path(services: Services, import_id: int) -> Path:
+    return services.config.folder / "tmp" / f"undo-{import_id}"

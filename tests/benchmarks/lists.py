@@ -91,7 +91,8 @@ def main() -> None:
         services = open_services(config)
         services.warehouse.refresh()
         with Served(config, services.database) as served:
-            timed = [_measure(served, services, name, given.repeats) for name in REFERENCE]
+            print(f"{os.cpu_count()} cores, {contacts:,} contacts, {events:,} events\n{HEAD}")
+            timed = [_show(_measure(served, services, name, given.repeats)) for name in REFERENCE]
             refresh = _refresh_seconds(services)
             if not given.only:
                 around["intake_per_s"] = intake.rate(served, "events", intake.batches("events", SENT, contacts))
@@ -100,7 +101,6 @@ def main() -> None:
         if not given.only:
             around["freeze_s"] = _step("freeze", folder)
             around["import_s"] = _import_seconds(contacts)
-        print(f"{os.cpu_count()} cores, {contacts:,} contacts, {events:,} events")
     _report(timed, {"refresh_s": refresh, **around, "rss_gib": max(served_memory, *MEMORY)})
 
 
@@ -270,15 +270,22 @@ def _import_seconds(contacts: int) -> float:
         return time.perf_counter() - start
 
 
+HEAD = "criteria                 people    cold  typed p50    p95     SQL  cold/SQL typed/SQL  ms"
+
+
+def _show(row: Timed) -> Timed:
+    """A line for people, as soon as it is known."""
+    print(
+        f"{row.name:<22}{row.people:>9,}{statistics.median(row.cold):>8.1f}{statistics.median(row.typed):>11.1f}"
+        f"{np.percentile(row.typed, 95):>7.1f}{statistics.median(row.sql):>8.1f}{row.ratio(row.cold):>10.2f}"
+        f"{row.ratio(row.typed):>10.2f}",
+        flush=True,
+    )
+    return row
+
+
 def _report(timed: list[Timed], around: dict[str, float]) -> None:
-    """A table for people and lines for machines."""
-    print("criteria                 people    cold  typed p50    p95     SQL  cold/SQL typed/SQL  ms")
-    for row in timed:
-        print(
-            f"{row.name:<22}{row.people:>9,}{statistics.median(row.cold):>8.1f}{statistics.median(row.typed):>11.1f}"
-            f"{np.percentile(row.typed, 95):>7.1f}{statistics.median(row.sql):>8.1f}{row.ratio(row.cold):>10.2f}"
-            f"{row.ratio(row.typed):>10.2f}"
-        )
+    """Lines for machines."""
     for name, times in (("cold", [row.cold for row in timed]), ("lists", [row.typed for row in timed])):
         ratios = [row.ratio(asked) for row, asked in zip(timed, times, strict=True)]
         slowest = max(times, key=statistics.median)

@@ -73,6 +73,9 @@ class PreviewOut(Schema):
     clauses = List(Nested(ClauseOut))
     people = List(Nested(PersonOut), metadata={"description": "Drawn at random, and the same each time."})
     as_of = AwareDateTime(allow_none=True, metadata={"description": "The moment the figures show."})
+    moment = AwareDateTime(
+        metadata={"description": "Windows end here: now, or up to a minute ago while nothing else changed."}
+    )
     took_ms = Float()
 
 

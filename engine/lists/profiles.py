@@ -7,11 +7,14 @@ list or beside it there is no measure, since chance alone would make one.
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import floor, log10, sqrt
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import ibis
 import numpy as np
@@ -26,6 +29,7 @@ from engine.criteria.nodes import Group, Leaf, Question
 from engine.criteria.operators import OPERATORS
 from engine.database import EPOCH
 from engine.fields import Field
+from engine.lists.following import data_mark
 from engine.lists.people import Ids, member_ids
 from engine.models import BUCKETS
 from engine.values import Words
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
 SAMPLE: Final = 50_000  # contacts by whom bands are cut
+KEPT: Final = 16  # profiles, so that whoever comes back to a tab need not wait
 LEAST: Final = 30  # people on the list, and beside it
 OWN: Final = 30  # attributes of the shop's own that are looked at, the most frequent
 SHOWN: Final = 12  # values of one field, those most members have
@@ -99,9 +104,26 @@ class Profile:
         return self.size >= LEAST and self.base - self.size >= LEAST
 
 
+_KNOWN: WeakKeyDictionary[Any, dict[Any, Profile]] = WeakKeyDictionary()  # of the same people, data and hour
+_LOCK = threading.Lock()
+
+
 def profile(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> Profile:
     """Of a list as it is now, against all contacts. Raises what `member_ids` raises."""
-    return of(open_catalogue(session, warehouse), warehouse, member_ids(session, warehouse, list_id, now), now)
+    ids = member_ids(session, warehouse, list_id, now)
+    key = (
+        data_mark(warehouse),
+        hashlib.sha256(ids.tobytes()).hexdigest(),
+        now.replace(minute=0, second=0, microsecond=0),
+    )
+    with _LOCK:
+        known = _KNOWN.setdefault(warehouse, {}).get(key)
+    if known is None:
+        known = of(open_catalogue(session, warehouse), warehouse, ids, now)
+        with _LOCK:
+            kept = [*_KNOWN[warehouse].items(), (key, known)]
+            _KNOWN[warehouse] = dict(kept[-KEPT:])
+    return known
 
 
 def of(catalogue: Catalogue, warehouse: Warehouse, ids: Ids, now: datetime) -> Profile:

@@ -219,3 +219,18 @@ def test_times_are_days(database: Database, warehouse: Warehouse, now: datetime)
             days = [moment.date() for moment in session.scalars(select(Contact.created_at))]
             low, high = part.value or date.min, part.high or date.max
             assert part.base == sum(low <= day < high for day in days)
+
+
+def test_a_profile_is_kept_while_nothing_moves(
+    database: Database, warehouse: Warehouse, shop: pd.DataFrame, now: datetime
+) -> None:
+    """The same people and data: nothing is reckoned again; other data: all is."""
+    list_id = saved(database, now, older(50))
+    first, _ = profiled(database, warehouse, list_id, now)
+    again, _ = profiled(database, warehouse, list_id, now + timedelta(minutes=1))
+    assert again is first
+    with database.begin() as session:
+        add(session, Contact, now, key="young", age=20)
+    warehouse.refresh()
+    moved, _ = profiled(database, warehouse, list_id, now)
+    assert (moved.size, moved.base) == (first.size, first.base + 1)

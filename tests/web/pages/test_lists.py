@@ -119,7 +119,8 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(["all", "any", "none", "not", "at_least", "of", "field", "operator", "value", "event",
-                             "measure", "property", "within", "where", "list", "last_days", "from", "x"]),
+                             "measure", "property", "within", "where", "list", "last_days", "from", "x", "include",
+                             "exclude", "unit", "sequence", "since", "days", "compared_to", "likely", "item", "top"]),
             inner, max_size=4,
         )
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
 
 from engine.criteria import scored
 from engine.criteria.operators import OPERATORS
@@ -141,7 +141,9 @@ class Shower:
             self.leaf(leaf, self._common(leaf, at, "field"), event)
             for at, leaf in zip(places, node.get("where", []), strict=True)
         ]
-        days = self._box(place, "days", "days", gettext("Days"), text_of(node.get("days", "")))
+        days = replace(
+            self._box(place, "days", "days", gettext("Days"), text_of(node.get("days", ""))), hint=gettext("any")
+        )
         subject = self._subject(f"event:{event}" if event or choices == "subjects" else "", choices)
         return Deed(**self._common(node, place, "deed"), subject=subject, where=where, days=days)
 
@@ -181,7 +183,8 @@ class Shower:
 
     def _within(self, place: str, name: str, within: Draft) -> Box:
         kind, label = WITHIN[name]
-        return self._box(place, f"within.{name}", kind, gettext(label), text_of(within.get(name, "")))
+        box = self._box(place, f"within.{name}", kind, str(label), text_of(within.get(name, "")))
+        return replace(box, hint=gettext("any")) if name == "days" else box
 
     def _question(
         self,
@@ -267,11 +270,11 @@ SHOWN: Final[dict[str, Callable[[Shower, Draft, dict[str, Any]], Shown]]] = {
 CONTROLS: Final = {"none": "none", "range": "range", "several": "several"}  # all others take one value
 COUNTED: Final = {"number", "money", "days", "count", "percent", "pattern"}  # suggestions would not help
 WITHIN: Final = {  # type and label of each part of a window
-    "last_days": ("days", "Days"),
-    "before": ("moment", "Before"),
-    "from": ("moment", "From this day on"),
-    "to": ("moment", "Up to this day, not included"),
-    "days": ("days", "Days"),
+    "last_days": ("days", lazy_gettext("Days")),
+    "before": ("moment", lazy_gettext("Before")),
+    "from": ("moment", lazy_gettext("From this day on")),
+    "to": ("moment", lazy_gettext("Up to this day, not included")),
+    "days": ("days", lazy_gettext("Days")),
 }
 
 

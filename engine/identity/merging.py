@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from engine.database import next_revision
 from engine.errors import Conflict, Invalid, NotFound
-from engine.identity import facts, places, rows
+from engine.identity import facts, names, places, rows
 from engine.identity.names import is_provisional
 from engine.identity.rows import among
 from engine.models import Contact, Merge, OwnFacts
@@ -56,6 +56,7 @@ def join(session: Session, merged_id: int, kept_id: int, *, evidence: str, autho
     """A person says that two contacts are one. Raises NotFound, Invalid for the same one twice, Conflict when one of
     them has been merged meanwhile or the whole would be made of more than MOST.
     """
+    names.alone(session)
     pair = {merged_id, kept_id}
     if len(pair) == 1:
         raise Invalid("Choose another contact: this is the same one.", field="other")
@@ -78,6 +79,7 @@ def part(session: Session, merge_id: int, *, author: str, now: datetime) -> Merg
     """Undo a merge: what was the merged one's is its own again, with what came in under its name since; what came
     since under the kept one's name stays there. Raises NotFound, or Conflict when it was undone before.
     """
+    names.alone(session)
     merge = session.get(Merge, merge_id, with_for_update=True, populate_existing=True)
     if merge is None:
         raise NotFound("This merge is no longer known; one of the two may have been erased.")
@@ -146,6 +148,7 @@ def lock(session: Session, ids: Collection[int]) -> list[Contact]:
 
 def erased(session: Session, contact_id: int) -> list[int]:
     """All contacts that are this person, when they are to be forgotten: each alone again, the merges forgotten."""
+    names.alone(session)
     whole = [contact_id, *(one.id for one in members(session, contact_id))]
     with unfolded(session, whole):
         edges = Merge.merged_id.in_(whole) | Merge.kept_id.in_(whole)

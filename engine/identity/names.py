@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import SQLColumnExpression
 
@@ -53,6 +54,14 @@ def provisional(column: SQLColumnExpression[str]) -> ColumnElement[bool]:
     return or_(*(column.startswith(f"{kind}:", autoescape=True) for kind in KINDS))
 
 
+def alone(session: Session) -> None:
+    """Let nobody else name or merge people until the end of the transaction: two who name one person at the same time
+    would not see each other, and nobody would merge what they said. Before any row is locked; SQLite has one writer.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('rapport: who is who'))"))
+
+
 def show(session: Session, contact_ids: Collection[int]) -> None:
     """Give provisional contacts the addresses they are named with; of several the first by letters."""
     ids = among(session, contact_ids)
@@ -81,7 +90,8 @@ def claim(session: Session, names: Iterable[tuple[str, str, int]], now: datetime
             if (kind, value, contact_id) not in there
         ]
     if new:
-        session.execute(insert(Identity), new)
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        session.execute(dialect.insert(Identity).on_conflict_do_nothing(), new)
     return {int(row["contact_id"]) for row in new}  # type: ignore[call-overload]
 
 

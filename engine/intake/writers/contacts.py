@@ -30,6 +30,7 @@ def write(session: Session, contacts: Folded, context: Context) -> Counts:
     said = _named(keys, contacts.columns.get("card"))
     if not said and not identity.is_used(session):
         return _write(session, columns, contacts.rows, context)
+    names.alone(session)
     there = [row.id for row in ids(session, CONTACTS, keys).values()]
     around = identity.linked(session, there)
     with identity.unfolded(session, there):

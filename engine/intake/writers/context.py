@@ -103,6 +103,8 @@ def people(session: Session, columns: Mapping[str, Sequence[Any]], count: int, c
         number if number is not None else names.key_of(*some[0]) if some else None
         for number, some in zip(numbers, said, strict=True)
     ]
+    if any(said):
+        names.alone(session)
     found = _contacts(session, keys, context)
     theirs = [found[key].id if key is not None else None for key in keys]
     claims = {(kind, value, who) for who, some in zip(theirs, said, strict=True) for kind, value in some if who}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,6 +83,33 @@ def test_a_store_buyer_and_a_web_customer_become_one(database: Database, config:
         assert [found.key for found in contacts.search(session, "ann")] == ["C-1"]
         [merge] = session.scalars(select(Merge))
         assert (merge.how, merge.evidence, merge.author) == ("record", "email ann@shop.example", "")
+
+
+def test_who_is_named_by_two_at_the_same_time_is_one(database: Database, config: Config, now: datetime) -> None:
+    """Two writers who do not see each other's records yet: neither fails, and the rule holds when both are done."""
+    with database.begin() as session:  # the shop names people so
+        take(session, config, "orders", order("first", now, card="first"), now=now)
+    start = threading.Barrier(2)
+
+    def write(kind: str, record: Callable[[int], Mapping[str, Any]]) -> None:
+        for number in range(12):
+            start.wait(30)
+            with database.begin() as session:
+                take(session, config, kind, record(number), now=now)
+
+    def customer(number: int) -> Mapping[str, Any]:
+        return {"key": f"C-{number}", "email": f"{number}@s.example"}
+
+    def buyer(number: int) -> Mapping[str, Any]:
+        return order(f"o{number}", now, card=str(number), email=f"{number}@s.example")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write, "contacts", customer), pool.submit(write, "orders", buyer)]:
+            done.result()
+    with database.read() as session:
+        assert {number: find(session, f"card:{number}").key for number in range(12)} == {
+            number: f"C-{number}" for number in range(12)
+        }
 
 
 def test_two_customers_with_one_address_are_never_merged_by_a_record(

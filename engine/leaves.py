@@ -224,12 +224,13 @@ class Leaves:
 
     def _ask(self, leaf: AnyLeaf) -> Verdict:
         people = criteria.people(replace(self._asked, root=leaf), self._pin, self.moment)
-        side = people.side(leaf)
-        if side is None:
+        (name,), side = people.columns.values(), people.side(leaf)
+        kind = people.table.schema()[name]
+        if side is None and kind.is_string():  # a million texts are compared in the files as fast as in memory
             sql, tables = _sql(_asking(people, leaf))
             return self._kept.get(("verdict", sql), lambda: self._aligned(self._pin.query(sql, tables)))
-        (name,), (values, empty) = people.columns.values(), side
-        column = ibis.table({"contact_id": "int64", name: people.table.schema()[name]}, name=VALUES)
+        values, empty = side or (people.table.select("contact_id", value=people.table[name]), None)
+        column = ibis.table({"contact_id": "int64", name: kind}, name=VALUES)
         sql, tables = _sql(_asking(people.over(column), leaf))
         found = (self._pin.names["contacts"], self._unit, name, empty, *_sql(values)[:1])
 
@@ -245,7 +246,10 @@ class Leaves:
     def _values(self, name: str, values: Any, empty: Any) -> pa.Table:
         """One value for each contact, in the order of ids: those of the rows, `empty` where there is none."""
         rows = self._pin.query(*_sql(values))
-        places = self.base.places(rows["contact_id"].to_numpy())
+        ids = rows["contact_id"].to_numpy()
+        if empty is None and np.array_equal(ids, self.base.ids):
+            return pa.table({"contact_id": self.base.ids, name: rows["value"]})
+        places = self.base.places(ids)
         taken = np.full(len(self.base.ids), -1)
         taken[places[places >= 0]] = np.flatnonzero(places >= 0)
         column = rows["value"].combine_chunks().take(pa.array(taken, mask=taken < 0))

@@ -78,8 +78,8 @@ LEFT_SQL: Final = f"""id IN (
             AND occurred_at >= TIMESTAMPTZ '{NOW - 37 * DAY}' AND occurred_at < TIMESTAMPTZ '{NOW - 7 * DAY}'),
         added AS (SELECT contact_id, occurred_at AS at FROM events WHERE type = 'cart_add'
             AND occurred_at >= TIMESTAMPTZ '{NOW - 37 * DAY}')
-    SELECT seen.contact_id FROM seen ASOF LEFT JOIN added ON seen.contact_id = added.contact_id AND added.at > seen.at
-    WHERE added.at IS NULL OR added.at >= seen.at + INTERVAL 168 HOUR)"""
+    SELECT contact_id FROM seen LEFT JOIN added USING (contact_id) GROUP BY contact_id, seen.at
+    HAVING bool_or(added.at > seen.at AND added.at < seen.at + INTERVAL 168 HOUR) IS NOT TRUE)"""
 
 
 def viewed(count: int) -> str:

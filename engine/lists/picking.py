@@ -59,7 +59,7 @@ def pick(
     """Put contacts on a list (`added`) or take them off; how many that changed something for. Who is no contact is
     left out. The list's count follows: `recount`, or the tick.
     """
-    _look_again(session, list_id)
+    _look_again(session, list_id, now)
     return sum(_pick(session, list_id, part, (added, now, author[:128])) for part in parts(contact_ids))
 
 
@@ -72,9 +72,9 @@ def pick_keys(session: Session, list_id: int, keys: Sequence[str], *, now: datet
     return pick(session, list_id, np.array(found.all(), np.int64), now=now, author=author)
 
 
-def unpick(session: Session, list_id: int, contact_ids: Ids) -> int:
+def unpick(session: Session, list_id: int, contact_ids: Ids, *, now: datetime) -> int:
     """Take picks back; how many there were."""
-    _look_again(session, list_id)
+    _look_again(session, list_id, now)
     theirs = (
         delete(ListPick).where(ListPick.list_id == list_id, ListPick.contact_id.in_(among(session, part)))
         for part in parts(contact_ids)
@@ -139,9 +139,12 @@ def _pick(session: Session, list_id: int, ids: Sequence[int], how: tuple[bool, d
     )
 
 
-def _look_again(session: Session, list_id: int) -> None:
-    """The tick need not wait for new data."""
+def _look_again(session: Session, list_id: int, now: datetime) -> None:
+    """The tick need not wait for new data, and whoever waits to send to the list is told that it changed. Its version
+    stays: an editor of the criteria has nothing to mend.
+    """
     session.execute(update(ListState).where(ListState.list_id == get(session, list_id).id).values(data=""))
+    session.execute(update(ContactList).where(ContactList.id == list_id).values(updated_at=now))
 
 
 def _rows(session: Session, statement: Any) -> int:

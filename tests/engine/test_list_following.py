@@ -172,7 +172,7 @@ def test_erased_and_picked(database: Database, warehouse: Warehouse, now: dateti
     assert tick(database, warehouse, now + MINUTE) == lists.Followed(lists=1, joined=1, left=2)
     assert told(database, list_id) == [("list_join", jan), ("list_leave", ben)]
     with database.begin() as session:
-        assert lists.unpick(session, list_id, np.array([jan, ben])) == 2
+        assert lists.unpick(session, list_id, np.array([jan, ben]), now=now) == 2
     tick(database, warehouse, now + 2 * MINUTE)
     assert remembered(database, list_id) == [ben, eve]
 
@@ -318,3 +318,15 @@ def test_lists_are_all_dynamic_ones(database: Database, warehouse: Warehouse, no
     assert tick(database, warehouse, now) == lists.Followed()
     with database.read() as session:
         assert session.get(ContactList, list_id)
+
+
+def test_a_pick_is_a_change_of_the_list(database: Database, warehouse: Warehouse, now: datetime) -> None:
+    """Whoever waits to send to it sees that, while an editor of its criteria is not disturbed."""
+    (ann,) = people(database, now, 1)
+    list_id = saved(database, now)
+    for step, change in enumerate((lists.pick, lists.unpick), 1):
+        with database.begin() as session:
+            change(session, list_id, np.array([ann]), now=now + step * MINUTE)
+        with database.read() as session:
+            found = lists.get(session, list_id)
+            assert (found.updated_at, found.version) == (now + step * MINUTE, 1)

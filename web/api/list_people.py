@@ -296,7 +296,7 @@ def change_picks(
         found = lists.recognise(session, words, country=country)
         chosen = np.union1d(np.array(ids, np.int64), found.ids)
         if verdict == "undo":
-            changed = lists.unpick(session, list_id, chosen)
+            changed = lists.unpick(session, list_id, chosen, now=now)
         else:
             changed = lists.pick(session, list_id, chosen, added=verdict == "add", now=now, author=author)
     if changed:

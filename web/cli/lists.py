@@ -195,7 +195,7 @@ def pick(config: Config, list_id: int, words: tuple[str, ...], file: IO[str] | N
         with services.database.begin() as session:
             found = lists.recognise(session, asked, country=config.locale.country)
             if verdict == "undo":
-                changed = lists.unpick(session, list_id, found.ids)
+                changed = lists.unpick(session, list_id, found.ids, now=now)
             else:
                 changed = lists.pick(session, list_id, found.ids, added=verdict == "add", now=now, author=AUTHOR)
         services.warehouse.refresh()

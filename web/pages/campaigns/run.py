@@ -119,7 +119,7 @@ def _countdown(campaign: Campaign, now: datetime) -> str | None:
 
 def _people(session: Session, campaign: Campaign, now: datetime) -> int | None:
     """Counted once for every change: the page asks every three seconds."""
-    key = "people", *((one.id, one.version) for one in lists.behind(session, campaign.list_id or 0))
+    key = "people", *((one.id, one.version, one.updated_at) for one in lists.behind(session, campaign.list_id or 0))
     return remember(key, now, lambda: planning.people(session, services().warehouse, campaign, now))
 
 

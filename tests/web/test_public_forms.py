@@ -259,7 +259,7 @@ def test_hostile_answers(client: FlaskClient, services: Services, form: Form) ->
     for value in ("x" * 5000, "=1+1", "' OR 1=1 --", "{{ 7*7 }}", "人" * 900, "\u202e"):
         answer = send(client, form, {"q.email": f"a{len(value)}@shop.example", "q.first_name": value})
         assert answer.status_code in (303, 422)
-        assert "49" not in answer.text
+    assert 'value="{{ 7*7 }}"' in send(client, form, {"q.email": "x", "q.first_name": "{{ 7*7 }}"}).text
     assert send(client, form, {"q.email": "a@b.example", "q.first_name": "x\0y"}).status_code == 422
     assert client.post(f"/f/{form.key}", data={"x": "y" * 70_000}).status_code == 413
     long = "a" * 60 + "@" + "b" * 61 + ".example"  # longer than the name of a contact may be

@@ -92,7 +92,8 @@ def _inputs() -> list[Path]:
     web = ROOT / "web"
     files = [ROOT / "package.json", ROOT / "package-lock.json", web / "assets" / "build.mjs"]
     files += [file for file in (web / "assets" / "src").rglob("*") if file.is_file()]
-    files += [*(web / "templates").rglob("*.html"), *web.glob("*.py"), *(web / "pages").rglob("*.py")]  # name icons, classes
+    # These name icons and classes.
+    files += [*(web / "templates").rglob("*.html"), *web.glob("*.py"), *(web / "pages").rglob("*.py")]
     return files
 
 

@@ -301,7 +301,8 @@ def test_a_call_is_taken_back(marketer: FlaskClient, admin: HeaderClient, servic
 
 
 @pytest.mark.parametrize(("more", "words"), [
-    ({}, "without a word"), ({"note": "x", "item": "nothing"}, "no item"), ({"note": "x", "call_again": "soon"}, "no day"),
+    ({}, "without a word"), ({"note": "x", "item": "nothing"}, "no item"),
+    ({"note": "x", "call_again": "soon"}, "no day"),
     ({"note": "x", "email_consent": "yes"}, "evidence of a yes"), ({"note": "x" * 1001}, "1000 characters"),
     ({"note": "x", "phone": "12", "contact": ""}, "telephone number"),
     ({"note": "x", "phone": "", "contact": ""}, "number they call"),

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from engine import lists
 from engine.config import Config
 from engine.errors import Conflict, Invalid, RapportError, Unreadable
-from engine.intake import Column, Import, Kind, import_file, rejects
+from engine.intake import Column, Forecast, Import, Kind, import_file, rejects
 from engine.intake import mapping as headers
 from engine.intake.files import Written
 from engine.intake.kinds import fold, kind
@@ -253,8 +253,9 @@ def _counts(run: Import) -> dict[str, int]:
 
 def _check(services: Services, uploads: Uploads, upload: Upload, _refuse_all: bool) -> None:
     """What it refuses is kept beside the file; named by the token, because two checks may run at once."""
-    run = _run(services, uploads, upload, dry_run=True, file_name=upload.token)
-    upload.counts = _counts(run)
+    forecast = Forecast()
+    run = _run(services, uploads, upload, forecast=forecast, file_name=upload.token)
+    upload.counts, upload.forecast = _counts(run), forecast.as_dict()
     uploads.rejects(upload.token).unlink(missing_ok=True)
     if run.rejects_file:
         (services.config.folder / "rejects" / run.rejects_file).replace(uploads.rejects(upload.token))
@@ -287,7 +288,7 @@ def _run(
     upload: Upload,
     *,
     file_name: str,
-    dry_run: bool = False,
+    forecast: Forecast | None = None,
     refuse_all: bool = False,
 ) -> Import:
     now, noted = upload.started_at, 0.0
@@ -309,7 +310,8 @@ def _run(
         uploads.path(upload.token),
         now=now,
         mapping=upload.mapping,
-        dry_run=dry_run,
+        dry_run=forecast is not None,
+        forecast=forecast,
         refuse_all=refuse_all,
         ignore_unknown=True,
         origin=upload.origin,

@@ -55,6 +55,7 @@ class Upload:
     started_at: datetime | None = None  # of the present or last step; the Import row has the same
     share: float = 0.0  # of that step, in [0, 1]
     counts: dict[str, int] = field(default_factory=dict)  # what the check found, or what an import had done
+    forecast: dict[str, Any] = field(default_factory=dict)  # what the check said would change (engine.intake.Forecast)
     stopped: bool = False  # by hand, half way
     import_id: int | None = None
 

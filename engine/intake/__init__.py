@@ -5,6 +5,7 @@ rejects -> (a file: staged and sorted by key) -> set-based write.
 """
 
 from engine.intake.files import Reading, import_file
+from engine.intake.forecast import Forecast
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.parsing import Reject
 from engine.intake.requests import Accepted, Call, accept, read
@@ -15,6 +16,7 @@ __all__ = [
     "Accepted",
     "Call",
     "Column",
+    "Forecast",
     "Import",
     "Kind",
     "Reading",

@@ -16,7 +16,9 @@ HEAD = """# What comes in
 `engine/intake/kinds.py` by `python -m engine.intake.describe`; a test compares them.
 
 - A file is CSV (comma, semicolon, tab or |; plain or gzip; UTF-8, UTF-16 with a byte order mark, GB18030, or an
-  encoding you name) or Parquet. Headers are found by name or alias; case, blanks, `-` and `_` do not matter.
+  encoding you name) or Parquet. Headers are found by name or alias, also those of
+  Mailchimp, Shopify, HubSpot and WooCommerce and of German, French and Chinese files; case, blanks, `-` and `_` do not
+  matter.
 - Everything is idempotent by key: the same record twice changes nothing. The last of several records with one key
   counts, field by field.
 - To take a value back: over the API `null` clears a field of a contact or item, while a field that is absent, or empty

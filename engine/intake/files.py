@@ -17,6 +17,7 @@ from engine.errors import RapportError
 from engine.intake import journal, rejects
 from engine.intake import mapping as headers
 from engine.intake.bulk import Counts
+from engine.intake.forecast import Forecast
 from engine.intake.journal import Journal
 from engine.intake.kinds import Kind, kind
 from engine.intake.parsing import CLEARS, Batch, parse
@@ -67,6 +68,7 @@ def import_file(
     file_name: str | None = None,
     progress: Progress | None = None,
     written: Written | None = None,
+    forecast: Forecast | None = None,
 ) -> Import:
     """Take a CSV (plain or gzip) or Parquet file in; the same file twice changes nothing.
 
@@ -74,7 +76,8 @@ def import_file(
     counts and writes nothing but the rejects file; `progress` is called with (bytes done, bytes in all), and stops the
     import by raising a RapportError: what was written by then stays, and the row of the import counts it.
 
-    `written` is called with the keys of the contacts or items of each batch, in its transaction.
+    `written` is called with the keys of the contacts or items of each batch, in its transaction; `forecast` is told
+    what a dry run found.
 
     In the answer `rows`, `rejected` and `repeated` count records, and `created`, `updated`, `unchanged` things: an
     order of twenty lines is one. `repeated` were left out; a dry run counts them even where they would be kept.
@@ -92,7 +95,7 @@ def import_file(
     names = _staged(wanted, columns, reading)
     with _kept(database, run, dry_run=dry_run), Stage(wanted, names, config.folder / "tmp") as stage:
         note = progress or (lambda _done, _all: None)
-        work = _Work(database, wanted, source, columns, rules, reading, context, stage, note, run, written)
+        work = _Work(database, wanted, source, columns, rules, reading, context, stage, note, run, written, forecast)
         work.read()
         run.rows = len(stage) + stage.rejected
         if refuse_all and work.anything_wrong():
@@ -121,6 +124,7 @@ class _Work:
     progress: Progress
     run: Import
     written: Written | None = None
+    forecast: Forecast | None = None
 
     def read(self) -> None:
         """Parse the whole file into the stage; half of the progress."""
@@ -156,6 +160,8 @@ class _Work:
                 counts = writer.write(session, prepared, replace(self.context, journal=noted))
                 if not dry_run:
                     noted.save(session, self.run.id)
+                elif self.forecast:
+                    self.forecast.look(session, self.kind, meant.columns[self.kind.key], noted)
                 if self.written:
                     self.written(session, prepared.columns["key"])
             self._count(counts, repeated=len(batch) - len(different))

@@ -30,13 +30,13 @@ class Journal:
     """What one transaction did."""
 
     def __init__(self) -> None:
-        self._ids: defaultdict[str, set[int]] = defaultdict(set)
+        self.ids: defaultdict[str, set[int]] = defaultdict(set)
         self.changes: defaultdict[str, dict[int, Fields]] = defaultdict(dict)  # table -> id -> {field: [before, after]}
         self._replaced: dict[int, Fields] = {}
 
     def created(self, table: Table, ids: Iterable[int]) -> None:
         """These rows are new."""
-        self._ids[table.name].update(ids)
+        self.ids[table.name].update(ids)
 
     def changed(self, table: Table, row_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """A row that was there; what is the same in both is left out."""
@@ -52,7 +52,7 @@ class Journal:
         began = select(Import.undo_started_at).where(Import.id == import_id).with_for_update()
         if session.scalar(began) is not None:
             raise Conflict("This import is being undone; it goes no further.")
-        for table, ids in self._ids.items():
+        for table, ids in self.ids.items():
             self._add(session, import_id, (table, "created"), ids, list(ranges(ids)))
         for table, rows in self.changes.items():
             self._add(session, import_id, (table, "changed"), rows, list(rows.items()))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from engine.errors import Invalid, nearest
 from engine.identity.names import NAME_LIMIT
 from engine.intake import values
+from engine.intake.headers import FOREIGN
 from engine.intake.values import Type
 from engine.models import OWN_KEYS, Contact, Event, Item, Order
 
@@ -80,7 +81,9 @@ class Kind:
 
     @cached_property
     def _by_word(self) -> dict[str, Column]:
-        return {fold(word): column for column in self.columns for word in (column.name, *column.aliases)}
+        foreign = FOREIGN.get(self.name, {})
+        others = {fold(word): column for column in self.columns for word in foreign.get(column.name, ())}
+        return others | {fold(word): column for column in self.columns for word in (column.name, *column.aliases)}
 
     def _own_field(self, name: str) -> Column | None:
         prefix, _, own = name.partition(".")

@@ -14,7 +14,7 @@ from rich.table import Table
 from engine import intake, lists, schema
 from engine.config import Config
 from engine.database import Database
-from engine.intake import KINDS, Import, Reading, journal, rejects, undo
+from engine.intake import KINDS, Forecast, Import, Reading, journal, rejects, undo
 from engine.intake.files import Empty, Repeats, Written
 from engine.intake.mapping import UnknownColumn
 from engine.intake.sources import ENCODINGS
@@ -78,7 +78,7 @@ def import_(
         return
     database = Database(config.database_url)
     bar = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    now = utcnow()
+    now, forecast = utcnow(), Forecast()
     try:
         schema.check(database)
         with Progress(*bar, console=Console(stderr=True)) as progress:
@@ -97,6 +97,7 @@ def import_(
                 reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
                 written=_onto(database, kind, list_id, file, now),
+                forecast=forecast,
             )
     except UnknownColumn as error:
         error.message += " Say so with --map HEADER=COLUMN (--map HEADER= leaves one out) or --ignore-unknown."
@@ -104,6 +105,7 @@ def import_(
     finally:
         database.close()
     _tell(config, run, dry_run=dry_run, repeats=repeats)
+    _tell_forecast(forecast)
     if not dry_run and run.created + run.updated:
         click.echo(f"`rapport undo {run.id}` takes all of this back, for {journal.LIFE.days} days.", err=True)
     if run.rejected:
@@ -158,6 +160,19 @@ def _mapping(maps: Sequence[str]) -> dict[str, str]:
         if "=" not in given:
             raise click.BadParameter(f"{given!r} is not HEADER=COLUMN.", param_hint="--map")
     return {given.rpartition("=")[0]: given.rpartition("=")[2] for given in maps}
+
+
+def _tell_forecast(forecast: Forecast) -> None:
+    """What a dry run saw; nothing after an import."""
+    if forecast.doubles:
+        click.echo(f"{forecast.doubles:,} records have a key that another record of the file has too.")
+    for name, count in forecast.known.items():
+        if count:
+            click.echo(f"{count:,} new contacts have the {name} of somebody who is here.")
+    for name, count in forecast.fields.most_common():
+        click.echo(f"  {name} would change {count:,} times")
+    for one in forecast.examples:
+        click.echo(f"  {one['key']} {one['field']}: {one['before'] or '-'} -> {one['after'] or '-'}")
 
 
 def _tell(config: Config, run: Import, *, dry_run: bool, repeats: Repeats) -> None:

@@ -26,7 +26,7 @@ from web import importing, shapes
 from web.services import EXTENSION, Services, utcnow
 from web.uploads import Upload, Uploads
 
-PEOPLE = b"""customer_id,Surname,mail,birthday,email_consent
+PEOPLE = b"""customer_id,Surname,write to,birthday,email_consent
 C1,<b>Lee</b>,ann@shop.example,1980-03-31,true
 C2,Chen,bo@shop.example,1999-12-01,false
 C3,Bad,not-an-address,1999-12-01,

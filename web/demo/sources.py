@@ -12,12 +12,12 @@ from web.demo.stories import SITE
 
 FOUND_US: Final = ("a friend", "search", "the shop window", "a flyer", "social media")
 
-_PANEL: Final = [
+_PANEL: Final[list[dict[str, Any]]] = [
     {"label": "How likely is it that you recommend us, from 0 to 10?", "type": "number", "name": "score"},
     {"label": "How did you find us?", "type": "one", "options": list(FOUND_US), "name": "found_us"},
     {"label": "E-mail, if we may come back to you", "type": "email", "target": "email"},
 ]
-_NEWS: Final = [
+_NEWS: Final[list[dict[str, Any]]] = [
     {"label": "E-mail", "type": "email", "target": "email", "required": True},
     {"label": "First name", "type": "text", "target": "first_name"},
     {"label": "What do you like to make?", "type": "several", "name": "makes", "target": "attributes.makes",

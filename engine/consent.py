@@ -22,7 +22,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from engine.database import insert_new, next_revision
 from engine.errors import Conflict, Invalid, NotFound, nearest
-from engine.models import CHANNELS, Consent, Contact, Deletion, Suppression
+from engine.models import CHANNELS, Consent, Contact, Deletion, MergedRow, Suppression
 
 ERASED = "sha256:"
 ADDRESSES: Final = {"email": "email", "sms": "phone"}  # channel -> the contact's address on it
@@ -61,7 +61,7 @@ def record(
         contact = session.get_one(Contact, contact.merged_into)
         contact_id = contact.id
     ledger = select(Consent.granted, Consent.confirmed)
-    ledger = ledger.where(Consent.contact_id == contact_id, Consent.channel == channel)
+    ledger = ledger.where(Consent.contact_id == contact_id, Consent.channel == channel, _own())
     last = session.execute(ledger.order_by(Consent.id.desc()).limit(1)).first()
     if last is None or last.granted is not granted or (confirmed and not last.confirmed):
         told = {"origin": origin, "evidence": evidence, "confirmed": confirmed, "at": now}
@@ -105,7 +105,8 @@ def withdraw_all(
     merged = select(Contact.id, Contact.merged_into).where(Contact.id.in_(evidence), Contact.merged_into.is_not(None))
     kept = {row.id: int(row.merged_into or 0) for row in session.execute(merged)}
     evidence = {kept.get(contact_id, contact_id): why for contact_id, why in evidence.items()}
-    words = select(func.max(Consent.id)).where(Consent.contact_id.in_(evidence), Consent.channel == channel)
+    theirs = Consent.contact_id.in_(evidence), Consent.channel == channel, _own()
+    words = select(func.max(Consent.id)).where(*theirs)
     last = Consent.id.in_(words.group_by(Consent.contact_id))
     known = set(session.scalars(select(Consent.contact_id).where(last, Consent.granted.is_(False))))
     told = {"channel": channel, "granted": False, "origin": origin, "at": now, "revision": next_revision(session)}
@@ -115,6 +116,11 @@ def withdraw_all(
     column = f"{channel}_consent"
     differs = and_(Contact.id.in_(evidence), getattr(Contact, column).is_distinct_from(False))
     session.execute(update(Contact).where(differs).values({column: False, "revision": next_revision(session)}))
+
+
+def _own() -> ColumnElement[bool]:
+    """The word is the contact's own, not that of one merged into it: undone, each has their own last word."""
+    return ~exists().where(MergedRow.table_name == "consents", MergedRow.row_id == Consent.id)
 
 
 def lift(session: Session, channel: str, address: str) -> bool:

@@ -365,6 +365,22 @@ def test_a_yes_for_another_address_is_none_for_this(database: Database, now: dat
         assert (one.email, one.email_consent) == ("a@s.example", None)
 
 
+def test_a_word_said_while_merged_is_the_kept_ones(database: Database, now: datetime) -> None:
+    """Also when it says what the merged one's did: undone, the no of either is still a no."""
+    with database.begin() as session:
+        one, other = (Contact(key=key, email="x@s.example", created_at=now, updated_at=now) for key in "ab")
+        session.add_all([one, other])
+        session.flush()
+        consent.record(session, other.id, "email", granted=False, origin="api", now=now)
+        merge = identity.join(session, other.id, one.id, evidence="", author="ann", now=now)
+        consent.record(session, one.id, "email", granted=False, origin="manual", now=now)
+        consent.withdraw_all(session, "sms", {other.id: None}, origin="campaign", now=now)
+        identity.part(session, merge.id, author="ann", now=now)
+        session.expire_all()
+        said = [(stands.email_consent, stands.sms_consent) for stands in (one, other)]
+        assert said == [(False, False), (False, None)]
+
+
 def test_undone_by_a_person_stays_undone(database: Database, config: Config, now: datetime) -> None:
     """The record that named both does not merge them again; another person's merge is asked for anew."""
     with database.begin() as session:

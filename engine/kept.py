@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from engine.database import EPOCH
 
 LIMIT: Final = 2**28  # bytes: the values of thirty leaves about a million contacts
@@ -51,6 +53,17 @@ class Kept:
         if not known:
             self._fill(key, future, find)
         return cast(Found, future.result())
+
+    def again(self, key: Hashable) -> bool:
+        """Was this asked before?"""
+        first: list[Any] = []
+
+        def mark() -> Any:
+            first.append(key)
+            return np.zeros(0, np.uint8)
+
+        self.get(("asked", key), mark)
+        return not first
 
     def _fill(self, key: Hashable, future: Future[Any], find: Callable[[], Any]) -> None:
         try:

@@ -12,7 +12,7 @@ the clock; a moment therefore stands still for up to a minute while the data do 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -159,6 +159,33 @@ class Base:
             start = start * 4 + step
 
 
+@dataclass(frozen=True)
+class Texts:
+    """A column of texts: the different ones, and of each contact which it has; the one after the last is none."""
+
+    different: pa.Array
+    codes: npt.NDArray[np.uint32]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return int(self.codes.nbytes + self.different.nbytes)
+
+    @property
+    def few(self) -> bool:
+        """Is it worth it? Addresses are nearly all different."""
+        return len(self.different) * 8 <= len(self.codes)
+
+    def judged(self, name: str, ask: Callable[[dict[str, pa.Table]], pa.Table]) -> Verdict:
+        """What `ask` says of each text, contact_id being its place, as a verdict on the contacts."""
+        texts = pa.concat_arrays([self.different, pa.nulls(1, self.different.type)])
+        said = ask({VALUES: pa.table({"contact_id": np.arange(len(texts)), name: texts})})
+        places = said["contact_id"].to_numpy()
+        return Verdict(
+            *(Mask.of(_scattered(said[name].to_numpy(), places)[self.codes]) for name in ("true", "unknown"))
+        )
+
+
 def size(warehouse: Warehouse, asked: Criteria, now: datetime, *, exact: bool = False) -> int:
     """For how many the criteria are true: at `now` if it must be `exact`, else up to a minute before, as previews."""
     return warehouse.pinned(lambda pin: Leaves(pin, kept(warehouse), asked, now, exact=exact).found.count)
@@ -226,9 +253,8 @@ class Leaves:
         people = criteria.people(replace(self._asked, root=leaf), self._pin, self.moment)
         (name,), side = people.columns.values(), people.side(leaf)
         kind = people.table.schema()[name]
-        if side is None and kind.is_string():  # a million texts are compared in the files as fast as in memory
-            sql, tables = _sql(_asking(people, leaf))
-            return self._kept.get(("verdict", sql), lambda: self._aligned(self._pin.query(sql, tables)))
+        if side is None and kind.is_string():
+            return self._text(people, leaf, name)
         values, empty = side or (people.table.select("contact_id", value=people.table[name]), None)
         column = ibis.table({"contact_id": "int64", name: kind}, name=VALUES)
         sql, tables = _sql(_asking(people.over(column), leaf))
@@ -239,6 +265,28 @@ class Leaves:
             return self._aligned(self._pin.query(sql, {**tables, VALUES: rows}))
 
         return self._kept.get(("verdict", sql, *found), judge)
+
+    def _text(self, people: People, leaf: AnyLeaf, name: str) -> Verdict:
+        """Of a column of texts: compared in the files the first time, from then on each different one once."""
+        sql, tables = _sql(_asking(people, leaf))
+        column, rows = _sql(people.table.select("contact_id", value=people.table[name]))
+        if not tables and not rows and self._kept.again(column):
+            texts = self._kept.get(("texts", column), lambda: self._texts(self._pin.query(column)))
+            if texts.few:
+                asking = people.over(ibis.table({"contact_id": "int64", name: "string"}, name=VALUES))
+                short, _ = _sql(_asking(asking, leaf))
+                return self._kept.get(
+                    ("verdict", sql), lambda: texts.judged(name, lambda few: self._pin.query(short, few))
+                )
+        return self._kept.get(("verdict", sql), lambda: self._aligned(self._pin.query(sql, tables)))
+
+    def _texts(self, rows: pa.Table) -> Texts:
+        texts = rows["value"].combine_chunks().dictionary_encode()
+        codes = np.full(len(self.base.ids), len(texts.dictionary), np.uint32)
+        codes[self.base.places(rows["contact_id"].to_numpy())] = texts.indices.fill_null(
+            len(texts.dictionary)
+        ).to_numpy()
+        return Texts(texts.dictionary, codes)
 
     def _base(self) -> Base:
         return Base(self._pin.query(*_sql(base(self._pin, self._unit).select("id", "bucket"))))

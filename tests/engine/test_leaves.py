@@ -222,6 +222,25 @@ def test_many_threads_ask_while_rows_come(database: Database, warehouse: Warehou
     assert max(answers) == (18, 32)
 
 
+def test_texts_are_compared_once_each_when_they_are_asked_again(
+    database: Database, warehouse: Warehouse, now: datetime
+) -> None:
+    """Few different ones or nearly all different, with and without any, asked once or often: the same people."""
+    with database.begin() as session:
+        for contact in session.query(Contact):
+            contact.country = (None, "France", "Zürich")[contact.id % 3]
+            contact.email = f"{contact.id}@shop.example" if contact.id % 4 else None
+    warehouse.refresh()
+    for _ in range(3):
+        for field, operator, value, expected in (
+            ("country", "is", "FRANCE", 7), ("country", "is_not", "France", 13), ("country", "contains", "z", 7),
+            ("email", "starts_with", "1", 9), ("email", "not_ends_with", "example", 5), ("country", "is", "x", 0),
+        ):  # fmt: skip
+            found = ask(database, warehouse, {"field": field, "operator": operator, "value": value}, now)
+            unknown = 6 if field == "country" else 5
+            assert (found.count, found.clauses[0].unknown) == (expected, unknown), (field, operator)
+
+
 def counting(calls: list[int], value: Any) -> Callable[[], Any]:
     """Gives the value and remembers that it was asked."""
     return lambda: (calls.append(1), value)[1]

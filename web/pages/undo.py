@@ -21,7 +21,7 @@ def ask(import_id: int) -> ResponseReturnValue:
         return redirect(url_for("imports.show", import_id=import_id), 303)
     with services().database.read() as session:
         tally = undo.preview(session, import_id, utcnow())
-    return render_template("imports/undo.html", run=run, rows=undoing.rows(tally), words=WORDS)
+    return render_template("imports/undo.html", run=run, rows=undoing.rows(tally), words=WORDS, blueprint="imports")
 
 
 @blueprint.post("/<int:import_id>/undo")

@@ -49,10 +49,10 @@ def test_the_page_shows_it_before_and_afterwards(marketer: FlaskClient, services
     shown = marketer.get(f"/imports/{run.id}").text
     assert f"/imports/{run.id}/undo" in shown
     asked = marketer.get(f"/imports/{run.id}/undo").text
-    assert "Would go" in asked
+    assert "2 would go" in asked
     assert marketer.post(f"/imports/{run.id}/undo").status_code == 303
     wait(services, run)
     shown = marketer.get(f"/imports/{run.id}").text
     assert "was undone on" in shown
-    assert "Gone" in shown
+    assert "2 are gone" in shown
     assert marketer.get(f"/imports/{run.id}/undo").status_code == 303

@@ -49,5 +49,9 @@ clean: ## remove what was built (workspaces under var/ stay)
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
+.venv/.spark: .venv/.dev
+	$(PIP) --editable '.[dev,spark]'
+	@touch $@
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

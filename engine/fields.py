@@ -158,7 +158,7 @@ FIELDS: Final[dict[str, Field]] = {
         _contact("email", "text", "contact", "e-mail address", "电子邮箱"),
         _contact(
             "email_domain", "choice", "contact", "e-mail domain", "邮箱域名", options=True,
-            column=lambda rows, _clock: rows.email.split("@")[-1].lower(),
+            column=lambda rows, _clock: rows.email.re_extract("[^@]*$", 0).lower(),
         ),
         _contact("phone", "text", "contact", "phone number", "电话号码"),
         _contact("origin", "choice", "contact", "origin", "来源", options=True),

@@ -7,6 +7,7 @@ the command line, the REST API over HTTP and a real SMTP server; what comes out 
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import sqlite3
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -39,6 +40,40 @@ UK_REGULARS = {
         },
     ]
 }  # fmt: skip
+
+YEAR = {"from": "2010-12-01", "to": "2011-12-01"}
+BAG, HEART = "85099B", "85123A"  # the jumbo bag and the hanging heart, the two best sellers
+BAG_BUYERS_ABROAD = {
+    "include": {
+        "all": [
+            {"field": "country", "operator": "not_in", "value": ["United Kingdom", "Unspecified"]},
+            {
+                "event": "order", "measure": "count", "operator": "at_least", "value": 1, "within": YEAR,
+                "where": [{"field": "item", "operator": "is", "value": BAG}],
+            },
+        ]
+    },
+    "exclude": {"event": "return", "measure": "count", "operator": "at_least", "value": 1, "within": YEAR},
+}  # fmt: skip
+BIG_SPENDERS_WHO_ORDER_LESS = {
+    "all": [
+        {
+            "event": "order", "measure": "sum", "property": "total", "operator": "top_percent", "value": 10,
+            "within": YEAR,
+        },
+        {
+            "event": "order", "measure": "count", "operator": "at_most", "value": -50, "compared_to": "previous",
+            "within": {"last_days": 90, "before": "2011-12-01"},
+        },
+    ]
+}  # fmt: skip
+HEART_AND_NOTHING_AFTER = {
+    "sequence": [
+        {"event": "order", "where": [{"field": "item", "operator": "is", "value": HEART}]},
+        {"event": "order", "days": 60, "not": True},
+    ],
+    "within": {"from": "2011-01-01", "to": "2011-07-01"},
+}
 
 pytestmark = [
     pytest.mark.data,
@@ -94,6 +129,14 @@ class Shop:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+    def members(self, list_id: int) -> Iterator[str]:
+        """The keys of the people on a list, page by page."""
+        cursor: int | None = 0
+        while cursor is not None:
+            page = self.ask("GET", f"/lists/{list_id}/members?limit=100&cursor={cursor}")
+            yield from (member["key"] for member in page["members"])
+            cursor = page["next"]
 
 
 def free_port() -> int:
@@ -162,6 +205,70 @@ def expected_regulars(lines: pd.DataFrame) -> set[str]:
     known = lines.dropna(subset="customer_id").drop_duplicates("customer_id", keep="last")
     british = set(known.customer_id[known.country == "United Kingdom"])
     return set(counts.index[counts >= 3]) & british
+
+
+def purchases(lines: pd.DataFrame) -> pd.DataFrame:
+    """By pandas: invoices with a total above zero of known customers, by time."""
+    orders = lines.assign(value=(lines.quantity * (lines.unit_price * 1000).round()).astype("int64"))
+    orders = orders.groupby("invoice").agg(
+        customer=("customer_id", "first"), at=("invoice_ts", "first"), value=("value", "sum")
+    )  # fmt: skip
+    return orders[(orders.value > 0) & orders.customer.notna()].reset_index().sort_values("at")
+
+
+def expected_bag_buyers_abroad(lines: pd.DataFrame) -> set[str]:
+    """Customers abroad who bought the bag and returned nothing, from December 2010 on."""
+    known = lines.dropna(subset="customer_id").drop_duplicates("customer_id", keep="last")
+    abroad = set(known.customer_id[~known.country.isin(["United Kingdom", "Unspecified"])])
+    year = lines[(lines.invoice_ts >= YEAR["from"]) & (lines.invoice_ts < YEAR["to"])].dropna(subset="customer_id")
+    bags = set(lines.invoice[lines.stock_code == BAG])
+    bought = purchases(year)
+    return (set(bought.customer[bought.invoice.isin(bags)]) & abroad) - set(year.customer_id[year.quantity < 0])
+
+
+def expected_big_spenders(lines: pd.DataFrame) -> set[str]:
+    """A tenth of all contacts by what they spent in the year, who ordered half as often in autumn as in summer."""
+    orders = purchases(lines)
+    year = orders[(orders["at"] >= YEAR["from"]) & (orders["at"] < YEAR["to"])]
+    everyone = lines.customer_id.dropna().unique()
+    spent = year.groupby("customer").value.sum().reindex(everyone, fill_value=0)  # nothing is known to be nothing
+    big = set(spent.index[spent.rank(method="min", ascending=False) <= math.ceil(len(spent) / 10)])
+    autumn, summer = (
+        orders[(orders["at"] >= start) & (orders["at"] < end)].groupby("customer").size()
+        for start, end in (("2011-09-02", "2011-12-01"), ("2011-06-04", "2011-09-02"))
+    )
+    change = autumn.reindex(summer.index, fill_value=0) / summer - 1
+    return big & set(change.index[change <= -0.5])
+
+
+def expected_heart_and_nothing_after(lines: pd.DataFrame) -> set[str]:
+    """Who bought the heart in the first half of 2011 and at least once then nothing at all for 60 days."""
+    orders = purchases(lines).assign(at=lambda rows: pd.to_datetime(rows["at"]))
+    moments = orders[["customer", "at"]].drop_duplicates()
+    moments["next"] = moments.groupby("customer")["at"].shift(-1)
+    orders = orders.merge(moments, on=["customer", "at"])
+    hearts = orders[orders.invoice.isin(set(lines.invoice[lines.stock_code == HEART]))]
+    hearts = hearts[(hearts["at"] >= "2011-01-01") & (hearts["at"] < "2011-07-01")]
+    return set(hearts.customer[hearts.next.isna() | (hearts.next - hearts["at"] > pd.Timedelta(days=60))])
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected", "at_least"),
+    [
+        (BAG_BUYERS_ABROAD, expected_bag_buyers_abroad, 10),
+        (BIG_SPENDERS_WHO_ORDER_LESS, expected_big_spenders, 10),
+        (HEART_AND_NOTHING_AFTER, expected_heart_and_nothing_after, 100),
+    ],
+    ids=["bag buyers abroad", "big spenders", "heart and nothing after"],
+)
+def test_members_are_those_pandas_finds(
+    shop: Shop, lines: pd.DataFrame, asked: Any, expected: Callable[[pd.DataFrame], set[str]], at_least: int
+) -> None:
+    """The members of a list, page by page over the API, one by one."""
+    made = shop.ask("POST", "/lists", {"name": expected.__name__, "criteria": asked})
+    found = list(shop.members(made["id"]))
+    assert len(found) == len(set(found)) >= at_least
+    assert set(found) == expected(lines)
 
 
 def test_list_campaign_and_mail(shop: Shop, lines: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -12,10 +13,16 @@ from engine import criteria, lists
 from engine.catalogue import open_catalogue
 from engine.config import Config
 from engine.criteria import Criteria
+from engine.errors import NotFound
 from engine.models import ContactList
+from engine.values import Style
 from engine.warehouse import Warehouse
+from engine.warehouse.spark import over
+from engine.why import why as explained
+from web.api.why import find as contacts_by
+from web.api.why import told as told_of
 from web.cli import given
-from web.services import opened, opened_database, utcnow
+from web.services import Services, opened, opened_database, utcnow
 
 AUTHOR = "command line"
 TRAITS = 15  # fields of a profile that are shown
@@ -111,15 +118,20 @@ def show(config: Config, list_id: int) -> None:
 @group.command("count")
 @click.argument("list_id", type=int, required=False)
 @_criteria()
+@click.option("--spark", metavar="MASTER", help="Ask Spark there (local[4], spark://host:7077) instead of DuckDB.")
 @given.as_json
 @click.pass_obj
-def count(config: Config, list_id: int | None, file: str | None, *, as_json: bool) -> None:
+def count(config: Config, list_id: int | None, file: str | None, spark: str | None, *, as_json: bool) -> None:
     """Count a list now, or criteria that are not saved: in words, clause by clause."""
     if (list_id is None) == (file is None):
         raise click.UsageError("Give the number of a list or --criteria FILE.")
     read = given.document(file) if file else None
     with opened(config) as services:
         services.warehouse.refresh()
+        if spark:
+            size = _on_spark(services, list_id, read, spark)
+            given.show({"count": size}) if as_json else click.echo(size)
+            return
         if list_id is not None:
             with services.database.begin() as session:
                 size = lists.count(session, services.warehouse, list_id, utcnow())
@@ -171,6 +183,42 @@ def members(config: Config, list_id: int, after: int, limit: int, *, as_json: bo
         return
     for person in people:
         click.echo(f"{person['id']:>10}  {person['key']:<20}  {person['name']}")
+
+
+@group.command("why")
+@click.argument("list_id", type=int)
+@click.argument("contact")
+@given.as_json
+@click.pass_obj
+def why(config: Config, list_id: int, contact: str, *, as_json: bool) -> None:
+    """Say why CONTACT (customer number, e-mail or telephone) is on a list or not, and when time will change that."""
+    now = utcnow()
+    with opened(config) as services, services.database.read() as session:
+        services.warehouse.refresh()
+        asked = lists.whole(session, services.warehouse, list_id)
+        ids = lists.recognise(session, [contact], country=config.locale.country).ids
+        found = explained(session, services.warehouse, asked, [int(one) for one in ids], now)
+        if not found:
+            raise NotFound(f"Nobody is known as '{contact[:80]}'.")
+        style = Style(config.locale.language, asked.zone, asked.currency)
+        people = contacts_by(session, [one.contact_id for one in found], [])
+        told = [told_of(one, people[one.contact_id], style) for one in found]
+    if as_json:
+        given.show(told)
+        return
+    for one in told:
+        click.echo(f"{one['name']}: {one['standing']} {one['outlook']}")
+        _tree(one["tree"], 0)
+
+
+def _tree(node: Mapping[str, Any], depth: int) -> None:
+    """A node in a line, those below it further in."""
+    value = "" if node["value"] is None else f"  [{node['value']}]"
+    cause = f"  ({node['cause']})" if node["cause"] else ""
+    stays = "" if node["followed"] else "  (as of now)"
+    click.echo(f"{'  ' * depth}{'+' if node['met'] else '-'} {node['sentence']}{value}{cause}{stays}")
+    for child in node["nodes"]:
+        _tree(child, depth + 1)
 
 
 @group.command("pick")
@@ -320,6 +368,18 @@ def _explain(warehouse: Warehouse, asked: Criteria, language: str, *, as_json: b
     for clause in found.clauses:
         click.echo(f"{clause.count:>10,}  {clause.sentence}  ({clause.unknown:,} unknown)")
     click.echo(f"{found.count:>10,}  of {found.base:,} contacts")
+
+
+def _on_spark(services: Services, list_id: int | None, read: Any, master: str) -> int:
+    warehouse = services.warehouse
+    with services.database.read() as session:
+        if list_id is not None:
+            asked = lists.whole(session, warehouse, list_id)
+        else:
+            asked = criteria.parse(read, open_catalogue(session, warehouse))
+    with over(warehouse, master) as spark:
+        size: int = spark.execute(criteria.select(asked, warehouse, utcnow()).count())[0][0].as_py()
+    return size
 
 
 def _tell(found: ContactList) -> None:

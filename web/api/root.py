@@ -20,9 +20,9 @@ from web.api import (
     identity,
     imports,
     intake,
-    list_people,
     recommendations,
     sources,
+    why,
 )
 from web.services import services
 
@@ -33,9 +33,9 @@ NOUNS: tuple[APIBlueprint, ...] = (
     identity.blueprint,
     imports.blueprint,
     intake.blueprint,
-    list_people.blueprint,  # that of lists
     recommendations.blueprint,
     sources.blueprint,
+    why.blueprint,  # that of lists
 )
 
 ERROR = {

@@ -117,3 +117,13 @@ def test_what_there_is_to_know(
     assert json.loads(rapport("growth", 1, "--json").output) == [
         {"day": "2026-03-02", "size": 1, "joined": 0, "left": 0}
     ]
+
+
+def test_why_somebody_is_on_a_list(rapport: Callable[..., Result]) -> None:
+    """As an outline, or for a program; an unknown person is named."""
+    told = rapport("why", 1, "c2").output
+    assert "Does not meet the criteria" in told
+    assert "- aged at least 18  [unknown]" in told
+    (found,) = json.loads(rapport("why", 1, "c1", "--json").output)
+    assert (found["met"], found["tree"]["nodes"][0]["value"]) == (True, "18")
+    assert "Nobody is known as 'c9'" in rapport("why", 1, "c9").output

@@ -1,0 +1,127 @@
+"""Why agrees with the criteria: verdicts at every moment, and the instants at which time changes them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from engine import criteria
+from engine.criteria.operators import OPERATORS
+from engine.criteria.plain import TESTS
+from engine.why import Why, explain
+from engine.why.facts import Asked
+from tests.engine.criteria import strategies
+from tests.engine.criteria.world import NOW, MemoryCatalogue, MemoryWarehouse, World
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+INSTANT = timedelta(microseconds=1)
+
+
+@given(strategies.worlds(), strategies.criteria)
+@settings(max_examples=40, suppress_health_check=SLOW)
+def test_every_verdict_and_every_change_to_come_is_the_warehouses(world: World, data: Any) -> None:
+    """Each node now; the whole right before and at the moment at which time is said to change it."""
+    _agree(world, data)
+
+
+@given(strategies.narrow_worlds(), strategies.moments)
+@settings(max_examples=40, suppress_health_check=SLOW)
+def test_changes_are_exact_to_the_instant(world: World, data: Any) -> None:
+    """Rows every half day, waits and windows of a day or two."""
+    _agree(world, data)
+
+
+def _agree(world: World, data: Any) -> None:
+    warehouse = MemoryWarehouse(world)
+    asked = criteria.parse(data, MemoryCatalogue(world, None))
+    ids = [contact["id"] for contact in world.contacts]
+    told = explain(Asked(asked, warehouse, warehouse.execute, tuple(ids), NOW))
+    assert [one.contact_id for one in told] == ids
+    people = criteria.people(asked, warehouse, NOW)
+    nodes = dict(criteria.walk(asked.root))
+    columns = {f"t{place}": people.truth(node) for place, node in enumerate(nodes.values())}
+    rows = warehouse.execute(people.table.select("contact_id", **columns)).to_pylist()
+    truths = {row["contact_id"]: row for row in rows}
+    for one in told:
+        if one.contact_id in truths:
+            found = {node.path: node.met for node in one.root.walk()}
+            row = truths[one.contact_id]
+            assert found == {path: row[f"t{place}"] for place, path in enumerate(nodes)}
+            _turns(asked, warehouse, one)
+
+
+def _turns(asked: criteria.Criteria, warehouse: MemoryWarehouse, one: Why) -> None:
+    """Only what is followed: percentiles and the like are told as of now."""
+    if not one.followed:
+        return
+    moment = one.root.until
+    assert _is_met(asked, warehouse, one, (moment or one.looked) - INSTANT) is one.met
+    if moment:
+        assert one.clause is not None
+        assert _is_met(asked, warehouse, one, moment) is not one.met
+
+
+def _is_met(asked: criteria.Criteria, warehouse: MemoryWarehouse, one: Why, moment: datetime) -> bool:
+    return one.contact_id in warehouse.execute(criteria.select(asked, warehouse, moment))["contact_id"].to_pylist()
+
+
+def test_each_operator_has_its_plain_test() -> None:
+    """But those that compare a contact with all others."""
+    positive = {key for key, row in OPERATORS.items() if not row.negated and not row.compares}
+    assert set(TESTS) == positive
+
+
+def _told(world: World, data: Any) -> Why:
+    warehouse = MemoryWarehouse(world)
+    asked = criteria.parse(data, MemoryCatalogue(world, None))
+    return explain(Asked(asked, warehouse, warehouse.execute, (1,), NOW))[0]
+
+
+def _orders(*days: float) -> World:
+    orders = [
+        {"id": number, "contact_id": 1, "ordered_at": NOW - timedelta(days=day), "total": 50_000, "units": 1,
+         "currency": "GBP"}
+        for number, day in enumerate(days, 1)
+    ]  # fmt: skip
+    return World(contacts=[{"id": 1, "attributes": {}}], orders=orders)
+
+
+THIRD = {"event": "order", "measure": "count", "within": {"last_days": 30}, "operator": "at_least", "value": 3}
+
+
+def test_the_third_order_made_it_true_and_the_first_will_end_it() -> None:
+    """Orders 20, 10 and 5 days ago."""
+    found = _told(_orders(20, 10, 5), THIRD)
+    assert found.met
+    assert found.root.event is not None
+    assert (found.root.event.at, found.root.event.number, found.root.event.made) == (NOW - timedelta(5), 3, True)
+    assert found.root.value is not None
+    assert found.root.value.en == "3"
+    assert found.root.until is not None
+    assert abs(found.root.until - (NOW + timedelta(10))) <= timedelta(hours=1, microseconds=1)  # the clock goes forward
+    assert found.clause == found.root
+
+
+def test_time_ended_it_and_no_row_did() -> None:
+    """The oldest of three is 31 days ago."""
+    found = _told(_orders(31, 10, 5), THIRD)
+    assert not found.met
+    assert found.root.event is None
+    assert found.root.since is not None
+    assert NOW - timedelta(1, 1) < found.root.since < NOW - timedelta(1) + timedelta(seconds=1)
+    assert found.root.until is None
+
+
+@pytest.mark.parametrize(("born", "path"), [("1996-03-10", "all[0]"), ("1996-12-10", "all[1]")])
+def test_the_clause_that_ends_it_is_named(born: str, path: str) -> None:
+    """A thirtieth birthday before or after the last order is 60 days ago."""
+    world = _orders(5)
+    world.contacts[0]["birth_date"] = datetime.fromisoformat(born).date()
+    ordered = {"event": "order", "measure": "count", "within": {"last_days": 60}, "operator": "at_least", "value": 1}
+    found = _told(world, {"all": [{"field": "age", "operator": "less_than", "value": 30}, ordered]})
+    assert found.met
+    assert found.clause is not None
+    assert found.clause.path == path

@@ -55,6 +55,7 @@ def since(days: int, column: str = "occurred_at") -> str:
 
 def having(table: str, where: str, having: str) -> str:
     """Contacts with such rows, as a subquery of ids."""
+    where = f"contact_id IS NOT NULL AND {where}"  # NOT IN a set with NULL is true of nobody
     return f"id IN (SELECT contact_id FROM {table} WHERE {where} GROUP BY contact_id HAVING {having})"
 
 

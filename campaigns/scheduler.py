@@ -33,11 +33,12 @@ from engine.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-_chores: list[Callable[[Config, datetime], None]] = []
+Chore = Callable[[Database, Config, datetime], None]
+_chores: list[Chore] = []
 
 
-def at_every_tick(chore: Callable[[Config, datetime], None]) -> None:
-    """Let an upper package tidy its own things up at every tick (config, now); one that fails stops nothing else."""
+def at_every_tick(chore: Chore) -> None:
+    """Let an upper package tidy up at every tick (database, config, now); one that fails stops nothing else."""
     if chore not in _chores:
         _chores.append(chore)
 
@@ -92,7 +93,7 @@ def tick(
     if not trouble:
         _follow(ticked, database, warehouse, now)
     ticked.confirmations = confirmation.deliver(database, config, now=now)
-    _do_chores(config, now)
+    _do_chores(database, config, now)
     return ticked
 
 
@@ -212,10 +213,10 @@ def _follow(ticked: Ticked, database: Database, warehouse: Warehouse, now: datet
     ticked.joined, ticked.left = followed.joined, followed.left
 
 
-def _do_chores(config: Config, now: datetime) -> None:
+def _do_chores(database: Database, config: Config, now: datetime) -> None:
     for chore in _chores:
         try:
-            chore(config, now)
+            chore(database, config, now)
         except Exception:
             log.exception("Tidying up failed; the next tick tries again.")
 

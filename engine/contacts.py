@@ -16,6 +16,7 @@ from engine import consent, identity
 from engine.database import next_revision
 from engine.errors import NotFound
 from engine.identity import VISITOR
+from engine.intake import journal
 from engine.models import Consent, Contact, Deletion, Event, Identity, Item, Order
 
 WORDS: Final = 8  # more words than this in a search say nothing new
@@ -119,12 +120,14 @@ def _consents(session: Session, contact_id: int, until: datetime | None, limit: 
 
 def erase(session: Session, contact_id: int, now: datetime) -> None:
     """Forget a person: contact, identities, consents, list memberships and events go, orders stay without a name,
-    the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows. Files of refused records are
-    not searched: they live for `engine.intake.leftovers.REJECTS_LIFE`. Whoever was merged with them is forgotten as
-    well. Raises NotFound.
+    the addresses stay suppressed as digests. The warehouse forgets by the Deletion rows, the journal of imports what
+    they were before. Files of refused records are not searched: they live for `engine.intake.leftovers.REJECTS_LIFE`.
+    Whoever was merged with them is forgotten as well. Raises NotFound.
     """
-    for one in identity.erased(session, get(session, contact_id).id):
+    people = identity.erased(session, get(session, contact_id).id)
+    for one in people:
         _erase(session, one, now)
+    journal.forget(session, people)
 
 
 def _erase(session: Session, contact_id: int, now: datetime) -> None:

@@ -6,12 +6,16 @@ from datetime import datetime
 
 from campaigns import scheduler
 from engine.config import Config
-from engine.intake import leftovers
+from engine.database import Database
+from engine.intake import journal, leftovers
 from web.uploads import Uploads
 
 
-def sweep(config: Config, now: datetime) -> None:
-    """Old files of refused records, uploads nobody imported, what imports that were killed left."""
+def sweep(database: Database, config: Config, now: datetime) -> None:
+    """What undoing old imports would need, old files of refused records, uploads nobody imported, what killed imports
+    left.
+    """
+    journal.sweep(database, now)
     leftovers.sweep(config.folder, now)
     Uploads(config.folder / "uploads").sweep(now)
 

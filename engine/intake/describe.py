@@ -36,7 +36,8 @@ HEAD = """# What comes in
   reason. What it changed gets its former values, field by field, unless they were changed again; orders it replaced
   come back with their lines. A yes to messages that it brought is as if never said; a no of somebody who was here
   before stays. An import or an undo that was killed can be undone, or goes on, like any other. What that needs is
-  kept for {life} days, compressed, in the database; erasing a person does not search it.
+  kept for {life} days, compressed, in the database; the worker then deletes it, and erasing a person takes theirs out
+  of it at once.
 - A yes to messages is left aside, without a word, where the last word is a no and the address is suppressed for any
   reason: a nightly call that repeats an old yes must not undo an opt-out. A customer file's (origin `import`) is left
   aside after every no. What somebody says anew is written down, with its evidence, on the contact's page.
@@ -44,6 +45,8 @@ HEAD = """# What comes in
 - Lines of an order that are equal in every column that is read may be one thing scanned twice or a typing error: only
   the shop knows. They are kept, or all but the first left out with `--repeats drop`; a dry run counts them. Say the
   same every time: with the other choice the order is another one and is replaced.
+- `--list 7` (on the page: "Put the contacts on a list") puts the contacts of a file on a list by hand, whatever its
+  criteria say (docs/lists.md).
 - Amounts are decimals with a point and at most four places; a file with `--decimal comma` writes 1.234,56. A time
   without a zone is the shop's.
 - In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from engine.config import Config
 from engine.database import Database, database_now
 from engine.errors import RapportError
-from engine.intake import journal, rejects
 from engine.intake import mapping as headers
+from engine.intake import rejects
 from engine.intake.bulk import Counts
 from engine.intake.forecast import Forecast
 from engine.intake.journal import Journal
@@ -194,7 +194,6 @@ def _kept(database: Database, run: Import, *, dry_run: bool) -> Iterator[None]:
         yield
         return
     with database.begin() as session:
-        journal.sweep(session, run.started_at)
         session.add(run)
     try:
         yield

@@ -13,14 +13,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import Column, Date, Table, delete, select
+from sqlalchemy import Column, Date, Table, delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from engine.database import UtcDateTime, next_revision
+from engine.database import Database, UtcDateTime, next_revision
 from engine.errors import Conflict
-from engine.models import Import, ImportChange
+from engine.models import Contact, Import, ImportChange
 
 LIFE: Final = timedelta(days=30)  # it holds people's data; a month is also what the law gives for erasing (GDPR 12(3))
+
+_WHOLE: Final = {"synchronize_session": False}
 
 How = Literal["created", "changed", "replaced"]
 Fields = dict[str, Any]
@@ -62,9 +64,8 @@ class Journal:
     def _add(session: Session, import_id: int, what: tuple[str, How], rows: Collection[Any], told: list[Any]) -> None:
         if not rows:
             return
-        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=plain).encode()
         change = ImportChange(import_id=import_id, table_name=what[0], how=what[1], count=len(rows))
-        change.revision, change.rows = next_revision(session), zlib.compress(text, 1)
+        change.revision, change.rows = next_revision(session), _packed(told)
         session.add(change)
 
 
@@ -76,10 +77,27 @@ def read(change: ImportChange) -> Any:
     return dict(rows)
 
 
-def sweep(session: Session, now: datetime) -> None:
-    """Forget what is older than LIFE."""
-    old = select(Import.id).where(Import.started_at < now - LIFE)
-    session.execute(delete(ImportChange).where(ImportChange.import_id.in_(old)))
+def sweep(database: Database, now: datetime) -> None:
+    """Forget what is older than LIFE; when there is none, nothing is written."""
+    old = ImportChange.import_id.in_(select(Import.id).where(Import.started_at < now - LIFE))
+    with database.read() as session:
+        found = session.scalar(select(exists().where(old)))
+    if found:
+        with database.begin() as session:
+            session.execute(delete(ImportChange).where(old), execution_options=_WHOLE)
+
+
+def forget(session: Session, contact_ids: Collection[int]) -> None:
+    """Take out what erased people were before. Of them as buyers and visitors only their numbers stand here."""
+    changed = ImportChange.table_name == Contact.__tablename__, ImportChange.how == "changed"
+    marks = [f"[{contact_id},{{".encode() for contact_id in contact_ids]
+    for change_id in session.scalars(select(ImportChange.id).where(*changed)).all():  # one at a time: each is megabytes
+        text = zlib.decompress(session.scalars(select(ImportChange.rows).where(ImportChange.id == change_id)).one())
+        if any(mark in text for mark in marks):  # no need to read the others
+            kept = [row for row in json.loads(text) if row[0] not in contact_ids]
+            values = {"rows": _packed(kept), "count": len(kept)}
+            row = update(ImportChange).where(ImportChange.id == change_id).values(values)
+            session.execute(row, execution_options=_WHOLE)
 
 
 def ranges(ids: Collection[int]) -> Iterator[list[int]]:
@@ -105,6 +123,10 @@ def typed(column: Column[Any], value: Any) -> Any:
     """What `plain` made it of."""
     kind = {UtcDateTime: datetime, Date: date}.get(type(column.type))
     return kind.fromisoformat(value) if kind and value is not None else value
+
+
+def _packed(told: list[Any]) -> bytes:
+    return zlib.compress(json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=plain).encode(), 1)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from engine import intake
+from engine import contacts, intake
 from engine.config import Config
 from engine.database import Base, Database
 from engine.errors import Conflict, NotFound
@@ -33,6 +34,7 @@ from engine.models import (
     OrderLine,
 )
 from engine.warehouse import Warehouse
+from web import housekeeping
 
 File = tuple[str, list[dict[str, str]]]  # kind, records
 
@@ -301,5 +303,21 @@ def test_the_journal_lives_for_thirty_days(shop: Shop) -> None:
     shop.take("contacts", [ANN])
     shop.now += journal.LIFE
     shop.take("items", [{"key": "wine"}])
+    housekeeping.sweep(shop.database, shop.config, shop.now)
     with shop.database.read() as session:
         assert session.scalars(select(ImportChange.table_name)).all() == ["items"]
+
+
+def test_an_erased_person_is_in_no_journal(shop: Shop) -> None:
+    """Nor is whoever was merged with them; others come back as they were, and both imports can be undone."""
+    first = shop.take("contacts", [ANN, {"key": "C2", "email": "bob@shop.example", "card": "4711"}, {"key": "C3"}])
+    shop.take("orders", [LINE | {"contact": "", "card": "4711"}])
+    second = shop.take("contacts", [{"key": f"C{number}", "email": f"c{number}@new.example"} for number in (1, 2, 3)])
+    with shop.database.begin() as session:
+        number = session.scalars(select(Contact.id).where(Contact.key == "C2")).one()
+        contacts.erase(session, number, shop.now)
+        written = [zlib.decompress(rows).decode() for rows in session.scalars(select(ImportChange.rows))]
+    assert not any("bob@shop.example" in text or "c2@new.example" in text for text in written)
+    assert any("ann@shop.example" in text and "c1@new.example" in text for text in written)
+    assert shop.undo(second) == {("contacts", "restored", ""): 2}
+    assert shop.undo(first) == {("contacts", "kept", "changed"): 2}

@@ -211,6 +211,14 @@ def test_who_is_left_out_is_counted_and_in_the_address(marketer: FlaskClient, fo
     assert (_count(again), _fields(again)["x.0.value"]) == ("1", "50")
 
 
+def test_what_is_counted_is_chosen(marketer: FlaskClient, form: Any) -> None:
+    """Households instead of people: said beside the count, kept in the address."""
+    answer = marketer.post("/lists/new", data={**form(AGED), "unit": "household"}, headers=HTMX)
+    assert "Households found" in answer.text
+    assert _count(answer) == "2"
+    assert _fields(marketer.get(answer.headers["HX-Replace-Url"]))["unit"] == "household"
+
+
 def test_a_name_half_typed_is_unfinished_until_its_box_is_left(marketer: FlaskClient, form: Any) -> None:
     """The rest is counted meanwhile; afterwards it is a fault with its remedy."""
     controls = form({"all": [*AGED["all"], {"field": "email", "operator": "matches", "value": "x"}]})

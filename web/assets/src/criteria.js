@@ -1,17 +1,21 @@
 // The criteria builder's own behaviour; the builder itself is drawn by the server and morphed in by htmx.
 // - undo and redo: the states of #work (data-state) are kept here and sent back through the hidden control "q"
-// - an answer never overwrites what was typed meanwhile: typing aborts the request under way
+// - an answer never overwrites what was typed meanwhile: typing aborts the request under way, and takes along what a
+//   button had asked for with it
 // - focus goes where an edit leads (data-focus), Alt+Up and Alt+Down move the condition that has it
 // - a name that is being typed is not yet wrong: the server is told which box it is in until it is left
 import { drags } from './criteria/drag.js';
 import { picker } from './criteria/pick.js';
+import { show } from './shell/toasts.js';
 
 const TYPING = 'input, textarea';
+const PATIENCE = 3000; // ms; an answer that takes longer is lost
 
 export function mount(form) {
   const work = () => form.querySelector('#work');
   const again = form.querySelector('#state-again');
   const typing = form.querySelector('#typing');
+  const verb = form.querySelector('#verb'); // of a button whose answer is under way: what is typed meanwhile takes it along
   const [undo, redo] = ['[data-undo]', '[data-redo]'].map((name) => form.querySelector(name));
   const past = [];
   const future = [];
@@ -32,6 +36,7 @@ export function mount(form) {
     last = from.pop();
     lastTypedIn = null;
     mark();
+    verb.disabled = true;
     again.value = last;
     again.disabled = false;
     count();
@@ -55,7 +60,9 @@ export function mount(form) {
   const order = drags(form, form.querySelector('#drop'));
   picker(form);
   order();
-  form.addEventListener('focusin', (event) => { if (event.target.options?.length < 2) fill(event.target); });
+  const come = ({ target }) => { if (target.options?.length < 2) fill(target); };
+  form.addEventListener('focusin', come);
+  form.addEventListener('pointerdown', (event) => { if (!event.target.matches('.subject')) come(event); }); // before its list opens
   fill(document.activeElement);
 
   form.addEventListener('input', (event) => {
@@ -70,7 +77,31 @@ export function mount(form) {
     if (is_open) count();
   });
   form.querySelector('#import').addEventListener('input', (event) => event.stopPropagation()); // no part of the state
-  form.addEventListener('submit', () => { typedIn = null; });
+  // While the answer to a button is under way, places are those of before: another such button waits for a new press,
+  // and saving for the answer.
+  let pressedAt = 0;
+  let deferred = null;
+  form.addEventListener('submit', (event) => {
+    const asked = event.submitter?.value ?? '';
+    const is_waiting = !verb.disabled && Date.now() - pressedAt < PATIENCE;
+    if (asked && is_waiting) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      deferred = asked.includes(':') ? null : event.submitter;
+      return;
+    }
+    typedIn = null;
+    if (asked) verb.disabled = !asked.includes(':');
+    if (!asked.includes(':')) return;
+    verb.value = asked;
+    pressedAt = Date.now();
+  }, true);
+
+  const lead = (carried) => {
+    const { focus: place } = work().dataset;
+    delete work().dataset.focus;
+    if (place && !(carried && document.activeElement?.matches(TYPING))) focus(place);
+  };
 
   document.addEventListener('htmx:after:swap', () => {
     if (!form.isConnected) return;
@@ -79,7 +110,9 @@ export function mount(form) {
     for (const option of form.querySelectorAll('option[selected]')) {
       if (option.parentElement.closest('select') !== document.activeElement) option.selected = true; // a chosen select ignores the attribute
     }
-    const { state, focus: place } = work().dataset;
+    const { state } = work().dataset;
+    const carried = !verb.disabled && typedIn;
+    verb.disabled = true;
     if (state !== last) {
       if (!typedIn || typedIn !== lastTypedIn) past.push(last);
       lastTypedIn = typedIn;
@@ -87,10 +120,9 @@ export function mount(form) {
       last = state;
       mark();
     }
-    if (place) {
-      delete work().dataset.focus;
-      focus(place);
-    }
+    lead(carried);
+    if (deferred?.isConnected) form.requestSubmit(deferred);
+    deferred = null;
     const dialog = form.querySelector('dialog[open]');
     if (!dialog?.querySelector('[aria-invalid]')) dialog?.close();
   });
@@ -113,6 +145,8 @@ export function mount(form) {
     }
   });
 
+  form.addEventListener('click', (event) => { if (event.target.closest('.list-menu [data-copy]')) show({ message: form.dataset.copyTold }); });
+
   // Menus close when something else is pressed.
   const menus = () => form.querySelectorAll('.list-more[open], .crit-more[open]');
   document.addEventListener('click', (event) => {
@@ -124,4 +158,6 @@ export function mount(form) {
     menu.open = false;
     menu.querySelector('summary').focus();
   });
+
+  lead(false); // what was pressed before this script was here
 }

@@ -90,7 +90,6 @@ export function picker(form) {
     const chosen = event.target.closest?.('select.subject');
     if (!chosen || event.button) return;
     event.preventDefault(); // its own list
-    chosen.focus();
   });
   form.addEventListener('click', (event) => {
     const chosen = event.target.closest?.('select.subject');

@@ -9,7 +9,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from engine.criteria.expression import AnyLeaf
@@ -28,35 +27,41 @@ MOVES: Final = {"days", "period"}  # what operators take whose verdict on a time
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows by time, and which of their conditions have to be asked anew at each moment."""
+    """Rows by time, the times, and which of their conditions have to be asked anew at each moment."""
 
     rows: Sequence[Row]
+    times: Sequence[datetime]
     moving: Sequence[tuple[Leaf, Callable[[Row], Any]]] = ()
 
-    @cached_property
-    def times(self) -> list[datetime]:
-        """Of each row."""
-        return [row["at"] for row in self.rows]
+    def part(self, first: int, last: int) -> Rows:
+        """Those from one place on, up to but not including another."""
+        return Rows(self.rows[first:last], self.times[first:last], self.moving)
 
     def between(self, start: datetime | None, end: datetime | None) -> Rows:
         """Those from `start` on and before `end`; None is unbounded."""
         first = bisect_left(self.times, start) if start else 0
-        last = bisect_left(self.times, end) if end else len(self.rows)
-        return Rows(self.rows[first:last], self.moving)
+        return self.part(first, bisect_left(self.times, end) if end else len(self.rows))
 
     def known(self, moment: datetime, now: datetime) -> Rows:
         """Without what has happened since `moment`."""
         if moment >= now:
             return self
-        rest = bisect_right(self.times, now)
-        return Rows([*self.rows[: bisect_right(self.times, moment)], *self.rows[rest:]], self.moving)
+        before, rest = self.part(0, bisect_right(self.times, moment)), bisect_right(self.times, now)
+        if rest == len(self.rows):
+            return before
+        return Rows([*before.rows, *self.rows[rest:]], [*before.times, *self.times[rest:]], self.moving)
 
     def met(self, clock: Clock) -> Rows:
         """Those that meet the conditions at that moment."""
         if not self.moving:
             return self
-        meets = [all(truth(leaf.question, value(row), clock) for leaf, value in self.moving) for row in self.rows]
-        return Rows([row for row, is_met in zip(self.rows, meets, strict=True) if is_met])
+        return _rows([
+            row for row in self.rows if all(truth(leaf.question, value(row), clock) for leaf, value in self.moving)
+        ])  # fmt: skip
+
+
+def _rows(rows: Sequence[Row], moving: Sequence[tuple[Leaf, Callable[[Row], Any]]] = ()) -> Rows:
+    return Rows(rows, [row["at"] for row in rows], moving)
 
 
 @dataclass
@@ -105,7 +110,7 @@ class Person:
                 moving.append((leaf, lambda row, column=column: row[column]))
             else:
                 rows = [row for row in rows if truth(leaf.question, row[column], clock)]
-        return Rows(rows, moving)
+        return _rows(rows, moving)
 
     def happened(self, happening: Happening, clock: Clock, property_: Field | None = None) -> Rows:
         """The rows that count at that moment."""
@@ -122,7 +127,7 @@ class Person:
         others = self.happened(since.happening, clock).times
         place = bisect_right(others, clock.now)
         if not place:
-            return Rows([])
+            return _rows([])
         last = others[place - 1]
         first = last + timedelta(microseconds=1)
         return rows.between(first, last + timedelta(days=since.days) if since.days else None)
@@ -153,10 +158,10 @@ class Person:
         first, *steps = leaf.steps
         bounds = leaf.window.bounds(clock) if leaf.window else (None, None)
         moments = self.happened(first.happening, clock).between(*bounds).times
-        for step in steps:
-            later = self.happened(step.happening, clock).times
-            moments = sorted(set(_next(step, moments, later, clock)))
-        return bool(moments)
+        *between, last = ((step, self.happened(step.happening, clock).times) for step in steps)
+        for step, later in between:
+            moments = list(_next(step, moments, later, clock))
+        return any(True for _ in _next(last[0], moments, last[1], clock))
 
 
 def _next(step: Step, moments: Sequence[datetime], later: Sequence[datetime], clock: Clock) -> Iterator[datetime]:

@@ -68,6 +68,8 @@ class Finding:
     since: datetime | None
     until: datetime | None
     followed: bool
+    kind: str = ""  # of a group
+    least: int | None = None
     nodes: tuple[Finding, ...] = ()
 
     def walk(self) -> Iterator[Finding]:
@@ -190,6 +192,7 @@ class _Trees:
             found.since(now),
             found.until(now),
             self._is_followed(person, node),
+            *((node.kind, node.least) if isinstance(node, Group) else ("", None)),
             tuple(self._finding(person, child, place) for place, child in children(node, path)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from engine.values import TYPES, Style, Words
@@ -70,8 +71,8 @@ def outlook(why: Why, style: Style) -> str:
     return f"{said}{between}{turns}{between}{why.clause.phrase(style.language)}"
 
 
-def _moment(moment: object, style: Style) -> str:
-    return TYPES["moment"].words(moment, style)
+def _moment(moment: datetime, style: Style) -> str:
+    return TYPES["moment"].words(moment.replace(second=0, microsecond=0), style)
 
 
 def _nth(number: int, style: Style) -> str:

@@ -18,7 +18,7 @@ from engine.catalogue import open_catalogue
 from engine.errors import Conflict, Invalid
 from engine.models import ContactList
 from web.api.lists import csv_response
-from web.pages.lists import builder, drafts, tabs
+from web.pages.lists import builder, drafts, tabs, why
 from web.pages.lists.builder import State
 from web.pages.lists.rows import PAGE, author, base, blueprint, rows
 from web.pages.lists.starts import BEGIN
@@ -26,7 +26,7 @@ from web.pages.lists.words import Vocabulary
 from web.services import services, utcnow
 from web.shell import toast
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "why"]
 
 
 @blueprint.get("")

@@ -131,7 +131,10 @@ def _moments(person: Person, leaf: AnyLeaf, nights: Nights) -> Iterator[datetime
     clock = person.asked.clock
     offsets, waits = _offsets(leaf)
     for at in _times(person, leaf):
-        shifted = (at, *(clock.shift(at, days) for days in offsets), *(at + timedelta(days=days) for days in waits))
+        try:
+            shifted = (at, *(clock.shift(at, days) for days in offsets), *(at + timedelta(days=days) for days in waits))
+        except OverflowError:  # a moment in the year 9999, or 1
+            continue
         for moment in shifted:
             yield moment
             yield moment + INSTANT

@@ -21,6 +21,7 @@ from engine.fields import Field
 from engine.values import Clock
 
 MOST_ROWS: Final = 5_000  # of one kind of event and one contact; with more, only the warehouse's answer is told
+ALL_ROWS: Final = 20_000  # of one kind of event and all contacts asked about together
 SHOWN: Final = ("title", "campaign")  # what a row is about, told with it
 
 Row = Mapping[str, Any]
@@ -57,14 +58,15 @@ class Told:
 
     columns: dict[tuple[Source, str, str], str] = field(default_factory=dict)
     rows: dict[tuple[Source, int], list[Row]] = field(default_factory=dict)
+    cut: set[Source] = field(default_factory=set)
 
     def value(self, source: Source, row: Row, name: Field, kind: str) -> Any:
         """What `name`, read as `kind`, is in a row."""
         return row[self.columns[source, name.key, kind]]
 
     def is_cut(self, source: Source, contact_id: int) -> bool:
-        """Are there more rows than were read?"""
-        return len(self.rows.get((source, contact_id), ())) > MOST_ROWS
+        """Are there more rows than are followed?"""
+        return source in self.cut or len(self.rows.get((source, contact_id), ())) > MOST_ROWS
 
 
 def source(happening: Happening, property_: Field | None = None) -> Source:
@@ -101,7 +103,9 @@ def told(asked: Asked, leaves: Iterable[AnyLeaf]) -> Told:
     for one, named in wanted.items():
         for number, (key, kind) in enumerate(named):
             found.columns[one, key, kind] = f"c{number}"
-        for row in sorted(asked.run(_rows(asked, one, named)).to_pylist(), key=lambda row: (row["at"], row["id"])):
+        rows = asked.run(_rows(asked, one, named)).to_pylist()
+        found.cut |= {one} if len(rows) > ALL_ROWS else set()
+        for row in sorted(rows, key=lambda row: (row["at"], row["id"])):
             found.rows.setdefault((one, row["contact_id"]), []).append(row)
     return found
 
@@ -117,9 +121,7 @@ def _rows(asked: Asked, one: Source, named: Mapping[tuple[str, str], Field]) -> 
     names = [name for name in ("contact_id", "at", "id", "order_id", "item_id", "currency") if name in rows.columns]
     told = {f"shown_{key}": row.column(rows, clock) for key, row in shown.items()}
     amounts = {name: rows[name] for name in rows.columns if name.startswith("line_")}
-    newest = ibis.row_number().over(ibis.window(group_by=rows.contact_id, order_by=ibis.desc(rows.at)))
-    rows = rows.select(*names, **columns, **told, **amounts, newest=newest)
-    return rows.filter(rows.newest <= MOST_ROWS)
+    return rows.select(*names, **columns, **told, **amounts).limit(ALL_ROWS + 1)
 
 
 def _column(rows: Any, row: Field, kind: str, clock: Clock) -> Any:

@@ -16,7 +16,7 @@ from engine.criteria.scored import Scored
 from engine.criteria.units import CONTACT
 from engine.errors import Invalid
 from engine.fields import ROW_FIELDS, Behaviour, Field
-from engine.values import TYPES, Clock, Style, Words
+from engine.values import NUMBER_LIMIT, TYPES, Clock, Style, Words
 from engine.why import facts
 from engine.why.courses import INSTANT, Course, Nights, course, steady, together
 from engine.why.facts import MOVING, Asked, Row, happenings
@@ -291,7 +291,10 @@ def _words(leaf: Leaf | EventLeaf | Scored, value: Any, style: Style) -> str:
     if row and value in row:
         return f"“{row[value]}”"
     if isinstance(value, list):
-        return "、".join(value) if style.locale.startswith("zh") else ", ".join(value)
+        between = "、" if style.locale.startswith("zh") else ", "
+        return between.join(str(one) for one in value if one is not None)
+    if kind == "number" and abs(value) > NUMBER_LIMIT:
+        return f"{value:g}"  # what a text was read as may be anything
     return TYPES[kind].words(round(value) if kind == "money" else value, style)
 
 

@@ -92,12 +92,15 @@ class WhyOut(Schema):
 
 
 @blueprint.post("/lists/why")
-@needs("lists:read")
+@needs("lists:read", 404)
 @needs("contacts:read")
 @blueprint.input(WhyIn)
 @blueprint.output(WhyOut)
 def why_people(json_data: dict[str, Any]) -> dict[str, Any]:
-    """Say of up to 20 people why they meet criteria or not, and when time will change that"""
+    """Say of up to 20 people why they meet criteria or not, and when time will change that
+
+    Needs the scope contacts:read as well.
+    """
     services().warehouse.refresh()
     now = utcnow()
     with services().database.read() as session:

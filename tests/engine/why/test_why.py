@@ -125,3 +125,28 @@ def test_the_clause_that_ends_it_is_named(born: str, path: str) -> None:
     assert found.met
     assert found.clause is not None
     assert found.clause.path == path
+
+
+@pytest.mark.parametrize("size", ["nan", "1e300", "-inf", "seven", "9" * 30, ["a", None], None])
+@pytest.mark.parametrize(("operator", "value"), [("at_least", 3), ("not_at_least", 3), ("is", 7), ("has_any", ["a"])])
+def test_whatever_an_attribute_holds_is_told(size: Any, operator: str, value: Any) -> None:
+    """What cannot be read, and numbers that no number of ours may be."""
+    world = World(contacts=[{"id": 1, "attributes": {"size": size}}])
+    _agree(world, {"field": "attributes.size", "operator": operator, "value": value})
+    told = _told(world, {"field": "attributes.size", "operator": operator, "value": value})
+    assert told.root.value is not None
+    assert told.root.value.en
+
+
+def test_moments_at_the_ends_of_the_calendar() -> None:
+    """A window later than the last day there is is none."""
+    world = _orders(5)
+    world.orders[0]["ordered_at"] = datetime(9999, 12, 31, 23, tzinfo=NOW.tzinfo)
+    assert not _told(world, THIRD).met
+
+
+def test_a_window_ends_right_before_now() -> None:
+    """An order of this very instant counts from the next one on."""
+    found = _told(_orders(20, 10, 0), THIRD)
+    assert not found.met
+    assert found.root.until == NOW + INSTANT

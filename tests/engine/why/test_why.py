@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engine import criteria
+from engine.criteria.nodes import Question
 from engine.criteria.operators import OPERATORS
-from engine.criteria.plain import TESTS
+from engine.criteria.plain import TESTS, truth
+from engine.values import TYPES, Clock
 from engine.why import Why, explain
 from engine.why.facts import Asked
 from tests.engine.criteria import strategies
-from tests.engine.criteria.world import NOW, MemoryCatalogue, MemoryWarehouse, World
+from tests.engine.criteria.world import NOW, ZONE, MemoryCatalogue, MemoryWarehouse, World
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 INSTANT = timedelta(microseconds=1)
@@ -150,3 +152,30 @@ def test_a_window_ends_right_before_now() -> None:
     found = _told(_orders(20, 10, 0), THIRD)
     assert not found.met
     assert found.root.until == NOW + INSTANT
+
+
+AGES = [0, 1, 29, 30, 31, -1, -30, 365]
+
+
+@pytest.mark.parametrize("days", AGES)
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [("in_last", 30), ("in_next", 30), ("days_ago", 30), ("in_period", "this_week"), ("in_period", "next_month"),
+     ("anniversary_in_next", 7), ("anniversary_in_last", 7), ("on", "2026-03-02"), ("before", "2026-03-02")],
+)  # fmt: skip
+def test_time_turns_what_is_asked_of_time_to_the_instant(operator: str, value: Any, days: int) -> None:
+    """A moment and a day that are exactly so old: the bounds belong where the criteria say."""
+    moment = NOW - timedelta(days=days)
+    world = World(contacts=[{"id": 1, "attributes": {}, "created_at": moment, "birth_date": moment.date()}])
+    for field in ("created_at", "birth_date"):
+        _agree(world, {"field": field, "operator": operator, "value": value})
+
+
+@pytest.mark.parametrize("key", sorted(TESTS))
+def test_plain_tests_hold_the_documented_cases(key: str) -> None:
+    """The same ones as the columns do."""
+    row = OPERATORS[key]
+    for case in row.cases:
+        kind = TYPES[row.takes or case.type]
+        values = tuple(kind.parse(given, ZONE) for given in case.given)
+        assert truth(Question(row, case.type, values), case.stored, Clock(NOW, ZONE)) is case.expected

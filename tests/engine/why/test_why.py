@@ -179,3 +179,14 @@ def test_plain_tests_hold_the_documented_cases(key: str) -> None:
         kind = TYPES[row.takes or case.type]
         values = tuple(kind.parse(given, ZONE) for given in case.given)
         assert truth(Question(row, case.type, values), case.stored, Clock(NOW, ZONE)) is case.expected
+
+
+def test_a_change_ends_when_the_stretch_before_has_gone() -> None:
+    """Orders 40 and 5 days ago: in 20 days there is nothing to compare with, five days later there is again."""
+    compared = {"event": "order", "measure": "count", "within": {"last_days": 30}, "compared_to": "previous",
+                "operator": "known"}  # fmt: skip
+    world = _orders(40, 5)
+    _agree(world, compared)
+    found = _told(world, compared)
+    assert found.root.until is not None
+    assert abs(found.root.until - (NOW + timedelta(20))) <= timedelta(hours=1, microseconds=1)

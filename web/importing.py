@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, cast
 
 import structlog
 from sqlalchemy import select
@@ -18,9 +18,10 @@ from sqlalchemy import select
 from engine import lists
 from engine.config import Config
 from engine.errors import Conflict, Invalid, RapportError, Unreadable
-from engine.intake import Column, Forecast, Import, Kind, import_file, rejects
+from engine.intake import FIND, WINS, Column, Forecast, Import, Kind, import_file, rejects
 from engine.intake import mapping as headers
 from engine.intake.files import Written
+from engine.intake.finding import Find, Wins
 from engine.intake.kinds import fold, kind
 from engine.intake.sources import open_source
 from engine.intake.values import Rules
@@ -103,6 +104,7 @@ def begin(upload: Upload, config: Config, now: datetime) -> None:
     """The choices to begin with: columns by their names, and what the sample says about times and numbers."""
     upload.mapping = automatic(kind(upload.kind), upload.header)
     upload.time_format, upload.repeats, upload.remembered = None, "keep", False
+    upload.wins, upload.find = "file", _finds(upload)
     guess_times(upload, config, now)
     guess_comma(upload, config, now)
 
@@ -118,6 +120,12 @@ def automatic(wanted: Kind, header: Sequence[str]) -> dict[str, str]:
                 mapping[title] = column.name
             mapping.setdefault(title, "")
     return mapping
+
+
+def _finds(upload: Upload) -> Find:
+    """The first way to find people that the file has a column for."""
+    given = upload.mapping.values()
+    return next((name for name in FIND if name in given), "key") if upload.kind == "contacts" else "key"
 
 
 def guess_times(upload: Upload, config: Config, now: datetime) -> None:
@@ -148,6 +156,9 @@ def choose(
     upload.comma = options.get("decimal", "comma" if upload.comma else "point") == "comma"
     upload.empty = "clear" if options.get("empty") == "clear" else "keep"
     upload.repeats = "drop" if options.get("repeats") == "drop" else "keep"
+    if upload.kind == "contacts":
+        upload.find = cast(Find, options["find"]) if options.get("find") in FIND else upload.find
+        upload.wins = cast(Wins, options["wins"]) if options.get("wins") in WINS else upload.wins
     upload.problem, upload.remembered = None, False
     if not time_format:
         guess_times(upload, config, now)
@@ -162,7 +173,7 @@ def spelt(time_format: str) -> str:
 
 def headings(upload: Upload, config: Config, now: datetime) -> list[Heading]:
     """The file's columns as they stand; of several with one title the first counts."""
-    wanted, chosen = kind(upload.kind), _chosen(upload)
+    wanted, chosen = upload.columns, _chosen(upload)
     rules = Rules.of(config, now, upload.time_format, comma=upload.comma)
     found = []
     for position, title in _titles(upload):
@@ -177,7 +188,7 @@ def headings(upload: Upload, config: Config, now: datetime) -> list[Heading]:
 def fault(upload: Upload) -> Invalid | None:
     """Why the mapping cannot be used: a column is missing or given twice."""
     try:
-        headers.match(kind(upload.kind), upload.header, upload.mapping, ignore_unknown=True)
+        headers.match(upload.columns, upload.header, upload.mapping, ignore_unknown=True)
     except Invalid as error:
         return error
     return None
@@ -350,7 +361,7 @@ def _titles(upload: Upload) -> Iterator[tuple[int, str]]:
 
 
 def _chosen(upload: Upload) -> dict[int, Column]:
-    wanted = kind(upload.kind)
+    wanted = upload.columns
     found = {position: wanted.column(upload.mapping.get(title, "")) for position, title in _titles(upload)}
     return {position: column for position, column in found.items() if column is not None}
 

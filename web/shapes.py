@@ -17,7 +17,7 @@ from web.uploads import Upload
 
 KEPT: Final = 200  # shapes; the one not used for longest goes
 LARGEST: Final = 2**16  # bytes of one: 500 columns with names of 60 letters
-_CHOICES: Final = ("mapping", "time_format", "comma", "repeats")
+_CHOICES: Final = ("mapping", "time_format", "comma", "repeats", "find", "wins")
 
 
 class Shapes:
@@ -37,7 +37,8 @@ class Shapes:
             wanted = kind(upload.kind)
             for title, name in chosen["mapping"].items():
                 upload.mapping[title] = name if wanted.column(name) else ""
-            upload.time_format, upload.comma, upload.repeats = (chosen[name] for name in _CHOICES[1:])
+            for name in _CHOICES[1:]:
+                setattr(upload, name, chosen.get(name, getattr(upload, name)))
             upload.remembered = before != [getattr(upload, name) for name in _CHOICES]
 
     def keep(self, upload: Upload) -> None:

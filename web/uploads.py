@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from engine.errors import Conflict, NotFound, TooLarge
-from engine.intake import Reading
+from engine.intake import Kind, Reading
 from engine.intake.files import Empty, Repeats
+from engine.intake.finding import Find, Wins
 
 LIFE: Final = timedelta(days=1)  # long enough to come back tomorrow; the file holds people's data in the clear
 
@@ -48,6 +49,8 @@ class Upload:
     comma: bool = False  # numbers are written 1.234,56
     empty: Empty = "keep"
     repeats: Repeats = "keep"
+    find: Find = "key"
+    wins: Wins = "file"
     remembered: bool = False  # these choices are those of the last file with this header
     origin: str = "import"  # of contacts it brings who do not say their own
     list_id: int | None = None  # the list that its contacts are put on
@@ -62,7 +65,12 @@ class Upload:
     @property
     def reading(self) -> Reading:
         """How the file is meant."""
-        return Reading(self.empty, self.repeats, self.comma, self.time_format, self.encoding)
+        return Reading(self.empty, self.repeats, self.comma, self.time_format, self.encoding, self.find, self.wins)
+
+    @property
+    def columns(self) -> Kind:
+        """The columns that its kind has, as the file is meant."""
+        return self.reading.kind(self.kind)
 
 
 class Uploads:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import SQLColumnExpression
 
+from engine.database import among as texts
 from engine.database import next_revision
 from engine.identity.rows import among
 from engine.models import Contact, Identity
@@ -106,6 +107,21 @@ def named(session: Session, contact_ids: Collection[int]) -> dict[int, set[Name]
     for row in session.execute(addresses):
         found[row.id] |= {(kind, address) for kind, address in zip(COLUMNS, row[1:], strict=True) if address}
     return found
+
+
+def owners(session: Session, kind: str, values: Collection[str]) -> dict[str, tuple[str, int]]:
+    """value -> key of the contact that bears it (of merged ones the kept), and how many people do; the first by id."""
+    person = func.coalesce(Contact.merged_into, Contact.id).label("person")
+    given = sorted(values)
+    named = select(Identity.value.label("value"), person).join(Contact, Contact.id == Identity.contact_id)
+    found = named.where(Identity.kind == kind, texts(session, Identity.value, given))
+    if kind in COLUMNS:
+        found = found.union(select(COLUMNS[kind], person).where(texts(session, COLUMNS[kind], given)))  # type: ignore[assignment]
+    said = found.subquery()
+    first, count = func.min(said.c.person).label("first"), func.count(said.c.person.distinct()).label("count")
+    each = select(said.c.value, first, count).group_by(said.c.value).subquery()
+    rows = select(each.c.value, Contact.key, each.c.count).join(Contact, Contact.id == each.c.first)
+    return {value: (key, many) for value, key, many in session.execute(rows)} if given else {}
 
 
 def bearers(session: Session, names: Collection[Name], limit: int) -> dict[int, set[Name]]:

@@ -5,6 +5,7 @@ rejects -> (a file: staged and sorted by key) -> set-based write.
 """
 
 from engine.intake.files import Reading, import_file
+from engine.intake.finding import FIND, WINS
 from engine.intake.forecast import Forecast
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.parsing import Reject
@@ -12,7 +13,9 @@ from engine.intake.requests import Accepted, Call, accept, read
 from engine.models import Import
 
 __all__ = [
+    "FIND",
     "KINDS",
+    "WINS",
     "Accepted",
     "Call",
     "Column",

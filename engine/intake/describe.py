@@ -45,6 +45,13 @@ HEAD = """# What comes in
 - Lines of an order that are equal in every column that is read may be one thing scanned twice or a typing error: only
   the shop knows. They are kept, or all but the first left out with `--repeats drop`; a dry run counts them. Say the
   same every time: with the other choice the order is another one and is replaced.
+- Contacts are found by customer number. A file may say who it means by e-mail address, telephone or loyalty card
+  instead (`--find email|phone|card`; on the page: "A row is the person here with the same"), and then needs no customer
+  numbers: whoever is not here comes in as a contact known by that name alone (docs/identity.md), or under the number
+  the row has. What the file is found by is not written to whom it found. A row that may mean several people here, or
+  whose number and name are two people's, is refused with the reason.
+- For contacts who are here the file wins (`--wins file`), what is here (`here`), or empty fields are filled
+  (`fill`), field by field. New contacts come in whole, and a no to messages always counts.
 - `--list 7` (on the page: "Put the contacts on a list") puts the contacts of a file on a list by hand, whatever its
   criteria say (docs/lists.md).
 - Amounts are decimals with a point and at most four places; a file with `--decimal comma` writes 1.234,56. A time

@@ -7,20 +7,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy.orm import Session
 
 from engine.config import Config
 from engine.database import Database, database_now
 from engine.errors import RapportError
+from engine.intake import finding, rejects
 from engine.intake import mapping as headers
-from engine.intake import rejects
 from engine.intake.bulk import Counts
+from engine.intake.finding import Find, Wins
 from engine.intake.forecast import Forecast
 from engine.intake.journal import Journal
 from engine.intake.kinds import Kind, kind
-from engine.intake.parsing import CLEARS, Batch, parse
+from engine.intake.parsing import CLEARS, Batch, Reject, parse
 from engine.intake.sources import Source, open_source
 from engine.intake.staging import Stage
 from engine.intake.values import Rules
@@ -42,7 +43,8 @@ class Reading:
 
     `empty`: an empty cell keeps what is known of a contact or an item, or clears it; `repeats`: lines of an order that
     are equal in every column that is read are kept, or only the first of them; `comma`: numbers are written 1.234,56;
-    `time_format` (strptime): of times that are not ISO 8601; `encoding`: of text that is neither UTF-8 nor GB18030.
+    `time_format` (strptime): of times that are not ISO 8601; `encoding`: of text that is neither UTF-8 nor GB18030;
+    `find`: what says which contact a row means; `wins`: the file's word, what is here, or the file's where nothing is.
     """
 
     empty: Empty = "keep"
@@ -50,6 +52,13 @@ class Reading:
     comma: bool = False
     time_format: str | None = None
     encoding: str | None = None
+    find: Find = "key"
+    wins: Wins = "file"
+
+    def kind(self, name: str) -> Kind:
+        """The kind of this name, by what its records are found; only contacts by another than their key."""
+        wanted = kind(name)
+        return wanted.found_by(self.find) if name == "contacts" else wanted
 
 
 def import_file(
@@ -84,14 +93,14 @@ def import_file(
 
     Raises Invalid for a header that does not fit, Unreadable and TooLarge for a file that cannot be read.
     """
-    wanted = kind(kind_name)
+    wanted = reading.kind(kind_name)
     rules = Rules.of(config, now, reading.time_format, comma=reading.comma)
     source = open_source(path, config.intake, reading.encoding)
     columns = headers.match(wanted, source.header, mapping or {}, ignore_unknown=ignore_unknown)
     name = (file_name or path.name)[:255]
     run = Import(kind=wanted.name, file_name=name, encoding=source.encoding, started_at=now)
     run.rows = run.created = run.updated = run.unchanged = run.rejected = run.repeated = 0
-    context = Context(now, config.locale.currency, origin, f"import {name}", living=False)
+    context = Context(now, config.locale.currency, origin, f"import {name}", living=False, wins=reading.wins)
     names = _staged(wanted, columns, reading)
     with _kept(database, run, dry_run=dry_run), Stage(wanted, names, config.folder / "tmp") as stage:
         note = progress or (lambda _done, _all: None)
@@ -143,7 +152,7 @@ class _Work:
     def anything_wrong(self) -> bool:
         """A record is bad, or a group of records cannot be one thing."""
         for batch in self.stage.batches(WRITE):
-            self.stage.reject(WRITERS[self.kind.name].prepare(self._meant(batch), self.rules.currency)[1])
+            self._prepared(self._meant(batch))
         return self.stage.rejected > 0
 
     def write(self, *, dry_run: bool) -> None:
@@ -153,20 +162,31 @@ class _Work:
         for batch in self.stage.batches(WRITE):
             meant = self._meant(batch)
             different = batch.different() if dry_run and self.kind.gathers else meant
-            prepared, wrong = writer.prepare(meant, self.rules.currency)
-            self.stage.reject(wrong)
+            prepared = self._prepared(meant)
             noted = Journal()
             with _transaction(self.database, keep=not dry_run) as session:
                 counts = writer.write(session, prepared, replace(self.context, journal=noted))
                 if not dry_run:
                     noted.save(session, self.run.id)
                 elif self.forecast:
-                    self.forecast.look(session, self.kind, meant.columns[self.kind.key], noted)
+                    self.forecast.look(session, self.kind, batch.columns[self.kind.key], noted)
                 if self.written:
                     self.written(session, prepared.columns["key"])
             self._count(counts, repeated=len(batch) - len(different))
             done += len(batch)
             self.progress(size // 2 + (size - size // 2) * done // total, size)
+
+    def _prepared(self, batch: Batch) -> Any:
+        """What the writer takes; the rest is refused. Whom a row means is looked up before the transaction: whoever
+        comes in meanwhile under the same name is seen to be the same person then.
+        """
+        unclear: list[Reject] = []
+        if self.kind.name == "contacts":
+            with self.database.read() as session:
+                batch, unclear = finding.find(session, batch, self.reading.find)
+        prepared, wrong = WRITERS[self.kind.name].prepare(batch, self.rules.currency)
+        self.stage.reject([*unclear, *wrong])
+        return prepared
 
     def _meant(self, batch: Batch) -> Batch:
         """Lines of orders without their repeats, if that is wanted; a batch never cuts an order in two."""

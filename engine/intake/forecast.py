@@ -26,7 +26,7 @@ _ADDRESSES: Final = {"email": Contact.email, "phone": Contact.phone}
 class Forecast:
     """Told by a dry run, a batch at a time."""
 
-    doubles: int = 0  # records whose key another record of the file has too
+    doubles: int = 0  # records that name what another record of the file names too
     known: Counter[str] = field(default_factory=Counter)  # email, phone -> new contacts whose address is here already
     fields: Counter[str] = field(default_factory=Counter)  # field -> how many would change
     examples: list[dict[str, str]] = field(default_factory=list)  # key, field, before, after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, Final
 
@@ -60,6 +60,18 @@ class Kind:
             return Invalid(words, field=name[:80])
         known = [*self._by_name, *([f"{self.open}.<name>"] if self.open else [])]
         return Invalid(f"There is no column {values.show(name)} in {self.name}.{nearest(name, known)}", field=name[:80])
+
+    def found_by(self, name: str) -> Kind:
+        """The same, where this column says which record it is; by customer number nobody need be known then."""
+        if name == self.key:
+            return self
+        read = {column.name: column.type for column in _names()}
+        columns = (
+            replace(column, required=column.name == name, lasting=column.lasting or column.required,
+                    type=read[name] if column.name == name else column.type)
+            for column in self.columns
+        )  # fmt: skip
+        return replace(self, columns=tuple(columns), key=name)
 
     def clears(self, column: Column) -> bool:
         """A value of this column can be taken back."""

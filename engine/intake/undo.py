@@ -21,6 +21,7 @@ from engine import identity
 from engine.consent import ADDRESSES
 from engine.database import Base, Database, database_now, next_revision
 from engine.errors import Conflict, NotFound
+from engine.identity import names
 from engine.identity.merging import MANUAL
 from engine.identity.rows import among
 from engine.intake import journal
@@ -157,7 +158,7 @@ def _take_back(session: Session, change: ImportChange, now: datetime) -> None:
     revisions = _revisions(session, run.id) | {next_revision(session)}
     work = _Work(session, now, revisions, run.started_at, writes=True)
     if change.table_name == "contacts" and change.how == "created":
-        work.gone = {"consents": _created(session, change.import_id, "consents")}
+        work.gone = {name: _created(session, change.import_id, name) for name in ("consents", "identities")}
     _DO[change.table_name, change.how](work, journal.read(change))
     change.undo_revision = next_revision(session)
     run.undone = [[*what, count] for what, count in sorted((told(run) + work.tally).items())]
@@ -446,11 +447,20 @@ def _unsay(work: _Work, ids: Sequence[int]) -> None:
 
 
 def _unname(work: _Work, ids: Sequence[int]) -> None:
-    """Nobody is known by these names any more; who is one person is seen anew."""
+    """Nobody is known by these names any more; who is one person is seen anew. What somebody's key says goes with
+    them.
+    """
     session, table = work.session, _TABLES["identities"]
-    people = set(session.scalars(select(table.c.contact_id).where(table.c.id.in_(among(session, ids)))))
+    rows = select(Identity.id, Identity.contact_id, Identity.kind, Identity.value, Contact.key).join(Contact)
+    there = session.execute(rows.where(Identity.id.in_(among(session, ids)))).all()
+    beside = [row for row in there if names.key_of(row.kind, row.value) != row.key]
+    people = {row.contact_id for row in beside}
     around = identity.linked(session, people)
-    session.execute(delete(table).where(table.c.id.in_(among(session, ids))), execution_options=_WHOLE)
+    mine = table.c.id.in_(among(session, [row.id for row in beside]))
+    with identity.unfolded(session, people):
+        session.execute(delete(table).where(mine), execution_options=_WHOLE)
+        names.show(session, people)
+        session.expire_all()
     identity.settle(session, around | people, work.now)
 
 

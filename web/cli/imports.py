@@ -14,8 +14,9 @@ from rich.table import Table
 from engine import intake, lists, schema
 from engine.config import Config
 from engine.database import Database
-from engine.intake import KINDS, Forecast, Import, Reading, journal, rejects, undo
+from engine.intake import FIND, KINDS, WINS, Forecast, Import, Reading, journal, rejects, undo
 from engine.intake.files import Empty, Repeats, Written
+from engine.intake.finding import Find, Wins
 from engine.intake.mapping import UnknownColumn
 from engine.intake.sources import ENCODINGS
 from web.services import opened_database, utcnow
@@ -49,6 +50,18 @@ SHOWN = 5  # rejected records told on the terminal; all are in the rejects file
     default="keep",
     help="Lines of an order that are equal in every column read: keep all (default), or drop all but the first.",
 )
+@click.option(
+    "--find",
+    type=click.Choice(list(FIND)),
+    default="key",
+    help="What says which contact a row means: the customer number (key, default), e-mail, telephone or loyalty card.",
+)
+@click.option(
+    "--wins",
+    type=click.Choice(list(WINS)),
+    default="file",
+    help="For contacts who are here: the file wins (default), what is here, or fill empty fields only.",
+)
 @click.option("--origin", default="import", show_default=True, help="Of contacts who are new: partner, bought list ...")
 @click.option("--list", "list_id", type=int, help="Put the contacts on this list, whatever its criteria say.")
 @click.pass_obj
@@ -66,6 +79,8 @@ def import_(
     decimal: str,
     empty: Empty,
     repeats: Repeats,
+    find: Find,
+    wins: Wins,
     origin: str,
     list_id: int | None,
 ) -> None:
@@ -76,6 +91,8 @@ def import_(
     if file is None:
         Console().print(_columns(kind))
         return
+    if kind != "contacts" and (find, wins) != ("key", "file"):
+        raise click.UsageError("Only contacts take --find and --wins.")
     database = Database(config.database_url)
     bar = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
     now, forecast = utcnow(), Forecast()
@@ -94,7 +111,7 @@ def import_(
                 refuse_all=refuse_all,
                 ignore_unknown=ignore_unknown,
                 origin=_origin(origin),
-                reading=Reading(empty, repeats, decimal == "comma", time_format, encoding),
+                reading=Reading(empty, repeats, decimal == "comma", time_format, encoding, find, wins),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
                 written=_onto(database, kind, list_id, file, now),
                 forecast=forecast,
@@ -165,7 +182,7 @@ def _mapping(maps: Sequence[str]) -> dict[str, str]:
 def _tell_forecast(forecast: Forecast) -> None:
     """What a dry run saw; nothing after an import."""
     if forecast.doubles:
-        click.echo(f"{forecast.doubles:,} records have a key that another record of the file has too.")
+        click.echo(f"{forecast.doubles:,} records name what another record of the file names too.")
     for name, count in forecast.known.items():
         if count:
             click.echo(f"{count:,} new contacts have the {name} of somebody who is here.")

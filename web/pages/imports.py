@@ -47,10 +47,7 @@ WORDS: Final = {
     "events": (lazy_gettext("Events"), lazy_gettext("What people did: visits, calls, surveys, clicks.")),
 }
 AGAIN: Final = {  # what happens to what is here already
-    "contacts": lazy_gettext(
-        "The customer number says who it is. Somebody known is changed where the file says something else. Of several"
-        " rows with one number the last one counts, field by field."
-    ),
+    "contacts": lazy_gettext("Of several rows for one person the last one counts, field by field."),
     "items": lazy_gettext(
         "The article number says what it is. An item that is known is changed where the file says something else. Of"
         " several rows with one number the last one counts, field by field."
@@ -62,6 +59,17 @@ AGAIN: Final = {  # what happens to what is here already
     "events": lazy_gettext(
         "An event with a key that is here stays as it is. Without a key all of its content says which it is."
     ),
+}
+FINDS: Final = {
+    "key": lazy_gettext("customer number"),
+    "email": lazy_gettext("e-mail address"),
+    "phone": lazy_gettext("telephone"),
+    "card": lazy_gettext("loyalty card"),
+}
+WINS: Final = {
+    "file": lazy_gettext("the file wins"),
+    "here": lazy_gettext("what is here wins"),
+    "fill": lazy_gettext("fill empty fields only"),
 }
 NEXT: Final = {
     "contacts": (
@@ -364,7 +372,9 @@ def _columns(upload: Upload) -> str:
     return render_template(
         "imports/columns.html",
         upload=upload,
-        kind=KINDS[upload.kind],
+        kind=upload.columns,
+        finds=list(FINDS.items()) if upload.kind == "contacts" else [],
+        wins=list(WINS.items()),
         headings=found,
         fault=importing.fault(upload),
         has_times=any(one.column and one.column.type.format in importing.TIMES for one in found),

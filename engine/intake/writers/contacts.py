@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import exists, func, insert, literal, or_, select, update
@@ -12,6 +11,7 @@ from engine import identity
 from engine.consent import ADDRESSES, suppressed
 from engine.database import UtcDateTime, next_revision
 from engine.identity import names
+from engine.intake import finding
 from engine.intake.bulk import Counts, Staged, ids
 from engine.intake.parsing import Batch, Reject
 from engine.intake.writers.context import CONTACTS, Context, Folded, claim, fold
@@ -26,8 +26,7 @@ def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
 def write(session: Session, contacts: Folded, context: Context) -> Counts:
     """Insert what is new, change what differs, put changed consent into the ledger, and see who is one person."""
     keys = contacts.columns["key"]
-    columns = {name: column for name, column in contacts.columns.items() if name != "card"}
-    said = _named(keys, contacts.columns.get("card"))
+    columns, said = finding.provisional(finding.won(session, contacts.columns, context.wins))
     if not said and not identity.is_used(session):
         return _write(session, columns, contacts.rows, context)
     names.alone(session)
@@ -39,12 +38,6 @@ def write(session: Session, contacts: Folded, context: Context) -> Counts:
     claim(session, [(kind, value, found[key]) for kind, value, key in said], context)
     identity.settle(session, around | set(found.values()), context.now)
     return counts
-
-
-def _named(keys: Sequence[str], cards: Sequence[str | None] | None) -> list[tuple[str, str, str]]:
-    """Kind, value and key, where somebody is named with a card, or known by no customer number."""
-    own = [(*name, key) for key in keys if (name := names.name_of(key)) is not None]
-    return own + [("card", card, key) for key, card in zip(keys, cards or (), strict=bool(cards)) if card is not None]
 
 
 def _write(session: Session, columns: dict[str, list[Any]], rows: int, context: Context) -> Counts:

@@ -15,6 +15,7 @@ from engine import identity
 from engine.identity import names
 from engine.identity.rows import among
 from engine.intake.bulk import Staged, ids
+from engine.intake.finding import Wins
 from engine.intake.journal import Journal
 from engine.intake.parsing import CLEARS, Batch, Reject, mark, marked
 from engine.models import Contact, Identity, Item, new_bucket
@@ -34,6 +35,7 @@ class Context:
     evidence: str
     living: bool = True
     journal: Journal | None = None
+    wins: Wins = "file"
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,11 @@ def people(session: Session, columns: Mapping[str, Sequence[Any]], count: int, c
     theirs = [found[key].id if key is not None else None for key in keys]
     claims = {(kind, value, who) for who, some in zip(theirs, said, strict=True) for kind, value in some if who}
     named = claim(session, claims, context) if claims else set()
-    if named:
-        with identity.unfolded(session, named):
-            names.show(session, named)
     return People(theirs, named, {row.id for row in found.values() if row.merged_into is not None})
 
 
 def claim(session: Session, claims: Collection[tuple[str, str, int]], context: Context) -> set[int]:
-    """`names.claim`, noted in the journal."""
+    """`names.claim`, noted in the journal; provisional contacts show it."""
     named = names.claim(session, claims, context.now)
     if context.journal is not None and named:
         theirs = select(Identity.id, Identity.kind, Identity.value, Identity.contact_id).where(
@@ -125,6 +124,9 @@ def claim(session: Session, claims: Collection[tuple[str, str, int]], context: C
         rows = session.execute(theirs)
         said = set(claims)
         context.journal.created(IDENTITIES, (row.id for row in rows if tuple(row[1:]) in said))
+    if named:
+        with identity.unfolded(session, named):
+            names.show(session, named)
     return named
 
 

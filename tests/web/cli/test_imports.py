@@ -144,3 +144,16 @@ def test_an_import_is_undone(database: Database, settings_file: Path) -> None:
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Contact)) == 0
     assert "undone already" in CliRunner().invoke(main, command).stderr
+
+
+def test_a_file_without_customer_numbers(settings_file: Path) -> None:
+    """Found by e-mail address; only empty fields are filled; nothing but contacts takes the two."""
+    options = ("--find", "email", "--wins", "fill")
+    content = "email,first_name\nann@shop.example,Ann\nbob@shop.example,\n"
+    assert "2 contacts created" in run(settings_file, content, *options).stdout
+    told = run(
+        settings_file, content.replace("Ann", "Anna").replace("bob@shop.example,", "bob@shop.example,Bob"), *options
+    )
+    assert "0 contacts created, 1 updated, 1 unchanged" in told.stdout
+    arguments = ["--config", str(settings_file), "import", "items", str(settings_file), "--find", "email"]
+    assert "Only contacts take" in CliRunner().invoke(main, arguments).stderr

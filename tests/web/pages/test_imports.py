@@ -589,3 +589,34 @@ def test_the_contacts_of_a_file_go_on_a_list(services: Services, marketer: Flask
         ]
         assert lists.get(session, list_id).size == 2
     assert send(marketer, file, list="77").status_code == 404
+
+
+def test_a_file_without_customer_numbers(services: Services, marketer: FlaskClient) -> None:
+    """The page finds out that people are known by their address, and the check tells what the chosen rule would do."""
+    content = b"email,city\nann@shop.example,Dover\nbob@shop.example,Kent\ntwo@shop.example,Kent\n"
+    for before, wins, words in (
+        (b"key,email,city\nC1,ann@shop.example,Rye\nC2,two@shop.example,\nC3,two@shop.example,\n", "file", ""),
+        (content, "file", "Dover"),
+        (content, "fill", "2 people here have this e-mail address"),
+    ):
+        address = mapped(marketer, send(marketer, before))
+        page = marketer.post(f"{address}/columns", data={"wins": wins}).text
+        assert f'<option value="{wins}" selected>' in page
+        assert f'<option value="{"email" if before is content else "key"}" selected>' in page
+        checked = step(marketer, address, "check")
+        assert words in checked
+        assert ("Rye" in checked) == (words == "Dover")
+        if words != "Dover":
+            step(marketer, address, "import", on_error="keep")
+    with services.database.read() as session:
+        cities = session.execute(select(Contact.key, Contact.city).order_by(Contact.key)).all()
+    assert [tuple(one) for one in cities] == [
+        ("C1", "Rye"),
+        ("C2", None),
+        ("C3", None),
+        ("email:bob@shop.example", "Kent"),
+    ]
+    address = mapped(marketer, send(marketer, content))  # next time nothing has to be chosen
+    assert '<option value="fill" selected>' in marketer.get(f"{address}/columns").text
+    page = marketer.post(f"{address}/columns", data={"find": "phone", "wins": "nonsense"}).text
+    assert "The column phone is missing" in page

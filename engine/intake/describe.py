@@ -51,7 +51,8 @@ HEAD = """# What comes in
   the row has. What the file is found by is not written to whom it found. A row that may mean several people here, or
   whose number and name are two people's, is refused with the reason.
 - For contacts who are here the file wins (`--wins file`), what is here (`here`), or empty fields are filled
-  (`fill`), field by field. New contacts come in whole, and a no to messages always counts.
+  (`fill`), field by field; with these two an empty cell clears nothing. New contacts come in whole, and a no to
+  messages always counts.
 - `--list 7` (on the page: "Put the contacts on a list") puts the contacts of a file on a list by hand, whatever its
   criteria say (docs/lists.md).
 - Amounts are decimals with a point and at most four places; a file with `--decimal comma` writes 1.234,56. A time

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from engine.intake import undo
 from web import undoing
-from web.pages.imports import WORDS, find
+from web.pages.imports.door import WORDS, find
 from web.services import services, utcnow
 
 blueprint = Blueprint("undo", __name__, url_prefix="/imports")

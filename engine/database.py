@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from pathlib import Path
 from threading import Condition
 from typing import Any, Final, Generic, TypeVar
 
+import psycopg
 from sqlalchemy import (
     ARRAY,
     URL,
@@ -50,7 +53,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import SQLColumnExpression
@@ -66,6 +69,9 @@ EXAMPLE = "postgresql+psycopg://user:password@host/name"
 # events writes its pages twice and takes 25 ms, with these 14 ms (a million events there).
 CHECKPOINT: Final = 16_384
 CACHE: Final = 32_768
+
+TURNS: Final = 5  # of a transaction that meets another one
+MEETINGS: Final = {"40P01", "40001"}  # PostgreSQL's codes: deadlock detected, serialization failure
 
 Result = TypeVar("Result")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,10 +151,21 @@ class Database:
         transaction, and so the cost of making it durable; PostgreSQL shares that by itself. When one of them fails,
         each is done again on its own, so `work` must not change anything but the database.
         """
-        if not self.is_sqlite:
-            with self.begin() as session:
-                return work(session)
-        return self._group.do(work)
+        return self._group.do(work) if self.is_sqlite else self.retried(work)
+
+    def retried(self, work: Callable[[Session], Result]) -> Result:
+        """What `work` gives; it is committed then. A transaction that PostgreSQL took back because two waited for each
+        other is done again, up to TURNS times, so `work` must not change anything but the database.
+        """
+        for turn in range(1, TURNS + 1):
+            try:
+                with self.begin() as session:
+                    return work(session)
+            except (DBAPIError, psycopg.Error) as error:
+                if turn == TURNS or not _met_another(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**turn))  # noqa: S311  (not both at once again)
+        raise AssertionError  # the last turn returns or raises
 
     @property
     def waiting(self) -> int:
@@ -227,6 +244,12 @@ class _Group:
         else:
             for piece, result in zip(pieces, results, strict=True):
                 piece.end(result)
+
+
+def _met_another(error: DBAPIError | psycopg.Error) -> bool:
+    """The transaction came to nothing because of another one, and may well come through the next time."""
+    cause = error.orig if isinstance(error, DBAPIError) else error  # COPY goes past SQLAlchemy
+    return getattr(cause, "sqlstate", None) in MEETINGS
 
 
 def _address(url: str) -> URL:

@@ -106,6 +106,8 @@ def take(session: Session, told: Sequence[Any], sent: Any, *, now: datetime, con
             orders.append(_order(record, event))
         records.append((event, record))
     result.refused += [Refused(event, f"One call may carry {MOST} events.") for event in told[MOST:]]
+    if any(event["type"] == "identify" for event, _ in records):
+        names.alone(session)
     _join(session, [event for event, _ in records])
     _items(session, [record for _, record in records])
     accepted = intake.accept(

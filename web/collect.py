@@ -75,8 +75,9 @@ def collect() -> tuple[str, int]:
     if not hmac.compare_digest(str(told.get("site", "")).encode(), config.tracking.site.encode()):
         _note([Refused({}, f"The site key {str(told.get('site'))[:64]!r} is not tracking.site.")])
         raise NotAllowed("The key of the website is another.")
-    with services().database.begin() as session:
-        result = website.take(session, told["events"], told.get("sent"), now=now, config=config)
+    result = services().database.retried(
+        lambda session: website.take(session, told["events"], told.get("sent"), now=now, config=config)
+    )
     _note(result.refused)
     return "", 204
 

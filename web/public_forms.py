@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from campaigns import confirmation, tokens
 from engine.errors import Conflict, Invalid, NotFound
@@ -183,10 +184,13 @@ def _read(form: Form, now: datetime) -> tuple[dict[str, Any], dict[str, Words]]:
 def _write(form: Form, values: Mapping[str, Any], nonce: str, now: datetime) -> None:
     agreed = {channel for channel in CHANNELS if f"consent.{channel}" in request.form}
     given = Answer(values, agreed, visitor.current(), nonce)
-    with services().database.begin() as session:
+
+    def take(session: Session) -> None:
         answered = forms.answer(session, form, given, now=now, config=services().config)
         if answered.asks and answered.contact_id:
             confirmation.ask(session, answered.contact_id, form, answered.asks, now=now)
+
+    services().database.retried(take)
 
 
 def _named(form: Form, field: str | None) -> str:
@@ -206,10 +210,9 @@ def _confirmation(token: str, *, press: bool) -> ResponseReturnValue:
 
 
 def _asked(number: int, *, press: bool) -> ResponseReturnValue:
-    now = utcnow()
+    now, config = utcnow(), services().config
     if press:
-        with services().database.begin() as session:
-            confirmation.confirm(session, number, now=now, config=services().config)
+        services().database.retried(lambda session: confirmation.confirm(session, number, now=now, config=config))
     with services().database.read() as session:
         row = confirmation.get(session, number, now=now)
         say = speaker(row.language)

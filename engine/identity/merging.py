@@ -142,8 +142,9 @@ def _merged(session: Session, kept_ids: Collection[int]) -> Sequence[int]:
 
 def lock(session: Session, ids: Collection[int]) -> list[Contact]:
     """The contacts, as they are now, and nobody else changes them; always in one order."""
-    statement = select(Contact).where(Contact.id.in_(among(session, ids))).order_by(Contact.id).with_for_update()
-    return list(session.scalars(statement.execution_options(populate_existing=True)))
+    statement = select(Contact).where(Contact.id.in_(among(session, ids))).order_by(Contact.id)
+    held = statement.with_for_update(key_share=True)  # whoever writes a row about one of them goes on
+    return list(session.scalars(held.execution_options(populate_existing=True)))
 
 
 def erased(session: Session, contact_id: int) -> list[int]:

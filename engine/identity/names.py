@@ -1,7 +1,8 @@
 """Contacts that are known by a card, an e-mail address or a telephone instead of a customer number.
 
 Such a contact is provisional: its key says what it is known by (`card:4711`, `email:ann@shop.example`,
-`phone:+442071838750`). What somebody was named with beside that are `Identity` rows of the same kinds.
+`phone:+442071838750`). What somebody was named with beside that are `Identity` rows of the same kinds. Who filled
+a form in (`form:...`) bears no name until the owner of the address has confirmed it: what anybody typed joins nobody.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import SQLColumnExpression
@@ -22,6 +23,8 @@ from engine.models import Contact, Identity
 
 KINDS: Final = ("card", "email", "phone")  # the strongest first: it names the contact, the others are named with it
 COLUMNS: Final = {"email": Contact.email, "phone": Contact.phone}  # where a customer's own stand
+
+FORM: Final = "form:"  # begins the keys of people who filled a form in
 
 NAME_LIMIT: Final = 120  # of a value, so that the kind fits into a key of 128 characters with it
 
@@ -41,23 +44,34 @@ def name_of(key: str) -> Name | None:
 
 def is_provisional(key: str) -> bool:
     """Known by no customer number."""
-    return name_of(key) is not None
+    return name_of(key) is not None or key.startswith(FORM)
 
 
 def rank(key: str) -> tuple[int, str]:
-    """Which of several is kept: a customer before a card, a card before an address, then the smaller key."""
+    """Which of several is kept: a customer, a card, an address, an answer to a form; then the smaller key."""
     known = name_of(key)
-    return (KINDS.index(known[0]) + 1 if known else 0, key)
+    return (KINDS.index(known[0]) + 1 if known else len(KINDS) + 1 if key.startswith(FORM) else 0, key)
 
 
 def provisional(column: SQLColumnExpression[str]) -> ColumnElement[bool]:
     """SQL condition on a key."""
+    return or_(_known_by_key(column), column.startswith(FORM, autoescape=True))
+
+
+def unproven() -> ColumnElement[bool]:
+    """SQL condition on a contact: somebody filled a form in, and no address was confirmed."""
+    named = exists().where(Identity.contact_id == Contact.id, Identity.kind.in_(KINDS))
+    return Contact.key.startswith(FORM, autoescape=True) & ~named
+
+
+def _known_by_key(column: SQLColumnExpression[str]) -> ColumnElement[bool]:
     return or_(*(column.startswith(f"{kind}:", autoescape=True) for kind in KINDS))
 
 
 def alone(session: Session) -> None:
     """Let nobody else name or merge people until the end of the transaction: two who name one person at the same time
-    would not see each other, and nobody would merge what they said. Before any row is locked; SQLite has one writer.
+    would not see each other, and nobody would merge what they said. Before any row is written or locked, a row about a
+    contact too: whoever is first would wait for it, and it for them. SQLite has one writer.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext('rapport: who is who'))"))
@@ -68,7 +82,7 @@ def show(session: Session, contact_ids: Collection[int]) -> None:
     ids = among(session, contact_ids)
     for kind, column in COLUMNS.items():
         first = select(func.min(Identity.value)).where(Identity.kind == kind, Identity.contact_id == Contact.id)
-        theirs = Contact.id.in_(ids), provisional(Contact.key)
+        theirs = Contact.id.in_(ids), _known_by_key(Contact.key)
         address = first.correlate(Contact).scalar_subquery()
         values = {column.key: address, "revision": next_revision(session)}
         session.execute(
@@ -116,7 +130,8 @@ def owners(session: Session, kind: str, values: Collection[str]) -> dict[str, tu
     named = select(Identity.value.label("value"), person).join(Contact, Contact.id == Identity.contact_id)
     found = named.where(Identity.kind == kind, texts(session, Identity.value, given))
     if kind in COLUMNS:
-        found = found.union(select(COLUMNS[kind], person).where(texts(session, COLUMNS[kind], given)))  # type: ignore[assignment]
+        own = select(COLUMNS[kind], person).where(texts(session, COLUMNS[kind], given), ~unproven())
+        found = found.union(own)  # type: ignore[assignment]
     said = found.subquery()
     first, count = func.min(said.c.person).label("first"), func.count(said.c.person.distinct()).label("count")
     each = select(said.c.value, first, count).group_by(said.c.value).subquery()

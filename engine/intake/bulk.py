@@ -149,7 +149,9 @@ class Staged:
         if self._locked or self._all_new or not _is_postgresql(self._session) or not self._content():
             return
         rows = select(self._table.c.id).join(self.stage, self._table.c.key == self.stage.c.key)
-        rows = rows.where(self._changed(when)).order_by(self._table.c.key).with_for_update(of=self._table)
+        rows = (
+            rows.where(self._changed(when)).order_by(self._table.c.key).with_for_update(of=self._table, key_share=True)
+        )
         self._session.execute(rows).all()
         self._locked = True
 

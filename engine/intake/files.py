@@ -157,24 +157,37 @@ class _Work:
 
     def write(self, *, dry_run: bool) -> None:
         """Write the stage, a transaction for each batch, and count; a dry run takes every one back."""
-        writer = WRITERS[self.kind.name]
         size, total, done = self.source.size, max(len(self.stage), 1), 0
         for batch in self.stage.batches(WRITE):
             meant = self._meant(batch)
             different = batch.different() if dry_run and self.kind.gathers else meant
             prepared = self._prepared(meant)
-            noted = Journal()
-            with _transaction(self.database, keep=not dry_run) as session:
-                counts = writer.write(session, prepared, replace(self.context, journal=noted))
-                if not dry_run:
-                    noted.save(session, self.run.id)
-                elif self.forecast:
-                    self.forecast.look(session, self.kind, batch.columns[self.kind.key], noted)
-                if self.written:
-                    self.written(session, prepared.columns["key"])
+            counts = self._write(batch, prepared, dry_run=dry_run)
             self._count(counts, repeated=len(batch) - len(different))
             done += len(batch)
             self.progress(size // 2 + (size - size // 2) * done // total, size)
+
+    def _write(self, batch: Batch, prepared: Any, *, dry_run: bool) -> Counts:
+        """One batch in its transaction, which is taken back for a dry run."""
+        writer = WRITERS[self.kind.name]
+        counts = Counts()
+
+        def work(session: Session) -> None:
+            nonlocal counts
+            noted = Journal()
+            counts = writer.write(session, prepared, replace(self.context, journal=noted))
+            if not dry_run:
+                noted.save(session, self.run.id)
+            elif self.forecast:
+                self.forecast.look(session, self.kind, batch.columns[self.kind.key], noted)
+            if self.written:
+                self.written(session, prepared.columns["key"])
+            if dry_run:
+                raise _Undo
+
+        with suppress(_Undo):
+            self.database.retried(work)
+        return counts
 
     def _prepared(self, batch: Batch) -> Any:
         """What the writer takes; the rest is refused. Whom a row means is looked up before the transaction: whoever
@@ -231,11 +244,3 @@ def _kept(database: Database, run: Import, *, dry_run: bool) -> Iterator[None]:
 
 class _Undo(Exception):
     """Takes a dry run's transaction back."""
-
-
-@contextmanager
-def _transaction(database: Database, *, keep: bool) -> Iterator[Session]:
-    with suppress(_Undo), database.begin() as session:
-        yield session
-        if not keep:
-            raise _Undo

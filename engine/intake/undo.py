@@ -154,6 +154,7 @@ def told(run: Import) -> Tally:
 
 
 def _take_back(session: Session, change: ImportChange, now: datetime) -> None:
+    names.alone(session)
     run = session.get_one(Import, change.import_id)
     revisions = _revisions(session, run.id) | {next_revision(session)}
     work = _Work(session, now, revisions, run.started_at, writes=True)

@@ -15,6 +15,7 @@ from engine.config import Config
 from engine.consent import ADDRESSES
 from engine.database import next_revision
 from engine.errors import Conflict, Invalid, NotFound
+from engine.identity import names
 from engine.models import Contact, Deletion, Event, Item, Order
 from engine.sources import people
 
@@ -82,6 +83,7 @@ def record(
         "origin": ORIGIN,
         "properties": {name: value for name, value in told.items() if value},
     }
+    names.alone(session)
     people.take(session, "events", [event], origin=ORIGIN, now=now, config=config)
     written = session.scalars(select(Event).where(Event.key == event["key"])).one()
     contact = contacts.get(session, written.contact_id or 0)
@@ -98,6 +100,7 @@ def take_back(session: Session, before: Before, *, by: str, now: datetime, confi
     unless something else is known of them by now. True when the contact is gone. Raises NotFound, and Conflict after
     ten minutes.
     """
+    names.alone(session)
     event = session.get(Event, before.event_id)
     if event is None or event.type != EVENT or event.contact_id is None:
         raise NotFound("This call was taken back already.")

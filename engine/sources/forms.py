@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine import consent, identity
+from engine import consent, contacts, identity
 from engine.config import Config
 from engine.consent import ADDRESSES
 from engine.errors import Conflict, Invalid, NotFound
+from engine.identity import names
+from engine.identity.names import NAME_LIMIT
 from engine.models import Contact, Event, Form
 from engine.sources import people, questions
 from engine.sources.questions import ORIGINS, Definition
@@ -21,7 +23,6 @@ from engine.sources.questions import ORIGINS, Definition
 EVENT: Final = "survey"
 MOST: Final = 500  # forms of a shop
 KEY: Final = "answer-"  # begins the keys of answers
-_QUEUE: Final = int.from_bytes(b"answer")  # PostgreSQL's name for: one answer is taken at a time
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,11 @@ def reopen(session: Session, form_id: int) -> None:
 
 
 def answer(session: Session, form: Form, given: Answer, *, now: datetime, config: Config) -> Answered:
-    """Take an answer. A stranger may know somebody's address: of a contact who is known, only what is empty is filled
-    at once. Facts that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the
-    address (`Ask`); without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
+    """Take an answer. A stranger may know somebody's address: who is new bears no name before an address is confirmed,
+    so that nothing of theirs joins anybody else; of a contact who is known, only what is empty is filled at once. Facts
+    that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the address (`Ask`); without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
     """
-    _one_at_a_time(session)
+    names.alone(session)  # two answers with one new address make one contact
     if session.scalar(select(Event.id).where(Event.key == KEY + given.nonce)):
         return Answered(None, new=False)
     definition = questions.parse(form.definition)
@@ -141,7 +142,7 @@ def answer(session: Session, form: Form, given: Answer, *, now: datetime, config
         if question.target and question.name in given.values
     }
     taking = Taking(session, form, definition, given, facts, now, config)
-    contact = people.find(session, facts.get("email"), facts.get("phone"))
+    contact = people.find(session, facts.get("email"), facts.get("phone"), proven=definition.double_opt_in)
     return taking.known(contact) if contact else taking.unknown()
 
 
@@ -165,17 +166,20 @@ class Taking:
 
     def unknown(self) -> Answered:
         """The answer of somebody new, or of nobody we could find again."""
-        said = people.name(self.facts.get("email"), self.facts.get("phone"))
+        address = self.facts.get("email") or self.facts.get("phone")
+        who = {"contact": identity.FORM + people.short(20)} if address else {}
         flyer = people.came_by_flyer(self.session, self.given.visitor)
-        visitor = self.given.visitor or (None if said else people.short(20))  # a visitor of this one moment
-        self._note(said, visitor=visitor, origin=people.ORIGIN_FLYER if flyer else self.form.origin)
-        if not said:
+        visitor = self.given.visitor or (None if who else people.short(20))  # a visitor of this one moment
+        self._note(who, visitor=visitor, origin=people.ORIGIN_FLYER if flyer else self.form.origin)
+        if not who:
             return Answered(None, new=True)
-        contact = people.named(self.session, said)
-        held = self._fill(contact, but=said)
+        if len(address) > NAME_LIMIT:
+            raise Invalid(f"An address has at most {NAME_LIMIT} characters.", field="email")
+        contact = contacts.find(self.session, who["contact"])
+        self._fill(contact, but=())
         if self.given.visitor:
             identity.identify(self.session, self.given.visitor, contact.id, self.now)
-        return Answered(contact.id, new=True, asks=self._asks(contact, held, None))
+        return Answered(contact.id, new=True, asks=self._asks(contact, {}, None, prove="email" in self.facts))
 
     def _fill(self, contact: Contact, but: Collection[str]) -> dict[str, Any]:
         """Fill what is empty; what is left and differs."""
@@ -201,11 +205,15 @@ class Taking:
         }
         people.take(self.session, "events", [event], origin=origin, now=self.now, config=self.config)
 
-    def _asks(self, contact: Contact, held: Mapping[str, Any], visitor: str | None) -> list[Ask]:
-        """Write the consents that count at once; what has to wait for the owner of an address."""
+    def _asks(
+        self, contact: Contact, held: Mapping[str, Any], visitor: str | None, *, prove: bool = False
+    ) -> list[Ask]:
+        """Write the consents that count at once; what has to wait for the owner of an address. `prove`: that the
+        address is theirs, too.
+        """
         waiting = self._grant(contact)
         main = "email" if self.facts.get("email") else "sms"
-        if self.definition.double_opt_in and (held or visitor):
+        if self.definition.double_opt_in and (held or visitor or prove):
             waiting.setdefault(main, None)
         return [
             Ask(channel, self.facts[ADDRESSES[channel]], wording, held, visitor)
@@ -232,9 +240,3 @@ class Taking:
                 self.session, contact.id, channel, True, origin=self.form.origin, evidence=evidence, now=self.now
             )
         return waiting
-
-
-def _one_at_a_time(session: Session) -> None:
-    """Two answers with one new address make one contact."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway
-        session.execute(select(func.pg_advisory_xact_lock(_QUEUE)))

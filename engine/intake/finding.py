@@ -92,7 +92,9 @@ def won(session: Session, columns: dict[str, list[Any]], wins: Wins) -> dict[str
     if wins == "file":
         return columns
     takes, keys = WINS[wins], columns["key"]
-    has_card = exists().where(Identity.contact_id == Contact.id, Identity.kind == "card").label("card")
+    bearer = aliased(Contact)
+    whole = select(bearer.id).where((bearer.id == Contact.id) | (bearer.merged_into == Contact.id)).correlate(Contact)
+    has_card = exists().where(Identity.contact_id.in_(whole), Identity.kind == "card").label("card")
     given = [name for name in columns if name not in ("key", "card", CLEARS)]
     rows = select(Contact.key, has_card, *(getattr(Contact, name) for name in given))
     here = {row.key: row for row in session.execute(rows.where(among(session, Contact.key, list(keys))))}

@@ -18,7 +18,7 @@ from engine.errors import Invalid
 from engine.intake import FIND, WINS, Forecast, Import, Reading
 from engine.intake.finding import Find, Wins
 from engine.models import Consent, Contact, Identity
-from tests.engine.intake.test_undo import FILES, ORDERS, File, Shop, _empty, records
+from tests.engine.intake.test_undo import FILES, LINE, ORDERS, File, Shop, _empty, records
 
 ANN, BOB = "ann@shop.example", "bob@shop.example"
 HERE = [{"key": "C1", "email": ANN, "first_name": "Ann", "attributes.size": "4", "email_consent": "true"},
@@ -74,6 +74,27 @@ def test_a_name_joins_the_customer_who_comes_later(shop: Shop) -> None:
     with shop.database.read() as session:
         one = session.scalars(select(Contact).where(Contact.merged_into.is_(None))).one()
         assert (one.key, one.city, one.last_name) == ("C1", "Rye", "Lee")
+
+
+def test_the_name_that_finds_somebody_is_not_written(shop: Shop) -> None:
+    """Of several addresses of theirs a file may have any; theirs stays the one it was."""
+    shop.take("contacts", HERE[:1])
+    shop.take("orders", [LINE | {"email": "ann@home.example"}])
+    run = shop.take("contacts", [{"email": "ann@home.example", "city": "Rye"}], reading=Reading(find="email"))
+    assert (run.created, run.updated) == (0, 1)
+    with shop.database.read() as session:
+        assert tuple(session.execute(select(Contact.email, Contact.city)).one()) == (ANN, "Rye")
+
+
+def test_names_go_with_the_import_that_gave_them(shop: Shop) -> None:
+    """Also those of a contact that was here before, who shows them."""
+    shop.take("contacts", [{"email": ANN}], reading=Reading(find="email"))
+    before = shop.state()
+    run = shop.take("contacts", [{"email": ANN, "phone": "+4930123456"}], reading=Reading(find="email"))
+    with shop.database.read() as session:
+        assert session.scalars(select(Contact.phone)).one() == "+4930123456"
+    shop.undo(run)
+    assert shop.state() == before
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,16 @@ def test_what_is_shown_of_a_merged_contact_is_not_empty(shop: Shop) -> None:
     shop.take("contacts", [{"key": "C1", "city": "Dover"}], reading=Reading(wins="fill"))
     with shop.database.read() as session:
         assert session.scalars(select(Contact.city).where(Contact.key == "C1")).one() == "Rye"
+
+
+def test_a_card_of_a_merged_contact_is_a_card(shop: Shop) -> None:
+    """Whoever has one gets no other when empty fields are filled."""
+    shop.take("contacts", HERE[:1])
+    row, reading = {"email": ANN, "phone": "+4930123456", "card": "4712"}, Reading(find="phone", wins="fill")
+    shop.take("contacts", [row], reading=reading)
+    once = shop.state()
+    shop.take("contacts", [row | {"card": "4713"}], reading=reading)
+    assert shop.state() == once
 
 
 def test_only_contacts_are_found_otherwise(shop: Shop) -> None:

@@ -8,9 +8,9 @@
 - `duplicates`, `report`     likely duplicates; how many are known where
 """
 
-from engine.identity.linking import is_used, linked, settle
+from engine.identity.linking import is_used, linked, prove, settle
 from engine.identity.merging import erased, join, kept, members, part, unfolded
-from engine.identity.names import KINDS, is_provisional
+from engine.identity.names import FORM, KINDS, alone, is_provisional
 from engine.identity.rows import Moved, disown, move_with_contacts, rehome
 from engine.identity.visitors import (
     IDENTIFY,
@@ -22,6 +22,6 @@ from engine.identity.visitors import (
     visitors_of,
 )
 
-__all__ = ["IDENTIFY", "KINDS", "VISITOR", "Moved", "contact_of_visitor", "contacts_of_visitors", "disown", "erased",
-           "identify", "is_provisional", "is_used", "join", "kept", "linked", "members", "mistaken",
-           "move_with_contacts", "part", "rehome", "settle", "unfolded", "visitors_of"]  # fmt: skip
+__all__ = ["FORM", "IDENTIFY", "KINDS", "VISITOR", "Moved", "alone", "contact_of_visitor", "contacts_of_visitors",
+           "disown", "erased", "identify", "is_provisional", "is_used", "join", "kept", "linked", "members", "mistaken",
+           "move_with_contacts", "part", "prove", "rehome", "settle", "unfolded", "visitors_of"]  # fmt: skip

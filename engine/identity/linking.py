@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.identity import merging
 from engine.identity.merging import RECORD, STANDS, Joining
-from engine.identity.names import KINDS, Name, bearers, is_provisional, named, rank
+from engine.identity.names import KINDS, Name, bearers, claim, is_provisional, named, rank
 from engine.identity.rows import among
 from engine.models import Contact, Identity, Merge
 
@@ -47,6 +47,13 @@ def settle(session: Session, contact_ids: Collection[int], now: datetime) -> Non
     ]
     if undone or joinings:
         merging.change(session, joinings, dict.fromkeys(undone, ""), how=RECORD, author="", now=now)
+
+
+def prove(session: Session, contact_id: int, name: Name, now: datetime) -> None:
+    """Somebody who filled a form in owns this address: they bear it from now on, and join whom it names."""
+    claim(session, [(*name, contact_id)], now)
+    settle(session, [contact_id], now)
+    session.expire_all()
 
 
 def linked(session: Session, contact_ids: Collection[int]) -> set[int]:

@@ -130,7 +130,8 @@ def reopen(session: Session, form_id: int) -> None:
 def answer(session: Session, form: Form, given: Answer, *, now: datetime, config: Config) -> Answered:
     """Take an answer. A stranger may know somebody's address: who is new bears no name before an address is confirmed,
     so that nothing of theirs joins anybody else; of a contact who is known, only what is empty is filled at once. Facts
-    that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the address (`Ask`); without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
+    that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the address (`Ask`);
+    without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
     """
     names.alone(session)  # two answers with one new address make one contact
     if session.scalar(select(Event.id).where(Event.key == KEY + given.nonce)):
@@ -166,7 +167,7 @@ class Taking:
 
     def unknown(self) -> Answered:
         """The answer of somebody new, or of nobody we could find again."""
-        address = self.facts.get("email") or self.facts.get("phone")
+        address: str = self.facts.get("email") or self.facts.get("phone") or ""
         who = {"contact": identity.FORM + people.short(20)} if address else {}
         flyer = people.came_by_flyer(self.session, self.given.visitor)
         visitor = self.given.visitor or (None if who else people.short(20))  # a visitor of this one moment

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from engine import contacts, intake
+from engine import intake
 from engine.config import Config
 from engine.errors import Invalid
 from engine.identity import names
@@ -25,28 +25,18 @@ def short(length: int) -> str:
     return "".join(secrets.choice(LETTERS) for _ in range(length))
 
 
-def find(session: Session, email: str | None, phone: str | None) -> Contact | None:
+def find(session: Session, email: str | None, phone: str | None, *, proven: bool = False) -> Contact | None:
     """Whose address this is: by the e-mail address if one is given, else by the telephone; of several the oldest. An
-    e-mail address that nobody has is somebody new, whoever has the telephone: homes share one.
+    e-mail address that nobody has is somebody new, whoever has the telephone: homes share one. `proven` leaves out who
+    filled a form in and has not confirmed it.
     """
     column, address = (Contact.email, email) if email else (Contact.phone, phone)
     if not address:
         return None
     theirs = select(Contact).where(column == address, Contact.merged_into.is_(None))
+    if proven:
+        theirs = theirs.where(~names.unproven())
     return session.scalars(theirs.order_by(Contact.id).limit(1)).first()
-
-
-def name(email: str | None, phone: str | None) -> dict[str, str]:
-    """What a record names somebody new by: one address alone. The other is only said to be theirs, and to be named by
-    it would join them with whoever has it.
-    """
-    return {"email": email} if email else {"phone": phone} if phone else {}
-
-
-def named(session: Session, said: Mapping[str, str]) -> Contact:
-    """Whom a record with this `name` spoke of. Raises NotFound."""
-    ((kind, value),) = said.items()
-    return contacts.find(session, names.key_of(kind, value))
 
 
 def write(session: Session, key: str, facts: Mapping[str, Any], *, origin: str, now: datetime, config: Config) -> None:

@@ -136,16 +136,54 @@ def test_a_stranger_signs_up(client: FlaskClient, services: Services, form: Form
 
 
 def test_the_customer_number_comes_later(client: FlaskClient, services: Services, form: Form) -> None:
-    """Somebody who signed up and then buys is one person."""
+    """Somebody who signed up, confirmed and then buys is one person, and so is who confirms after it."""
     send(client, form, ANN)
+    deliver(services)
+    client.post(links(services)[0])
     record = {"key": "C-1", "email": "ann@shop.example", "last_name": "Lee"}
     with services.database.begin() as session:
         intake.accept(session, "contacts", [record], now=utcnow(), config=services.config)
     (ann,) = people(services)
-    assert (ann.key, ann.first_name, ann.last_name) == ("C-1", "Ann", "Lee")
+    assert (ann.key, ann.first_name, ann.last_name, ann.email_consent) == ("C-1", "Ann", "Lee", True)
+    record = {"type": "search", "at": "2026-01-01T00:00:00Z", "contact": "C-2"}
+    send(client, form, ANN | {"q.email": "bo@shop.example", "q.first_name": "Bo"})
+    with services.database.begin() as session:
+        intake.accept(session, "events", [record], now=utcnow(), config=services.config)
+        record = {"key": "C-2", "email": "bo@shop.example"}
+        intake.accept(session, "contacts", [record], now=utcnow(), config=services.config)
     deliver(services)
-    client.post(links(services)[0])
-    assert people(services)[0].email_consent is True
+    assert [one.first_name for one in people(services)] == ["Ann", "Bo", None]
+    client.post(links(services)[1])
+    assert [(one.key, one.first_name, one.email_consent) for one in people(services)] == [
+        ("C-1", "Ann", True),
+        ("C-2", "Bo", True),
+    ]
+
+
+def test_a_stranger_plants_nothing_in_a_customer_to_come(client: FlaskClient, services: Services, form: Form) -> None:
+    """Somebody else's address with one's own telephone, which alone is confirmed: neither the telephone, its consent,
+    the facts nor the browser become those of the customer with that address, who comes later. An answer that nobody
+    confirmed is no part of the next one either.
+    """
+    client.set_cookie("visitor", "v" * 20)
+    both = {"consent.email": "yes", "consent.sms": "yes"}
+    send(client, form, {"q.email": "victim@shop.example", "q.phone": "+447700900999", "q.first_name": "M"} | both)
+    deliver(services)
+    with services.database.read() as session:
+        ours = services.config.server.public_url
+        text = session.scalars(select(OutboxMessage.text).where(OutboxMessage.channel == "sms")).one()
+    assert "Confirmed" in client.post(text.rpartition(ours)[2]).text
+    send(create_app(services).test_client(), form, {"q.email": "victim@shop.example", "consent.email": "yes"})
+    record = {"key": "C-9001", "email": "victim@shop.example"}
+    with services.database.begin() as session:
+        intake.accept(session, "contacts", [record], now=utcnow(), config=services.config)
+    deliver(services)
+    client.post(links(services)[-1])
+    with services.database.read() as session:
+        victim = session.scalars(select(Contact).where(Contact.key == "C-9001")).one()
+        assert (victim.phone, victim.sms_consent, victim.first_name, victim.email_consent) == (None, None, None, True)
+        assert identity.contact_of_visitor(session, "v" * 20) not in (None, victim.id)
+    assert len(people(services)) == 2
 
 
 def known(services: Services) -> int:

@@ -112,7 +112,7 @@ def _append(writing: Session, table: Table, rows: Sequence[Row[Any]]) -> None:
     if not _is_postgresql(writing):
         connection.execute(insert(table), [dict(row._mapping) for row in rows])
         return
-    names = ", ".join(column.name for column in table.c)
+    names = ", ".join(f'"{column.name}"' for column in table.c)
     documents = [number for number, column in enumerate(table.c) if isinstance(column.type, JSON)]
     driver: Any = connection.connection.driver_connection
     with driver.cursor().copy(f"COPY {table.name} ({names}) FROM STDIN") as copying:

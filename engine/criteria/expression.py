@@ -270,7 +270,7 @@ def _key(node: AnyLeaf, unit: str = CONTACT) -> Any:
     if _is_shared(node, unit) and not isinstance(node, Membership):
         return _key(node), _positive(node).question
     if isinstance(node, Scored):
-        return node.kind, node.given
+        return node.kind, node.given, node.stamp
     if isinstance(node, Leaf):
         return node.field.key, node.question.type if node.field.readings else node.field.type
     if isinstance(node, Membership):

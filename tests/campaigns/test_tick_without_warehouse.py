@@ -119,7 +119,9 @@ def test_a_lost_file_is_no_fault_of_the_list(
     """Parts that somebody deleted: the campaign waits for the rebuild instead of going back to draft."""
     for path in (config.folder / "warehouse").glob("*/contacts/*.parquet"):
         path.unlink()
-    ticked = scheduler.tick(database, warehouse, config, now=now)
+    anew = Warehouse(database, config.folder / "warehouse", config)  # keeps nothing of what was found before
+    ticked = scheduler.tick(database, anew, config, now=now)
+    anew.close()
     assert (ticked.fired, ticked.refused) == ([due[0]], {})
     assert "rapport warehouse rebuild" in ticked.waiting[due[1]]
     warehouse.rebuild()

@@ -21,7 +21,7 @@ from web.services import Services, utcnow
 from web.shell import NAVIGATION
 
 # Views that need no log-in. Whoever adds one here has thought about who may call it.
-PUBLIC_POSTS = {"csp_report", "login.again", "login.log_in"}
+PUBLIC_POSTS = {"collect.collect", "csp_report", "login.again", "login.log_in"}
 
 
 def _address(rule: Rule) -> str:
@@ -202,5 +202,5 @@ def test_foreign_html_is_locked_in(app: APIFlask) -> None:
 def test_navigation_names_pages_by_their_views(app: APIFlask) -> None:
     """What the navigation shows exists; nothing is registered that it does not know."""
     known = {link.endpoint.partition(".")[0] for _, links in NAVIGATION for link in links}
-    known |= {"settings", "login", "search", "public", "hooks", "api"}
+    known |= {"settings", "login", "search", "public", "hooks", "api", "collect", "identity", "tracking", "undo"}
     assert {name.partition(".")[0] for name in app.blueprints} - {"openapi"} <= known

@@ -58,7 +58,7 @@ COMMANDS = {  # word: module and name of the command or group, and the first sen
         "web.cli.train:train",
         "Learn from orders and events; publish unless it would serve worse than what serves.",
     ),
-    "undo": ("web.cli.imports:undo_", "Take the import of a file back, as a whole."),
+    "undo": ("web.cli.imports:undo_", "Take the import NUMBER back as a whole, for 30 days after it began."),
     "user": ("web.cli.users:user", "People who may log in."),
     "warehouse": (
         "web.cli.warehouse:warehouse",

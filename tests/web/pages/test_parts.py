@@ -15,7 +15,7 @@ from web.pages import PARTS
 
 OPEN = ("/api/", "/static/", "/t.js", "/health", "/ready", "/metrics")
 VALUES = {"campaign_id": "1", "contact_id": "1", "list_id": "1", "import_id": "1", "message_id": "1", "token": "t",
-          "name": "contacts"}  # fmt: skip
+          "name": "contacts", "key": "newsletter"}  # fmt: skip
 
 
 def _addresses(app: APIFlask) -> Iterator[tuple[str, Rule]]:

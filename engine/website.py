@@ -23,12 +23,13 @@ from engine.config import Config
 from engine.database import next_revision
 from engine.errors import Invalid, nearest
 from engine.identity import names
-from engine.intake.values import show
+from engine.intake.values import show, storable
 from engine.models import Contact, Event, Item, Order
 
 PREFIX: Final = "web:"  # of the keys
 ORIGIN: Final = "web"
 OLDEST: Final = timedelta(days=7)  # the snippet gives up after so long
+LATEST: Final = 4e12  # milliseconds: 2096; a clock beyond it is no clock
 MOST: Final = 50  # events of one call
 LINES: Final = 50  # items of an order
 TEXT: Final = 1000
@@ -56,15 +57,18 @@ Reader = Callable[[Any], Any]
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > TEXT or "\0" in value:
+    if not isinstance(value, str) or not value.strip() or len(value) > TEXT:
         raise Invalid(f"{show(value)} is no text of 1 to {TEXT} characters.")
-    return value.strip()
+    try:
+        return storable(value.strip())
+    except Invalid as error:
+        raise Invalid(f"{show(value)} {error.message}") from None
 
 
 def _number(value: Any) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise Invalid(f"{show(value)} is no number.")
-    return value
+    return _text(value) if isinstance(value, str) else value
 
 
 def _lines(value: Any) -> list[dict[str, Any]]:
@@ -133,7 +137,7 @@ def _skew(sent: Any, now: datetime) -> timedelta:
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e14:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < LATEST:
         return None
     return datetime.fromtimestamp(value / 1000, UTC)
 

@@ -72,7 +72,7 @@ def collect() -> tuple[str, int]:
         _note([Refused({}, f"Origin {request.headers.get('Origin', '')[:200]!r} is not among shop.origins.")])
         raise NotAllowed("This page is not one of the shop's.")
     told = _told()
-    if not hmac.compare_digest(str(told.get("site", "")).encode(), config.tracking.site.encode()):
+    if not hmac.compare_digest(_whole(str(told.get("site", ""))).encode(), config.tracking.site.encode()):
         _note([Refused({}, f"The site key {str(told.get('site'))[:64]!r} is not tracking.site.")])
         raise NotAllowed("The key of the website is another.")
     result = services().database.retried(
@@ -112,7 +112,7 @@ def _note(refused: Iterable[Refused]) -> None:
             at=utcnow(),
             type=_short(one.event, "type", 64),
             visitor=_short(one.event, "visitor", 64),
-            reason=one.reason.replace("\0", "")[:500],
+            reason=_whole(one.reason)[:500],
             body=json.dumps(_shown(one.event), ensure_ascii=True)[:500],
         )
         for one in refused
@@ -135,4 +135,9 @@ def _shown(event: Any) -> Any:
 
 def _short(event: Any, name: str, limit: int) -> str:
     value = event.get(name) if isinstance(event, dict) else None
-    return value.replace("\0", "")[:limit] if isinstance(value, str) else ""
+    return _whole(value)[:limit] if isinstance(value, str) else ""
+
+
+def _whole(words: str) -> str:
+    """Without what no database stores: NUL and halves of characters."""
+    return words.replace("\0", "").encode(errors="replace").decode()

@@ -232,6 +232,17 @@ def test_who_came_by_a_flyer(context: BrowserContext, site: Site, shop: Shop) ->
     assert all("rapport_visitor" not in one.properties.get("url", "") for one in found)
 
 
+def test_a_title_is_cut_between_characters(context: BrowserContext, site: Site, shop: Shop) -> None:
+    """One of emoji, too long: 300 whole ones are kept."""
+    page = context.new_page()
+    page.goto(f"{shop.url}/a")
+    page.wait_for_function("!window.rapport.q")
+    page.evaluate("document.title = 'x' + '😀'.repeat(400)")
+    told(page, "page")
+    title = settled(site, page, 2)[-1].properties["title"]
+    assert title == "x" + "😀" * 299
+
+
 def test_a_signed_word_makes_a_contact(context: BrowserContext, site: Site, shop: Shop) -> None:
     """An unsigned one about somebody we do not know makes none, and a false signature is shown to who sets it up."""
     page = context.new_page()

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 from campaigns import tokens
 from engine import config as settings
 from engine.database import Base
+from engine.models import Event
 from tests.campaigns import shop
 from web import limits
 from web.app import create_app
@@ -282,3 +283,77 @@ def test_ranges(app: APIFlask, client: FlaskClient, services: Services, given: s
     with nothing_happens(services), client.get(path, headers={"Range": given}) as answer:
         assert answer.status_code in {200, 206, 416}
         assert len(answer.data) <= whole
+
+
+ORIGIN, SITE = "https://shop.example", "shop-1"
+HALF = "\ud83d"  # of an emoji
+PLAIN: dict[str, Any] = {"key": "k" * 20, "visitor": "v" * 20, "type": "search", "query": "tea"}
+BROKEN: tuple[dict[str, Any], ...] = (
+    PLAIN | {"query": HALF},
+    PLAIN | {"type": HALF},
+    PLAIN | {"visitor": HALF * 20},
+    PLAIN | {"key": HALF * 20},
+    PLAIN | {"results": HALF},
+    PLAIN | {HALF: "x"},
+    PLAIN | {"type": "item_view", "query": None, "item": f"tea {HALF}"},
+    PLAIN | {"type": "order", "query": None, "order": HALF, "items": [{"item": HALF}]},
+    PLAIN | {"type": "page_view", "query": None, "title": f"cut {HALF}"},
+    *(PLAIN | {"type": "identify", "query": None, who: f"a{HALF}@x"} for who in ("customer", "card", "email", "phone")),
+)
+
+
+@pytest.fixture
+def shop_page(services: Services) -> Iterator[FlaskClient]:
+    """A page of the shop that may send; orders of pages are trusted."""
+    data = {
+        "workspace": {"path": str(services.config.folder)},
+        "database": {"url": services.config.database_url},
+        "shop": {"origins": ORIGIN},
+        "tracking": {"site": SITE, "trust_orders": True},
+    }
+    ours = open_services(settings.build(data))
+    yield create_app(ours).test_client()
+    ours.close()
+
+
+def told(client: FlaskClient, **body: Any) -> TestResponse:
+    """Call /collect as a page of the shop does."""
+    return client.post("/collect", json={"site": SITE} | body, headers={"Origin": ORIGIN})
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_half_a_character_costs_its_event_alone(
+    shop_page: FlaskClient, services: Services, broken: dict[str, Any]
+) -> None:
+    """A lone surrogate is refused with its event, and the good one beside it is taken."""
+    assert told(shop_page, events=[broken, PLAIN | {"key": "g" * 20}]).status_code == 204
+    with services.database.read() as session:
+        assert [one.properties for one in session.scalars(select(Event).where(Event.type == "search"))] == [
+            {"query": "tea"}
+        ]
+    assert told(shop_page, site=HALF, events=[]).status_code == 403
+
+
+@pytest.mark.parametrize("sent", [9.9e13, 1, 4e12, -1e300, 1e300, 10**400, None, True, HALF])
+@pytest.mark.parametrize("at", [1, 9.9e13, 3.99e12, 1e-300, 10**400, -1, HALF])
+def test_absurd_clocks(shop_page: FlaskClient, services: Services, sent: Any, at: Any) -> None:
+    """The event is taken, between a week ago and now."""
+    assert told(shop_page, sent=sent, events=[PLAIN | {"at": at}]).status_code == 204
+    with services.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Event)) == 1
+
+
+@pytest.mark.parametrize("number", [10**400, 1e300, -1e300, 1e-300, "9" * 900, "1e999", "NaN", [], {}])
+def test_absurd_numbers(shop_page: FlaskClient, services: Services, number: Any) -> None:
+    """Taken or refused, never a fault, and the good event beside it is taken."""
+    lines = [{"item": "tea", "quantity": number, "unit_price": number}]
+    events = [
+        PLAIN | {"key": "a" * 20, "results": number},
+        PLAIN | {"key": "b" * 20, "type": "item_view", "query": None, "item": "tea", "value": number},
+        PLAIN | {"key": "c" * 20, "type": "order", "query": None, "order": "W-1", "items": lines, "value": number},
+        PLAIN,
+    ]
+    assert told(shop_page, events=events).status_code == 204
+    with services.database.read() as session:
+        kept = [one.properties for one in session.scalars(select(Event).where(Event.type == "search"))]
+        assert {"query": "tea"} in kept

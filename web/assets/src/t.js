@@ -40,6 +40,8 @@
     return name;
   }
 
+  const cut = (text, most) => Array.from(text.slice(0, 2 * most)).slice(0, most).join(''); // never half a character
+
   function note(type, data = {}) {
     if (refuses || (!allowed && read('consent') === false)) return;
     const at = Date.now();
@@ -94,12 +96,12 @@
     const query = new URLSearchParams(location.search);
     query.delete(NAME);
     const more = {};
-    for (const [name, value] of query) if (/^utm_(source|medium|campaign|term|content)$/.test(name)) more[name] = value.slice(0, 200);
+    for (const [name, value] of query) if (/^utm_(source|medium|campaign|term|content)$/.test(name)) more[name] = cut(value, 200);
     const from = document.referrer;
-    if (from && new URL(from).host !== location.host && !route) more.referrer = from.slice(0, 500);
+    if (from && new URL(from).host !== location.host && !route) more.referrer = cut(from, 500);
     route = location.pathname + location.search;
     const address = location.origin + location.pathname + (String(query) && `?${query}`);
-    note('page_view', { url: address.slice(0, 1000), title: document.title.slice(0, 300), ...more, ...data });
+    note('page_view', { url: cut(address, 1000), title: cut(document.title, 300), ...more, ...data });
   }
 
   function moved() { if (route !== undefined && route !== location.pathname + location.search) page(); }

@@ -21,7 +21,7 @@ from engine.config import Config
 from engine.database import Database, insert_new
 from engine.errors import ConfigError, NotFound
 
-Purpose = Literal["open", "click", "unsubscribe", "view", "message", "form", "confirm", "call"]
+Purpose = Literal["open", "click", "unsubscribe", "view", "message", "form", "confirm", "call", "visitor"]
 
 NAME: Final = "links"  # of the key among the database's secrets
 KEY_BYTES: Final = 32

@@ -45,6 +45,17 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Handover:
+    """What a word of ours says: the key of an event on our host, and the `digest` of the visitor it is of."""
+
+    event: str
+    visitor: str
+
+
+Handed = Callable[[str], Handover | None]  # reads a word; None: not ours, or too old
+
+
 @dataclass
 class Told:
     """What came of a call: how many events were new or known, and those refused."""
@@ -59,16 +70,20 @@ Reader = Callable[[Any], Any]
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > TEXT:
         raise Invalid(f"{show(value)} is no text of 1 to {TEXT} characters.")
+    return _whole(value.strip())
+
+
+def _whole(words: str) -> str:
     try:
-        return storable(value.strip())
+        return storable(words)
     except Invalid as error:
-        raise Invalid(f"{show(value)} {error.message}") from None
+        raise Invalid(f"{show(words)} {error.message}") from None
 
 
 def _number(value: Any) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise Invalid(f"{show(value)} is no number.")
-    return _text(value) if isinstance(value, str) else value
+    return _whole(value) if isinstance(value, str) else value
 
 
 def _lines(value: Any) -> list[dict[str, Any]]:
@@ -95,8 +110,10 @@ EVENTS: Final[Mapping[str, Mapping[str, Reader]]] = {
 _COLUMNS: Final = {"item", "value"}  # of an event; the rest are properties
 
 
-def take(session: Session, told: Sequence[Any], sent: Any, *, now: datetime, config: Config) -> Told:
-    """Write the events of one call; `sent`: the browser's clock (milliseconds since 1970) when it sent them."""
+def take(session: Session, told: Sequence[Any], sent: Any, handed: Handed, *, now: datetime, config: Config) -> Told:
+    """Write the events of one call; `sent`: the browser's clock (milliseconds since 1970) when it sent them, `handed`
+    reads a word of ours in `came_as`.
+    """
     result = Told()
     skew = _skew(sent, now)
     records, orders = [], []
@@ -112,7 +129,7 @@ def take(session: Session, told: Sequence[Any], sent: Any, *, now: datetime, con
     result.refused += [Refused(event, f"One call may carry {MOST} events.") for event in told[MOST:]]
     if any(event["type"] == "identify" for event, _ in records):
         names.alone(session)
-    _join(session, [event for event, _ in records])
+    _join(session, [event for event, _ in records], handed)
     _items(session, [record for _, record in records])
     accepted = intake.accept(
         session, "events", [record for _, record in records], now=now, config=config, origin=ORIGIN
@@ -128,6 +145,11 @@ def take(session: Session, told: Sequence[Any], sent: Any, *, now: datetime, con
 def sign(secret: str, kind: str, value: str) -> str:
     """What the shop's server puts beside rapport('identify', {kind: value}): hex HMAC-SHA-256 of `kind:value`."""
     return hmac.new(secret.encode(), f"{kind}:{value}".encode(), hashlib.sha256).hexdigest()
+
+
+def digest(visitor: str) -> str:
+    """A visitor, told to a page without the name, under which it could write."""
+    return hashlib.blake2b(visitor.encode(), digest_size=16).hexdigest()
 
 
 def _skew(sent: Any, now: datetime) -> timedelta:
@@ -218,19 +240,25 @@ def _items(session: Session, records: Sequence[dict[str, Any]]) -> None:
             record.setdefault("properties", {}).update({"unknown_item": record.pop("item")} if "item" in record else {})
 
 
-def _join(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
-    """Who came by a flyer or a form under another name, of our host, is the visitor of this page: what stands in the
-    other name and belongs to nobody is theirs. Such a name cannot be guessed.
+def _join(session: Session, events: Sequence[Mapping[str, Any]], handed: Handed) -> None:
+    """Who came by a flyer under another name, of our host, is the visitor of this page: what stands in the other name
+    and belongs to nobody is theirs. A word for it counts once: afterwards its event no longer stands in that name.
     """
     for event in events:
-        other, visitor = event.get("came_as"), event["visitor"]
-        if isinstance(other, str) and _NAME.fullmatch(other) and other != visitor:
-            theirs = Event.visitor == other, Event.contact_id.is_(None)
-            known = identity.contact_of_visitor(session, visitor)
-            values = {"visitor": visitor, "contact_id": known, "revision": next_revision(session)}
-            session.execute(
-                update(Event).where(*theirs).values(values), execution_options={"synchronize_session": False}
-            )
+        word = event.get("came_as")
+        given = handed(word) if isinstance(word, str) else None
+        mine = select(Event.visitor).where(Event.key == given.event, Event.contact_id.is_(None)) if given else None
+        other = session.scalar(mine.with_for_update()) if mine is not None else None
+        if given and other and other != event["visitor"] and digest(other) == given.visitor:
+            _rename(session, other, event["visitor"])
+
+
+def _rename(session: Session, other: str, visitor: str) -> None:
+    theirs = Event.visitor == other, Event.contact_id.is_(None)
+    known = identity.owners_of_visitors(session, [visitor]).get(visitor)
+    values = {"visitor": visitor, "contact_id": known, "revision": next_revision(session)}
+    session.execute(update(Event).where(*theirs).values(values), execution_options={"synchronize_session": False})
+    identity.rehome(session, [known] if known else [])
 
 
 def _order(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,7 +274,7 @@ def _take_orders(
     there = select(Order.key).where(Order.key.in_([str(order["order"]) for order in orders]))
     known = set(session.scalars(there))
     new = [order for order in orders if str(order["order"]) not in known]
-    whose = identity.contacts_of_visitors(session, {order["visitor"] for order in new})
+    whose = identity.owners_of_visitors(session, {order["visitor"] for order in new})
     for order in new:
         contact_id = whose.get(order.pop("visitor"))
         if contact_id is not None:

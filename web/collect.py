@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from engine import website
 from engine.errors import Invalid, NotAllowed, TooMany
 from engine.website import Refused
-from web import auth
+from web import auth, visitor
 from web.api import body
 from web.models import RefusedEvent
 from web.security import public
@@ -76,7 +76,7 @@ def collect() -> tuple[str, int]:
         _note([Refused({}, f"The site key {str(told.get('site'))[:64]!r} is not tracking.site.")])
         raise NotAllowed("The key of the website is another.")
     result = services().database.retried(
-        lambda session: website.take(session, told["events"], told.get("sent"), now=now, config=config)
+        lambda session: website.take(session, told["events"], told.get("sent"), visitor.handed, now=now, config=config)
     )
     _note(result.refused)
     return "", 204

@@ -49,9 +49,10 @@ def _lead(flyer: Flyer) -> Response:
     """Note the scan for a browser that keeps its name, or that stays nameless when it wants to."""
     kept = visitor.may_keep()
     name = (visitor.current() if kept else None) or visitor.new()
-    _note(flyer, name)
+    key = _note(flyer, name)
     ours = urlsplit(services().config.server.public_url).netloc == urlsplit(flyer.target).netloc
-    response = make_response(redirect(flyers.destination(flyer, name if kept and not ours else None)))
+    handover = visitor.hand(key, name) if key and kept and not ours else None
+    response = make_response(redirect(flyers.destination(flyer, handover)))
     if kept:
         visitor.keep(response, name)
     return response
@@ -62,15 +63,16 @@ def _is_program() -> bool:
     return is_machine(request.headers.get("User-Agent"), None, utcnow()) or "Sec-Purpose" in request.headers
 
 
-def _note(flyer: Flyer, name: str) -> None:
-    """A failure is logged and never keeps a person from the page."""
+def _note(flyer: Flyer, name: str) -> str | None:
+    """The key of the event. A failure is logged and never keeps a person from the page."""
     now = utcnow()
     try:
         if knocks.allowed("flyer", MOST, now):
             with services().database.begin() as session:
-                flyers.scan(session, flyer, name, now=now, config=services().config)
+                return flyers.scan(session, flyer, name, now=now, config=services().config)
     except Exception:
         log.exception("scan not noted", flyer=flyer.id)
+    return None
 
 
 def _page(fault: str, code: str = "") -> str:

@@ -23,7 +23,7 @@ from engine.sources.questions import check_https
 EVENT: Final = "flyer_scan"
 ORIGIN: Final = people.ORIGIN_FLYER
 MOST: Final = 1_000  # flyers of a shop
-PARAMETER: Final = "rapport_visitor"  # of the target's address: the browser, for the shop's own page to join
+PARAMETER: Final = "rapport_visitor"  # of the target's address: a signed word for the shop's own page to join
 CODE: Final = re.compile(r"[A-Z0-9](?:[A-Z0-9-]{1,30})[A-Z0-9]")
 
 
@@ -73,10 +73,11 @@ def close(session: Session, flyer_id: int, *, now: datetime | None) -> None:
     get(session, flyer_id).closed_at = now
 
 
-def scan(session: Session, flyer: Flyer, visitor: str, *, now: datetime, config: Config) -> None:
-    """Note that this browser followed the code."""
+def scan(session: Session, flyer: Flyer, visitor: str, *, now: datetime, config: Config) -> str:
+    """Note that this browser followed the code; the key of the event."""
+    key = f"scan-{people.short(20)}"
     event = {
-        "key": f"scan-{people.short(20)}",
+        "key": key,
         "type": EVENT,
         "at": now.isoformat(),
         "visitor": visitor,
@@ -84,16 +85,17 @@ def scan(session: Session, flyer: Flyer, visitor: str, *, now: datetime, config:
         "properties": {"code": flyer.code, "flyer": flyer.name},
     }
     people.take(session, "events", [event], origin=ORIGIN, now=now, config=config)
+    return key
 
 
-def destination(flyer: Flyer, visitor: str | None) -> str:
-    """The target with where the reader comes from (utm_), and the browser's name for the shop's page to join."""
+def destination(flyer: Flyer, handover: str | None) -> str:
+    """The target with where the reader comes from (utm_), and a signed word of the scan for the shop's page to join."""
     parts = urlsplit(flyer.target)
     given = parse_qsl(parts.query, keep_blank_values=True)
     ours = {"utm_source": "flyer", "utm_medium": "print", "utm_campaign": flyer.code}
     more = {name: value for name, value in ours.items() if name not in dict(given)}
-    if visitor:
-        more[PARAMETER] = visitor
+    if handover:
+        more[PARAMETER] = handover
     return urlunsplit(parts._replace(query=urlencode([*given, *more.items()])))
 
 

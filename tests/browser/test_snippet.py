@@ -15,10 +15,12 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 from sqlalchemy import select
 
+from campaigns import tokens
 from engine import config as settings
 from engine import intake, website
 from engine.config import Config
-from engine.models import Contact, Event, Order
+from engine.models import Contact, Event, Flyer, Order
+from engine.sources import flyers
 from tests.browser.conftest import Site
 from web.assets import serving
 from web.models import RefusedEvent
@@ -218,18 +220,31 @@ def test_global_privacy_control_is_a_no(context: BrowserContext, site: Site, sho
 
 
 def test_who_came_by_a_flyer(context: BrowserContext, site: Site, shop: Shop) -> None:
-    """Has the flyer's name at first sight, and brings the flyer into the history they have when they come again."""
-    now = utcnow()
-    page = context.new_page()
-    for number, name in enumerate(("flyer-one-0123456789", "flyer-two-0123456789")):
-        scan = {"type": "flyer_scan", "at": now.isoformat(), "visitor": name}
+    """The scan joins the history of the browser, at first sight and later; the word for it is out of the address at
+    once, and does nothing for whoever opens a copy of it. A name that anybody wrote there does nothing either.
+    """
+    page, words = context.new_page(), []
+    for number in range(2):
+        name = f"flyer-{number}-0123456789"
         with site.services.database.begin() as session:
-            intake.accept(session, "events", [scan], now=now, config=site.services.config)
-        page.goto(f"{shop.url}/spring?rapport_visitor={name}")
+            flyer = Flyer(code="YORK", name="York")
+            key = flyers.scan(session, flyer, name, now=utcnow(), config=site.services.config)
+        told_at = int(utcnow().timestamp())
+        word = tokens.signer(site.services.config).sign("visitor", key, website.digest(name), told_at)
+        words.append(f"{shop.url}/spring?a=1&rapport_visitor={word}#top")
+        page.goto(words[-1])
         settled(site, page, 2 * (number + 1))
-    found = events(site)
-    assert {one.visitor for one in found} == {"flyer-one-0123456789"}
-    assert all("rapport_visitor" not in one.properties.get("url", "") for one in found)
+        assert page.url == f"{shop.url}/spring?a=1#top"
+    [visitor] = {one.visitor for one in events(site)}
+    assert not (visitor or "").startswith("flyer")
+    assert {one.properties.get("url") for one in events(site)} == {None, f"{shop.url}/spring?a=1"}
+    other = context.browser.new_context().new_page()  # type: ignore[union-attr]
+    for address in (words[0], f"{shop.url}/spring?rapport_visitor={visitor}"):
+        other.goto(address)
+        assert "rapport_visitor" not in until(lambda: "visitor" not in other.url and other.url, other)
+    found = settled(site, other, 6)
+    other.context.close()
+    assert [one.visitor == visitor for one in found] == [True] * 4 + [False] * 2
 
 
 def test_a_title_is_cut_between_characters(context: BrowserContext, site: Site, shop: Shop) -> None:

@@ -17,8 +17,9 @@ from werkzeug.test import TestResponse
 from engine import config as settings_of
 from engine import identity, intake, website
 from engine.config import Config
-from engine.models import Contact, Event, Identity, Item, Order
-from web import collect
+from engine.models import Contact, Event, Flyer, Identity, Item, Order
+from engine.sources import flyers
+from web import collect, visitor
 from web.models import RefusedEvent
 from web.services import Services, utcnow
 
@@ -299,3 +300,26 @@ def test_the_script(client: FlaskClient) -> None:
     known = {"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]}
     with client.get("/t.js", headers=known) as again:
         assert again.status_code == 304
+
+
+def test_a_handover_counts_once_and_for_minutes(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first visitor of a page takes what was done under the flyer's name; whoever has a copy, an old or a changed
+    word, or just writes a name takes nothing.
+    """
+    name, others = "flyer-0123456789abc", [f"visitor-number-{number}" for number in range(5)]
+    with services.database.begin() as session:
+        key = flyers.scan(session, Flyer(code="YORK", name="York"), name, now=utcnow(), config=services.config)
+    with client.application.app_context():
+        word = visitor.hand(key, name)
+    with monkeypatch.context() as patched:
+        patched.setattr(visitor, "HANDOVER", -1)
+        send(client, event("search", query="a", visitor=others[0], came_as=word))
+    for wrong in (name, word + "x", word.replace("scan", "scat"), "\ud83d", {"a": 1}):
+        send(client, event("search", 1, query="a", visitor=others[1], came_as=wrong))
+    assert {one.visitor for one in stored(services) if one.type == "flyer_scan"} == {name}
+    for one in others[2:]:
+        send(client, event("search", 2, query="a", visitor=one, came_as=word))
+    assert {one.visitor for one in stored(services) if one.type == "flyer_scan"} == {others[2]}
+    assert not reasons(services)

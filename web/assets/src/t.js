@@ -25,15 +25,20 @@
   const refuses = navigator.globalPrivacyControl === true;
   let allowed = !refuses && (read('consent') ?? !asks) === true;
   let waiting = []; // of this page, before anybody said yes or no
-  let timer, busy, route, came;
+  let timer, busy, route, came; // came: the word of where somebody was before
 
   const cookie = (value, life) => { document.cookie = `${NAME}=${value};path=/;max-age=${life};SameSite=Lax${location.protocol === 'https:' ? ';Secure' : ''}`; };
   const shape = (v) => (/^[\w-]{16,64}$/.test(v ?? '') ? v : '');
-  const given = shape(new URLSearchParams(location.search).get(NAME)); // by a flyer or a form of ours
+
+  // A flyer of ours hands over a signed word, once: out of the address with it, before anybody copies that.
+  came = new URLSearchParams(location.search).get(NAME)?.slice(0, 200);
+  if (came !== undefined) {
+    const rest = location.search.slice(1).split('&').filter((part) => !part.startsWith(`${NAME}=`)).join('&');
+    history.replaceState(history.state, '', location.pathname + (rest && `?${rest}`) + location.hash);
+  }
 
   function visitor() {
     let name = shape(document.cookie.match(`(?:^|; )${NAME}=([^;]*)`)?.[1]) || shape(read('visitor'));
-    if (given && given !== name) { if (name) came = given; else name = given; }
     name ||= random();
     cookie(name, 31536000);
     keep('visitor', name);
@@ -94,7 +99,6 @@
 
   function page(data) {
     const query = new URLSearchParams(location.search);
-    query.delete(NAME);
     const more = {};
     for (const [name, value] of query) if (/^utm_(source|medium|campaign|term|content)$/.test(name)) more[name] = cut(value, 200);
     const from = document.referrer;

@@ -11,7 +11,7 @@
 from engine.identity.linking import is_used, linked, prove, settle
 from engine.identity.merging import erased, join, kept, members, part, unfolded
 from engine.identity.names import FORM, KINDS, alone, is_provisional
-from engine.identity.rows import Moved, disown, move_with_contacts, rehome
+from engine.identity.rows import Moved, disown, move_with_contacts, owners, rehome
 from engine.identity.visitors import (
     IDENTIFY,
     VISITOR,
@@ -19,9 +19,11 @@ from engine.identity.visitors import (
     contacts_of_visitors,
     identify,
     mistaken,
+    owners_of_visitors,
     visitors_of,
 )
 
 __all__ = ["FORM", "IDENTIFY", "KINDS", "VISITOR", "Moved", "alone", "contact_of_visitor", "contacts_of_visitors",
            "disown", "erased", "identify", "is_provisional", "is_used", "join", "kept", "linked", "members", "mistaken",
-           "move_with_contacts", "part", "prove", "rehome", "settle", "unfolded", "visitors_of"]  # fmt: skip
+           "move_with_contacts", "owners", "owners_of_visitors", "part", "prove", "rehome", "settle",
+           "unfolded", "visitors_of"]  # fmt: skip

@@ -87,6 +87,13 @@ def disown(session: Session, table: str, row_ids: Collection[int]) -> None:
         session.execute(delete(MergedRow).where(*marks), execution_options=_WHOLE)
 
 
+def owners(session: Session, table: str, row_ids: Collection[int]) -> dict[int, int]:
+    """row id -> whose it is, for the rows that stand with another contact."""
+    marks = MergedRow.table_name == table, MergedRow.row_id.in_(among(session, row_ids))
+    rows = select(MergedRow.row_id, MergedRow.contact_id).where(*marks)
+    return {row.row_id: row.contact_id for row in session.execute(rows)}
+
+
 def forget(session: Session, contact_ids: Collection[int]) -> None:
     """Drop the marks of contacts that are erased."""
     marks = MergedRow.contact_id.in_(among(session, contact_ids))
@@ -125,10 +132,12 @@ def _move(session: Session, table: Table, ids: list[int]) -> None:
     marks = select(MergedRow.row_id).where(
         MergedRow.table_name == table.name, MergedRow.contact_id.in_(among(session, ids))
     )
-    values: dict[str, Any] = {"contact_id": home.correlate(table).scalar_subquery()}
+    where = home.correlate(table).scalar_subquery()
+    values: dict[str, Any] = {"contact_id": where}
     if "revision" in table.c:
         values["revision"] = next_revision(session)
-    session.execute(update(table).where(table.c.id.in_(marks)).values(values), execution_options=_WHOLE)
+    away = table.c.id.in_(marks), table.c.contact_id.is_distinct_from(where)
+    session.execute(update(table).where(*away).values(values), execution_options=_WHOLE)
 
 
 def _parts(ids: Collection[int]) -> Iterator[list[int]]:

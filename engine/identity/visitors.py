@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.database import among, next_revision
 from engine.errors import Invalid, NotFound
+from engine.identity.rows import rehome
 from engine.models import Contact, Event, Identity, MergedRow
 
 VISITOR = "visitor"
@@ -44,9 +45,11 @@ def identify(session: Session, visitor: str, contact_id: int, at: datetime) -> i
     moved = session.execute(
         update(Event)
         .where(Event.visitor == visitor, Event.contact_id.is_(None))
-        .values(contact_id=contact.merged_into or contact_id, revision=next_revision(session)),
+        .values(contact_id=contact_id, revision=next_revision(session)),
         execution_options=_WHOLE,
     )
+    if contact.merged_into is not None:
+        rehome(session, [contact_id])
     assert isinstance(moved, CursorResult)
     return moved.rowcount
 
@@ -66,6 +69,15 @@ def contacts_of_visitors(session: Session, visitors: Collection[str]) -> dict[st
     return {row.value: row.contact_id for row in session.execute(statement)} if visitors else {}
 
 
+def owners_of_visitors(session: Session, visitors: Collection[str]) -> dict[str, int]:
+    """visitor -> contact, for the visitors that are known; of a merged one this one itself. What is written to it has
+    to be brought home (`rehome`), and is its own when the merge is undone.
+    """
+    theirs = Identity.kind == VISITOR, among(session, Identity.value, sorted(visitors))
+    rows = select(Identity.value, Identity.contact_id).where(*theirs)
+    return {row.value: row.contact_id for row in session.execute(rows)} if visitors else {}
+
+
 def visitors_of(session: Session, contact_id: int) -> list[Identity]:
     """The devices that stand for a contact or for one merged into it, the latest first."""
     whole = select(Contact.id).where((Contact.id == contact_id) | (Contact.merged_into == contact_id))
@@ -73,13 +85,13 @@ def visitors_of(session: Session, contact_id: int) -> list[Identity]:
     return list(session.scalars(statement.order_by(Identity.created_at.desc(), Identity.id).limit(50)))
 
 
-def mistaken(session: Session, visitor: str) -> int:
+def mistaken(session: Session, visitor: str, contact_id: int) -> int:
     """The visitor is not the contact they are known as: what stands in both names, but for the words by which they
-    were recognised, is anonymous again. How many events. Raises NotFound. A later identify joins them anew.
+    were recognised, is anonymous again. How many events. Raises NotFound, also when they are known as somebody else. A
+    later identify joins them anew.
     """
-    contact_id = contact_of_visitor(session, visitor)
-    if contact_id is None:
-        raise NotFound("This visitor is not known as anybody.")
+    if contact_of_visitor(session, visitor) != contact_id:
+        raise NotFound("This browser is not known as this contact any more; open the contact again.")
     session.execute(
         delete(Identity).where(Identity.kind == VISITOR, Identity.value == visitor), execution_options=_WHOLE
     )

@@ -362,7 +362,10 @@ def _unchanged(work: _Work, orders: Mapping[int, Any]) -> list[int]:
 def _restore(name: str) -> Callable[[_Work, Mapping[int, Any]], None]:
     def restore(work: _Work, rows: Mapping[int, Any]) -> None:
         if name != "contacts":
-            _write(work, name, _former(work, name, rows))
+            former = _former(work, name, rows)
+            _write(work, name, former)
+            if name == "events":
+                identity.disown(work.session, name, former)
             return
         ids = list(rows)
         around = identity.linked(work.session, ids)
@@ -379,7 +382,9 @@ def _former(work: _Work, name: str, rows: Mapping[int, Any]) -> dict[int, dict[s
     """id -> fields as they were, of those that nobody changed since; consent has its own ledger."""
     table, former = _TABLES[name], dict[int, dict[str, Any]]()
     found = select(table).where(table.c.id.in_(among(work.session, rows)))
-    for row in work.session.execute(_held(work, found)).mappings():
+    own = identity.owners(work.session, name, rows)
+    for there in work.session.execute(_held(work, found)).mappings():
+        row: Mapping[Any, Any] = {**there, "contact_id": own[there["id"]]} if there["id"] in own else there
         fields = {field_: pair for field_, pair in rows[row["id"]].items() if not field_.endswith("_consent")}
         back = {field_: was for field_, (was, then) in fields.items() if _now(row, field_) == then}
         if name in ("contacts", "items") and fields:

@@ -98,7 +98,7 @@ def undo(merge_id: int) -> ResponseReturnValue:
 def mistaken(contact_id: int) -> ResponseReturnValue:
     """A browser was taken for the wrong person."""
     with services().database.begin() as session:
-        moved = identity.mistaken(session, request.form.get("visitor", "")[:64])
+        moved = identity.mistaken(session, request.form.get("visitor", "")[:64], contact_id)
     services().warehouse.refresh()
     toast(gettext("The browser is a stranger's again, with %(n)s events.", n=moved))
     return redirect(url_for("contacts.show", contact_id=contact_id), 303)

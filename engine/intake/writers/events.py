@@ -42,7 +42,7 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
     visitors, items = (given.get(name, nothing) for name in ("visitor", "item"))
     who = people(session, given, len(new), context)
     item = item_rows(session, {key: None for key in items if key is not None}, context)
-    known = identity.contacts_of_visitors(session, {visitor for visitor in visitors if visitor is not None})
+    known = identity.owners_of_visitors(session, {visitor for visitor in visitors if visitor is not None})
     rows: dict[str, Sequence[Any]] = {
         "key": given["key"],
         "contact_id": [
@@ -57,6 +57,7 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         **{name: given[name] for name in ("value", "origin") if name in given},
     }
     created = append(session, EVENTS, rows, context.now, context.journal)
+    identity.rehome(session, identity.kept(session, set(known.values())))
     _identify(session, rows, context)
     who.settle(session, context)
     return Counts(created, 0, events.rows - created)
@@ -92,6 +93,7 @@ def _noted(session: Session, visitors: Sequence[str], journal: Journal | None) -
     journal.created(IDENTITIES, after.keys() - before.keys())
     for one in after.keys() & before.keys():
         journal.changed(IDENTITIES, one, before[one]._asdict(), after[one]._asdict())
-    owners = select(Event.id, Event.contact_id).where(Event.id.in_(rows_among(session, joining)))
-    for row in session.execute(owners):
-        journal.changed(EVENTS, row.id, {"contact_id": None}, {"contact_id": row.contact_id})
+    found = select(Event.id, Event.contact_id).where(Event.id.in_(rows_among(session, joining)))
+    own = identity.owners(session, EVENTS.name, joining)
+    for row in session.execute(found):
+        journal.changed(EVENTS, row.id, {"contact_id": None}, {"contact_id": own.get(row.id, row.contact_id)})

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from engine import identity
+from engine import identity, intake
+from engine.config import Config
 from engine.database import Database
 from engine.errors import Invalid, NotFound
 from engine.models import Event, Identity
@@ -65,3 +67,45 @@ def test_the_contact_must_exist(database: Database, now: datetime) -> None:
     """An unknown one is an error, not a dangling row."""
     with database.begin() as session, pytest.raises(NotFound):
         identity.identify(session, "v", 99, now)
+
+
+def test_what_a_merged_contacts_browser_does_is_theirs_when_the_merge_is_undone(
+    database: Database, config: Config, now: datetime
+) -> None:
+    """Events by the browser of either, before and after they were recognised, by the pages and by a file."""
+    with database.begin() as session:
+        kept, merged = add(session, "C-1", now), add(session, "C-2", now)
+        identity.identify(session, "v-of-C-2", merged.id, now)
+        for number in range(2):  # of a browser that is recognised later
+            event = {"key": f"late-{number}", "type": "search", "at": now.isoformat(), "visitor": "late"}
+            assert not intake.accept(session, "events", [event], now=now, config=config).rejected
+        merge = identity.join(session, merged.id, kept.id, evidence="", author="ann", now=now)
+    with database.begin() as session:
+        for number, visitor in enumerate(["v-of-C-2", "nobody"]):
+            event = {"key": f"v-{number}", "type": "search", "at": now.isoformat(), "visitor": visitor}
+            assert not intake.accept(session, "events", [event], now=now, config=config).rejected
+        assert identity.identify(session, "late", merged.id, now) == 2
+        assert owners(session) == {"late-0": kept.id, "late-1": kept.id, "v-0": kept.id, "v-1": None}
+    with database.begin() as session:
+        identity.part(session, merge.id, author="ann", now=now)
+        assert owners(session) == {"late-0": merged.id, "late-1": merged.id, "v-0": merged.id, "v-1": None}
+
+
+def test_a_browser_is_freed_from_whom_it_is_known_as_alone(database: Database, now: datetime) -> None:
+    """Of a merged contact from the kept one; never from somebody else."""
+    with database.begin() as session:
+        kept, merged, other = (add(session, key, now) for key in ("a", "b", "c"))
+        session.add(Event(key="1", visitor="v", type="view", occurred_at=now))
+        identity.identify(session, "v", merged.id, now)
+        identity.join(session, merged.id, kept.id, evidence="", author="ann", now=now)
+        for contact_id in (other.id, merged.id, 99):
+            with pytest.raises(NotFound):
+                identity.mistaken(session, "v", contact_id)
+        assert identity.contact_of_visitor(session, "v") == kept.id
+        assert identity.mistaken(session, "v", kept.id) == 1
+        assert owners(session) == {"1": None}
+
+
+def owners(session: Session) -> dict[str, int | None]:
+    """Event -> whose it is."""
+    return {row.key: row.contact_id for row in session.execute(select(Event.key, Event.contact_id))}

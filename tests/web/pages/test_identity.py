@@ -86,6 +86,8 @@ def test_what_cannot_be_merged_says_why(marketer: FlaskClient, services: Service
 def test_a_browser_that_is_not_theirs(marketer: FlaskClient, services: Services, people: dict[str, int]) -> None:
     """What it did is anonymous again."""
     assert "v-0123456789" in marketer.get(f"/contacts/{people['C-1']}").text
+    stranger = marketer.post(f"/identity/visitor/{people['S-1']}", data={"visitor": "v-0123456789abcdef"})
+    assert stranger.status_code == 404  # it is not S-1's to give away
     marketer.post(f"/identity/visitor/{people['C-1']}", data={"visitor": "v-0123456789abcdef"})
     with services.database.read() as session:
         assert session.scalar(select(Event.contact_id)) is None

@@ -30,6 +30,7 @@ from engine.criteria.expression import COMBINE, AnyLeaf, People, listed
 from engine.criteria.nodes import Group, Membership
 from engine.criteria.units import CONTACT, base
 from engine.kept import Kept, kept
+from engine.warehouse.reader import written
 
 if TYPE_CHECKING:
     from engine.warehouse import Pin, Warehouse
@@ -259,9 +260,9 @@ class Leaves:
             return self._text(people, leaf, key, name)
         values, empty = side or (people.table.select("contact_id", value=people.table[name]), None)
         column = ibis.table({"contact_id": "int64", name: kind}, name=VALUES)
-        sql, tables = _sql(_asking(people.over(column), leaf))
+        sql, tables = written(_asking(people.over(column), leaf))
         changes = isinstance(leaf, Membership)
-        found_by = _sql(values)[0] if changes else self._column_sql(key, values)
+        found_by = written(values)[0] if changes else self._column_sql(key, values)
         found = (self._pin.names["contacts"], self._unit, name, empty, found_by)
 
         def judge() -> Verdict:
@@ -277,17 +278,17 @@ class Leaves:
             texts = self._kept.get(("texts", column), lambda: self._texts(self._pin.query(column)))
             if texts.few:
                 asking = people.over(ibis.table({"contact_id": "int64", name: "string"}, name=VALUES))
-                short, _ = _sql(_asking(asking, leaf))
+                short, _ = written(_asking(asking, leaf))
                 query = self._pin.query
                 return self._kept.get(
                     ("verdict", short, column), lambda: texts.judged(name, lambda few: query(short, few))
                 )
-        sql, tables = _sql(_asking(people, leaf))
+        sql, tables = written(_asking(people, leaf))
         return self._kept.get(("verdict", sql), lambda: self._aligned(self._pin.query(sql, tables)))
 
     def _column_sql(self, key: Hashable, values: Any) -> str:
         """The SQL of a column: Ibis takes 2 to 8 ms to write it, and it is the same while one types."""
-        return str(self._kept.get(("sql", key, *self._about), lambda: np.str_(_sql(values)[0])))
+        return str(self._kept.get(("sql", key, *self._about), lambda: np.str_(written(values)[0])))
 
     def _texts(self, rows: pa.Table) -> Texts:
         texts = rows["value"].combine_chunks().dictionary_encode()
@@ -298,11 +299,11 @@ class Leaves:
         return Texts(texts.dictionary, codes)
 
     def _base(self) -> Base:
-        return Base(self._pin.query(*_sql(base(self._pin, self._unit).select("id", "bucket"))))
+        return Base(self._pin.query(*written(base(self._pin, self._unit).select("id", "bucket"))))
 
     def _values(self, name: str, values: Any, empty: Any) -> pa.Table:
         """One value for each contact, in the order of ids: those of the rows, `empty` where there is none."""
-        rows = self._pin.query(*_sql(values))
+        rows = self._pin.query(*written(values))
         ids = rows["contact_id"].to_numpy()
         if empty is None and np.array_equal(ids, self.base.ids):
             return pa.table({"contact_id": self.base.ids, name: rows["value"]})
@@ -336,13 +337,6 @@ def _leaves(node: Node, unit: str) -> Iterator[Node]:
             yield from _leaves(child, unit)
     else:
         yield node
-
-
-def _sql(expression: Any) -> tuple[str, dict[str, pa.Table]]:
-    """For DuckDB, and the rows in memory it names; their names are never used again."""
-    memory = expression.op().find(ibis.expr.operations.InMemoryTable)
-    rows = {table.name: table.data.to_pyarrow(table.schema) for table in memory}
-    return str(ibis.to_sql(expression, dialect="duckdb", pretty=False)), rows
 
 
 def _scattered(flags: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import duckdb
 import ibis
 import pyarrow as pa
+from ibis.expr import operations
 
 from engine.config import WarehouseConfig
 from engine.warehouse.current import locked
@@ -58,7 +59,6 @@ class Reader:
         for name, value in inside.items():
             self._duckdb.execute(f"SET {name} = {value}")
         self._duckdb.execute("SET GLOBAL timezone = 'UTC'")  # what Ibis sets for its own cursors
-        self._local = threading.local()
         self._states: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
@@ -86,7 +86,9 @@ class Reader:
 
     def execute(self, expression: ibis.Expr) -> pa.Table:
         """Run it; a scalar or column comes back as a table of one column."""
-        return self._backend().to_pyarrow(expression.as_table())
+        table = expression.as_table()
+        schema = table.schema().to_pyarrow()
+        return self.query(*written(table)).select(schema.names).cast(schema)  # a bare view also has `part`
 
     def query(self, sql: str, tables: Mapping[str, Any] | None = None) -> pa.Table:
         """Run an expression that is compiled already, over Arrow `tables` of the caller's own too."""
@@ -106,10 +108,16 @@ class Reader:
         with self._turn:
             return self._duckdb.cursor()
 
-    def _backend(self) -> ibis.backends.duckdb.Backend:
-        if not hasattr(self._local, "backend"):
-            self._local.backend = ibis.duckdb.from_connection(self._cursor())
-        return self._local.backend
+
+def written(expression: ibis.Expr) -> tuple[str, dict[str, pa.Table]]:
+    """In DuckDB's SQL, and the rows in memory it names; their names are never used again.
+
+    Not by a connection of Ibis's own for each thread: one that had held rows in memory crashed the process when its
+    thread ended, as the server's threads do after 30 s without work.
+    """
+    memory = expression.op().find(operations.InMemoryTable)
+    rows = {table.name: table.data.to_pyarrow(table.schema) for table in memory}
+    return str(ibis.to_sql(expression, dialect="duckdb", pretty=False)), rows
 
 
 def clear_spill(folder: Path) -> None:

@@ -70,6 +70,7 @@ class ListDraft(Base):
     __tablename__ = "list_drafts"
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     list_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # 0: of a new list
+    work: Mapped[str] = mapped_column(String(16), primary_key=True)  # one opened page: two never write over each other
     version: Mapped[int]  # of the list, when they began
     name: Mapped[str] = mapped_column(String(200))
     criteria: Mapped[str] = mapped_column(Text)  # JSON, perhaps unfinished

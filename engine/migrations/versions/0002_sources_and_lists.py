@@ -203,6 +203,7 @@ def _lists() -> None:
         "list_drafts",
         sa.Column("user_id", BigKey, nullable=False),
         sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("work", sa.String(length=16), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("criteria", sa.Text(), nullable=False),
@@ -210,7 +211,7 @@ def _lists() -> None:
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_list_drafts_user_id_users"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("user_id", "list_id", name=op.f("pk_list_drafts")),
+        sa.PrimaryKeyConstraint("user_id", "list_id", "work", name=op.f("pk_list_drafts")),
     )
 
 

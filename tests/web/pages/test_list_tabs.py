@@ -47,6 +47,13 @@ def text(answer: Any) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text))
 
 
+def opened(page: Any) -> str:
+    """The work of a page that was opened."""
+    found = re.search(r'name="work" value="([^"]*)"', page.text)
+    assert found
+    return found[1]
+
+
 def form(data: Any, version: int = 1, name: str = "British", **more: str) -> dict[str, str]:
     """What the builder sends."""
     return {"q": json.dumps(data), "version": str(version), "name": name, **more}
@@ -142,19 +149,20 @@ def test_a_version_is_restored_and_that_undone(shop: Services, marketer: HeaderC
 def test_what_was_not_saved_comes_back(shop: Services, marketer: HeaderClient, now: datetime) -> None:
     """Kept at every count, offered at the next visit, gone when it is saved or discarded; each has their own."""
     list_id = saved(shop, now)
-    marketer.post(f"/lists/{list_id}", data=form(FR, name="French"))
+    work = opened(marketer.get(f"/lists/{list_id}"))
+    marketer.post(f"/lists/{list_id}", data=form(FR, name="French", work=work))
     page = marketer.get(f"/lists/{list_id}").text
-    assert ("You have unsaved changes" in page, "draft=1" in page) == (True, True)
-    again = marketer.get(f"/lists/{list_id}?draft=1").text
+    assert ("You have unsaved changes" in page, f"draft={work}" in page) == (True, True)
+    again = marketer.get(f"/lists/{list_id}?draft={work}").text
     assert ('value="French"' in again, "You have unsaved changes" in again) == (True, False)
     assert "You have unsaved changes" not in marketer.get(f"/lists/{list_id}?q={quote(json.dumps(FR))}").text
-    marketer.post(f"/lists/{list_id}/discard")
+    marketer.post(f"/lists/{list_id}/discard", data={"draft": work})
     assert "You have unsaved changes" not in marketer.get(f"/lists/{list_id}").text
-    marketer.post(f"/lists/{list_id}", data=form(FR))
-    marketer.post(f"/lists/{list_id}", data=form(UK))  # as it is saved: nothing to keep
+    marketer.post(f"/lists/{list_id}", data=form(FR, work=work))
+    marketer.post(f"/lists/{list_id}", data=form(UK, work=work))  # as it is saved: nothing to keep
     assert "You have unsaved changes" not in marketer.get(f"/lists/{list_id}").text
-    marketer.post(f"/lists/{list_id}", data=form(FR))
-    marketer.post(f"/lists/{list_id}", data=form(FR, do="save"))
+    marketer.post(f"/lists/{list_id}", data=form(FR, work=work))
+    marketer.post(f"/lists/{list_id}", data=form(FR, do="save", work=work))
     with shop.database.read() as session:
         assert session.query(ListDraft).count() == 0
 
@@ -162,12 +170,63 @@ def test_what_was_not_saved_comes_back(shop: Services, marketer: HeaderClient, n
 def test_a_new_list_is_not_lost_either(shop: Services, marketer: HeaderClient, admin: HeaderClient) -> None:
     """Unfinished conditions and all; nobody else is offered it."""
     half = {"all": [UK["all"][0], {"field": "age", "operator": "at_least", "value": ""}]}
-    marketer.post("/lists/new", data=form(half, version=0, name="Half"))
+    work = opened(marketer.get("/lists/new"))
+    marketer.post("/lists/new", data=form(half, version=0, name="Half", work=work))
     assert "You have unsaved changes" in marketer.get("/lists/new").text
-    assert 'value="Half"' in marketer.get("/lists/new?draft=1").text
+    assert 'value="Half"' in marketer.get(f"/lists/new?draft={work}").text
     assert "You have unsaved changes" not in admin.get("/lists/new").text
-    marketer.post("/lists/new/discard")
+    marketer.post("/lists/new/discard", data={"draft": work})
     assert "You have unsaved changes" not in marketer.get("/lists/new").text
+
+
+def test_no_work_is_written_over_by_another(shop: Services, marketer: HeaderClient) -> None:
+    """An offered draft stays while something else is written, emptied or saved; going on with it replaces it alone."""
+
+    def write(page: Any, data: Any, **more: str) -> Any:
+        return marketer.post("/lists/new", data=form(data, version=0, work=opened(page), **more))
+
+    def kept() -> list[str]:
+        with shop.database.read() as session:
+            return sorted("".join(re.findall(r'"value":"(\d+)"', one.criteria)) for one in session.query(ListDraft))
+
+    def aged(years: str) -> Any:
+        return {"include": {"all": [{"field": "country", "operator": "is", "value": years}]}}
+
+    write(marketer.get("/lists/new"), aged("77"), name="")
+    first = re.search(r"draft=([0-9a-f]{16})", marketer.get("/lists/new").text)
+    assert first
+    second, third = marketer.get("/lists/new"), marketer.get("/lists/new")
+    assert opened(second) != opened(third)
+    write(second, aged("18"), name="")
+    write(third, aged("19"), name="")
+    assert kept() == ["18", "19", "77"]
+    write(second, {"all": []}, name="")  # nothing to save any more
+    assert kept() == ["19", "77"]
+    write(third, aged("19"), name="Third", do="save")
+    assert kept() == ["77"]
+    address = f"/lists/new?draft={first[1]}"
+    going, too = marketer.get(address), marketer.get(address)
+    assert '"77"' in going.text.replace("&#34;", '"')
+    write(going, aged("78"), name="")
+    write(going, aged("79"), name="")
+    assert kept() == ["79"]
+    write(too, aged("76"), name="")
+    assert kept() == ["76", "79"]
+
+
+def test_an_address_goes_on_with_its_work(shop: Services, marketer: HeaderClient) -> None:
+    """A page that is loaded again is the same work, not a second one; an old address writes over nothing newer."""
+    work = opened(marketer.get("/lists/new"))
+    address = marketer.post("/lists/new", data=form(UK, version=0, work=work), headers={"HX-Request": "true"}).headers[
+        "HX-Replace-Url"
+    ]
+    assert f"draft={work}" in address
+    marketer.post("/lists/new", data=form(FR, version=0, work=opened(marketer.get(address))))
+    with shop.database.read() as session:
+        assert [json.loads(one.criteria) for one in session.query(ListDraft)] == [json.loads(json.dumps(FR))]
+    marketer.post("/lists/new", data=form(UK, version=0, work=opened(marketer.get(address))))
+    with shop.database.read() as session:
+        assert session.query(ListDraft).count() == 2
 
 
 def test_who_was_faster_is_named_with_what_they_changed(shop: Services, marketer: HeaderClient, now: datetime) -> None:
@@ -176,16 +235,17 @@ def test_who_was_faster_is_named_with_what_they_changed(shop: Services, marketer
     with shop.database.begin() as session:
         lists.save(session, list_id, "Theirs", FR, now=now + timedelta(minutes=1), author="Ben")
     mine = {"all": [*UK["all"], {"field": "age", "operator": "at_least", "value": 18}]}
-    early = marketer.post(f"/lists/{list_id}", data=form(mine))
+    work = "0123456789abcdef"
+    early = marketer.post(f"/lists/{list_id}", data=form(mine, work=work))
     assert ("Somebody else saved" in text(early), "Ben saved it" in text(early)) == (True, True)
     assert ("diff-out" in early.text, "diff-in" in early.text, "Theirs" in early.text) == (True, True, True)
-    refused = marketer.post(f"/lists/{list_id}", data=form(mine, do="save"))
+    refused = marketer.post(f"/lists/{list_id}", data=form(mine, do="save", work=work))
     assert (refused.status_code, "Ben saved it" in refused.text) == (409, True)
     with shop.database.read() as session:
         assert lists.get(session, list_id).criteria == FR
         kept = session.query(ListDraft).one()
         assert (json.loads(kept.criteria), kept.version) == (mine, 1)
-    marketer.post(f"/lists/{list_id}", data=form(mine, do="overwrite"))
+    marketer.post(f"/lists/{list_id}", data=form(mine, do="overwrite", work=work))
     with shop.database.read() as session:
         assert [one.criteria for one in lists.versions(session, list_id)] == [mine, FR, UK]
 

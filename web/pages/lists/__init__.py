@@ -23,6 +23,7 @@ from web.pages.lists.builder import State
 from web.pages.lists.rows import PAGE, author, base, blueprint, rows
 from web.pages.lists.starts import BEGIN
 from web.pages.lists.words import Vocabulary
+from web.pages.lists.work import Work
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -163,17 +164,21 @@ def restore(list_id: int) -> ResponseReturnValue:
 def _open(saved: ContactList | None) -> ResponseReturnValue:
     """As the address says, or as it was left (`draft`); what was left is offered where the address says nothing."""
     services().warehouse.refresh()
+    list_id, criteria, wanted = saved.id if saved else None, "q" in request.args, request.args.get("draft", "")
     with services().database.read() as session:
-        left = drafts.find(session, saved.id if saved else None)
-        if left and "draft" in request.args:
-            kept = {"q": left.criteria, "name": left.name, "version": str(left.version)}
-            return _page(session, builder.asked(saved, kept))
-        return _page(session, builder.asked(saved, request.args), left=None if "q" in request.args else left)
+        draft = drafts.find(session, list_id, wanted)
+        if draft is None or criteria:
+            state = builder.asked(saved, request.args)
+        else:
+            state = builder.asked(saved, {"q": draft.criteria, "name": draft.name, "version": str(draft.version)})
+        if draft and (draft.criteria, draft.name) == (state.json, state.name):
+            state = replace(state, work=Work(state.work.id, draft.work, draft.at))
+        return _page(session, state, left=[] if draft or criteria else drafts.left(session, list_id))
 
 
 def _discard(list_id: int | None) -> ResponseReturnValue:
     with services().database.begin() as session:
-        drafts.drop(session, list_id)
+        drafts.drop(session, list_id, Work.read(request.form.get("draft", "")))
     return redirect(url_for(".show", list_id=list_id) if list_id else url_for(".new"), 303)
 
 
@@ -197,7 +202,7 @@ def _save(state: State, how: Save) -> ResponseReturnValue:
     try:
         with services().database.begin() as session:
             list_id = how(session, state)
-            drafts.drop(session, state.list_id)
+            drafts.drop(session, state.list_id, state.work)
     except (Invalid, Conflict) as error:
         return _refused(state, error)
     with services().database.read() as session:

@@ -43,6 +43,7 @@ from web.pages.lists.form import Form, posted
 from web.pages.lists.shown import Shown
 from web.pages.lists.views import Shower, parted, settled
 from web.pages.lists.words import TYPED, UNIT_WORDS, Grouped, Options, Vocabulary, named
+from web.pages.lists.work import Work
 
 ADDRESS: Final = 6_000  # characters; proxies allow 8,000 for the whole request line
 CONTROLS: Final = {"field": "what", "event": "what", "": "value"}  # JSON key -> control
@@ -60,6 +61,7 @@ class State:
     typing: str = ""  # the control somebody is writing in
     pasted: str = ""  # criteria that could not be read
     fault: str = ""  # and why not
+    work: Work = field(default_factory=Work)
 
     @property
     def list_id(self) -> int | None:
@@ -101,7 +103,7 @@ class State:
             return url_for("lists.show", list_id=self.list_id)
         endpoint = "lists.show" if self.saved else "lists.new"
         more: dict[str, Any] = {"list_id": self.list_id, "version": self.version} if self.saved else {}
-        address = url_for(endpoint, q=self.json, name=self.name or None, **more)
+        address = url_for(endpoint, q=self.json, name=self.name or None, **more, draft=self.work.id)
         return address if len(address) <= ADDRESS else None
 
 
@@ -124,7 +126,8 @@ def received(saved: ContactList | None, form: Form, words: Vocabulary) -> State:
     draft, focus = edit(draft, verb, place)
     version = form.get("version", type=int) or 0
     name = form.get("name", "").strip()[:200]
-    state = State(saved, name, version, settled(draft, words), focus, form.get("typing", ""))
+    work = Work.read(form.get("work", ""))
+    state = State(saved, name, version, settled(draft, words), focus, form.get("typing", ""), work=work)
     state = _pasted(state, form.get("pasted", "")) if verb == "paste" else state
     return replace(state, focus=state.focus or _changed_subject(form))
 

@@ -1,5 +1,5 @@
 """What somebody has written and not saved: kept on the server at every change, offered again, and never written over
-what somebody else saved meanwhile.
+by another page of theirs, nor over what somebody else saved meanwhile.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final
 
 from flask import g
 from flask_babel import get_locale
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from engine import lists
@@ -19,40 +19,65 @@ from web.models import ListDraft
 from web.pages.lists.builder import State
 from web.pages.lists.draft import MOST
 from web.pages.lists.rows import reader
+from web.pages.lists.work import Work
 from web.services import services, utcnow
 
 LOOKED: Final = 50  # versions among which the one that an editor began from is looked for
+SHOWN: Final = 10  # works offered on one page
+KEPT: Final = 100  # of one user and list; the oldest go
 
 
 def keep(state: State) -> None:
     """Remember the state of who is at work, or forget it when there is nothing to save. What is too long to be read
-    back is not kept.
+    back is not kept. What the page went on from is replaced, unless another page has changed it since.
     """
     with services().database.begin() as session:
         if not state.is_changed:
-            drop(session, state.list_id)
+            session.execute(delete(ListDraft).where(*_mine(state.list_id), ListDraft.work == state.work.id))
         elif len(state.json) <= MOST:
-            session.merge(
+            drop(session, state.list_id, state.work)
+            session.add(
                 ListDraft(
                     user_id=g.user.id,
                     list_id=state.list_id or 0,
+                    work=state.work.id,
                     version=state.version,
                     name=state.name,
                     criteria=state.json,
                     at=utcnow(),
                 )
             )
+            session.flush()
+            _trim(session, state.list_id)
 
 
-def find(session: Session, list_id: int | None) -> ListDraft | None:
-    """What whoever is at work has not saved of a list, or of a new one (None)."""
-    return session.get(ListDraft, (g.user.id, list_id or 0))
+def left(session: Session, list_id: int | None) -> list[ListDraft]:
+    """What whoever is at work has not saved of a list, or of new ones (None): each work by itself, newest first."""
+    newest = select(ListDraft).where(*_mine(list_id)).order_by(ListDraft.at.desc(), ListDraft.work)
+    return list(session.scalars(newest.limit(SHOWN)))
 
 
-def drop(session: Session, list_id: int | None) -> None:
-    """Forget it."""
-    mine = (ListDraft.user_id == g.user.id, ListDraft.list_id == (list_id or 0))
-    session.execute(delete(ListDraft).where(*mine), execution_options={"synchronize_session": False})
+def find(session: Session, list_id: int | None, work: str) -> ListDraft | None:
+    """One of them."""
+    return session.get(ListDraft, (g.user.id, list_id or 0, work))
+
+
+def drop(session: Session, list_id: int | None, work: Work) -> None:
+    """Forget it, and what it went on from while that is as it was then."""
+    session.execute(delete(ListDraft).where(*_mine(list_id), ListDraft.work == work.id))
+    if work.since:
+        grown = (ListDraft.work == work.came_from, ListDraft.at == work.since)
+        session.execute(delete(ListDraft).where(*_mine(list_id), *grown))
+
+
+def _mine(list_id: int | None) -> tuple[ColumnElement[bool], ...]:
+    return ListDraft.user_id == g.user.id, ListDraft.list_id == (list_id or 0)
+
+
+def _trim(session: Session, list_id: int | None) -> None:
+    newest = select(ListDraft.work).where(*_mine(list_id)).order_by(ListDraft.at.desc(), ListDraft.work).limit(KEPT)
+    old = delete(ListDraft).where(*_mine(list_id), ListDraft.work.not_in(newest))
+    session.execute(old, execution_options={"synchronize_session": False})
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ UNDO: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `consents`: channel -> (yes or no, wording that was read aloud)."""
+    """One call. `consents`: channel -> (yes or no, wording that was read aloud); `facts`: columns of contacts, filled
+    where they are empty.
+    """
 
     note: str = ""
     subject: str = ""
@@ -35,6 +37,7 @@ class Call:
     interest: str = ""  # a category
     again: date | None = None
     consents: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,10 @@ def record(
     people.take(session, "events", [event], origin=ORIGIN, now=now, config=config)
     written = session.scalars(select(Event).where(Event.key == event["key"])).one()
     contact = contacts.get(session, written.contact_id or 0)
+    facts = {column: value for column, value in call.facts.items() if not people.known(contact, column)}
+    if facts:  # before the consent, which may be for an address among them
+        people.write(session, contact.key, facts, origin=ORIGIN, now=now, config=config)
+        contact = contacts.get(session, written.contact_id or 0)
     before = str(contact.attributes.get(AGAIN) or "")
     if call.again:
         _again(session, contact.key, call.again.isoformat(), now, config)

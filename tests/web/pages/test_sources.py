@@ -259,6 +259,23 @@ def undo_of(answer: Any) -> str:
     return found
 
 
+def test_a_caller_gives_an_address_and_a_yes(marketer: FlaskClient, services: Services, people: None) -> None:
+    """In one go: somebody new, and somebody known who had none; an address that is known is not replaced."""
+    yes = {"note": "x", "email_consent": "yes", "email_wording": "May we write to you?"}
+    with services.database.begin() as session:
+        record = {"key": "C3", "phone": "+447700900003"}
+        intake.accept(session, "contacts", [record], now=utcnow(), config=services.config)
+    c3 = person(services, "C3").id
+    assert 'id="email"' in marketer.get(f"/sources/calls?contact={c3}").text
+    assert 'id="email"' not in marketer.get(f"/sources/calls?contact={person(services, 'C1').id}").text
+    given = {"phone": "07700 900777", "email": "di@shop.example"}
+    assert marketer.post("/sources/calls", data=yes | given).status_code == 303
+    assert marketer.post("/sources/calls", data=yes | {"contact": c3, "email": "ed@shop.example"}).status_code == 303
+    assert marketer.post("/sources/calls", data=yes | {"contact": c3, "email": "no@shop.example"}).status_code == 303
+    for key, email in (("phone:+447700900777", "di@shop.example"), ("C3", "ed@shop.example")):
+        assert (person(services, key).email, person(services, key).email_consent) == (email, True)
+
+
 def test_a_new_caller_is_taken_back(marketer: FlaskClient, services: Services, people: None) -> None:
     """Event and contact go; a second time there is nothing to take back."""
     undo = undo_of(marketer.post("/sources/calls", data=NEW))

@@ -28,7 +28,7 @@ from web.shell import toast
 
 RECENT: Final = 100_000  # events among which the last calls are looked for
 LIMITS: Final = {"note": 1000, "subject": 200, "interest": 256, "item": 128}
-NEW: Final = ("email", "first_name", "last_name")
+FACTS: Final = ("email", "first_name", "last_name")
 
 
 @blueprint.get("/calls")
@@ -45,8 +45,6 @@ def save_call() -> ResponseReturnValue:
         call = _call(request.form)
         with services().database.begin() as session:
             before, contact = core.record(session, _whom(session), call, by=by.name, now=now, config=config)
-            if before.made:
-                people.write(session, contact.key, _facts(), origin=core.ORIGIN, now=now, config=config)
             name = contacts.get(session, contact.id).name
     except (Invalid, Conflict, NotFound) as error:
         known = request.form.get("contact", type=int)
@@ -79,7 +77,8 @@ def _call(given: Mapping[str, str]) -> Call:
         for channel, word in words.items()
         if word in ("yes", "no")
     }
-    return Call(**texts, again=_day(given.get("call_again", "").strip()), consents=said)
+    facts = {name: fact for name in FACTS if (fact := given.get(name, "").strip()[:300])}
+    return Call(**texts, again=_day(given.get("call_again", "").strip()), consents=said, facts=facts)
 
 
 def _day(given: str) -> date | None:
@@ -106,11 +105,6 @@ def _whom(session: Session) -> int | str:
         raise Invalid(error.message, field="phone") from None
     there = people.find(session, None, phone)
     return there.id if there else phone
-
-
-def _facts() -> dict[str, str]:
-    """What is said of somebody new."""
-    return {name: words for name in NEW if (words := request.form.get(name, "").strip()[:300])}
 
 
 def _signed(before: Before, user_id: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import threading
 import time
 from collections.abc import Iterable
@@ -27,6 +28,12 @@ CALLS: Final = 240  # of one address in a minute, and process: a busy office beh
 PLACES: Final = 50_000  # addresses remembered
 SHOWN: Final = 200  # refused events kept
 WHO: Final = frozenset({"customer", "card", "email", "phone", "signature"})  # not kept with them
+OURS: Final = frozenset({"key", "visitor"})  # random or ours: digits in them are no telephone
+ADDRESS: Final = re.compile(
+    r"""[^\s"'<>/?&=:;,()]+(?:@|%40)[^\s"'<>/?&=:;,()]*"""  # an e-mail address, as a form or an address bar has it
+    r"""|(?:\+|%2B)?\d(?:[ ()+-]|%20)?(?:\d(?:[ ()+-]|%20)?){5,}\d""",  # seven digits: a telephone, a card
+    re.IGNORECASE,
+)
 
 blueprint = Blueprint("collect", __name__)
 log = structlog.get_logger(__name__)
@@ -110,9 +117,9 @@ def _note(refused: Iterable[Refused]) -> None:
     rows = [
         RefusedEvent(
             at=utcnow(),
-            type=_short(one.event, "type", 64),
+            type=ADDRESS.sub("...", _short(one.event, "type", 64)),
             visitor=_short(one.event, "visitor", 64),
-            reason=_whole(one.reason)[:500],
+            reason=_whole(_masked(one))[:500],
             body=json.dumps(_shown(one.event), ensure_ascii=True)[:500],
         )
         for one in refused
@@ -129,8 +136,27 @@ def _note(refused: Iterable[Refused]) -> None:
 def _shown(event: Any) -> Any:
     """The event, without what might say who somebody is."""
     if not isinstance(event, dict):
-        return event
-    return {name: "..." if name in WHO else value for name, value in event.items()}
+        return _hidden(event)
+    known = {name: "..." if name in WHO else value for name, value in event.items() if name in WHO | OURS}
+    return known | _hidden({name: value for name, value in event.items() if name not in known})
+
+
+def _hidden(value: Any) -> Any:
+    """Any JSON without addresses in its texts."""
+    if isinstance(value, dict):
+        return {ADDRESS.sub("...", name): _hidden(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_hidden(inner) for inner in value]
+    return ADDRESS.sub("...", value) if isinstance(value, str) else value
+
+
+def _masked(one: Refused) -> str:
+    """The reason without addresses, and without what an event says of who somebody is, quoted whole or cut."""
+    said = [one.event[name] for name in WHO & one.event.keys()] if isinstance(one.event, dict) else []
+    words = one.reason
+    for quoted in (form for value in said for form in (repr(value)[:57], str(value)) if form.strip("'\" ")):
+        words = words.replace(quoted, "...")
+    return ADDRESS.sub("...", words)
 
 
 def _short(event: Any, name: str, limit: int) -> str:

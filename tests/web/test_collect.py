@@ -323,3 +323,29 @@ def test_a_handover_counts_once_and_for_minutes(
         send(client, event("search", 2, query="a", visitor=one, came_as=word))
     assert {one.visitor for one in stored(services) if one.type == "flyer_scan"} == {others[2]}
     assert not reasons(services)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "identify", "email": "ann.lee@shop"},
+        {"type": "identify", "phone": "12 34"},
+        {"type": "identify", "customer": ["C-4711-secret"]},
+        {"type": "identify", "customer": "C-4711-secret" * 90},
+        {"type": "ann.lee@shop.example"},
+        {"type": "search", "query": "ann.lee@shop.example", "results": True},
+        {"type": "search", "query": "+44 20 7183 8750", "results": True},
+        {"type": "page_view", "url": "https://shop.example/a?mail=ann.lee%40shop.example&p=02071838750", "title": ""},
+        {"type": "search", "ann.lee@shop.example": "x"},
+        {"type": "search", "query": {"a": ["ann.lee@shop.example"]}},
+    ],
+)
+def test_the_debugger_masks_who_somebody_is(client: FlaskClient, services: Services, said: dict[str, Any]) -> None:
+    """In the reason, the type and the event, wherever an address stands; the rest stays readable."""
+    send(client, event("search") | said)
+    [kept] = stored(services, RefusedEvent)
+    for words in (kept.reason, kept.body, kept.type):
+        for secret in ("ann", "C-4711", "8750", "12 34"):
+            assert secret not in words, words
+    assert VISITOR in kept.body
+    assert "..." in kept.reason + kept.body

@@ -31,6 +31,9 @@ PROSE: Final = 2_000  # of an intro, a wording, a thank-you
 ANSWER: Final = 1_000  # what intake takes as one property
 OWN: Final = ("form", "email_consent", "sms_consent")  # properties of an answer that no question may be named
 
+_PLAIN_HOST: Final = re.compile(
+    r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?([/?#]|$)", re.ASCII | re.IGNORECASE
+)
 _ADDRESSES: Final = {"email": "email", "sms": "phone"}
 
 
@@ -166,7 +169,7 @@ def parse(given: Mapping[str, Any]) -> Definition:
         consents=consents,
         double_opt_in=bool(given.get("double_opt_in", True)),
         thanks=_words(given, "thanks", PROSE, "thanks"),
-        redirect=check_https(_words(given, "redirect", 1024, "redirect"), "redirect"),
+        redirect=_check_redirect(_words(given, "redirect", 1024, "redirect")),
     )
     for channel in consents:
         if definition.address(channel) is None:
@@ -201,6 +204,13 @@ def check_https(address: str, field: str) -> str:
         raise Invalid(error.message, field=field) from None
     if not address.startswith("https://") or not address.isascii() or "\\" in address:
         raise Invalid("This must be an address that begins with https://, in plain letters.", field=field)
+    return address
+
+
+def _check_redirect(address: str) -> str:
+    """A https address of a plain host: the host becomes a word of the form's Content-Security-Policy."""
+    if address and not _PLAIN_HOST.match(check_https(address, "redirect")):
+        raise Invalid("The address of a redirect has a plain host, like https://shop.example/thanks.", field="redirect")
     return address
 
 

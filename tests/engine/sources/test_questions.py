@@ -71,3 +71,18 @@ def test_answers(kind: str, text: str, value: Any) -> None:
     values, faults = questions.read([question], {"q": [text]}, RULES)
     assert values == ({} if value is None else {"q": value})
     assert bool(faults) is (value is None)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://a;script-src'unsafe-inline'/x", "https://*/x", "https://*.shop.example/", "https://a,b/", "https://-a/",
+     "https://u@shop.example/", "https://shop.example;x", "https://[::1]/", "https://a'b/", "https://a..;/"],
+)  # fmt: skip
+def test_a_redirect_goes_to_a_plain_host(address: str) -> None:
+    """Its host is written into the page's policy."""
+    given = {"title": "A", "questions": [{"label": "B"}]}
+    with pytest.raises(Invalid) as fault:
+        questions.parse(given | {"redirect": address})
+    assert fault.value.field == "redirect"
+    for plain in ("https://shop.example", "https://Shop-1.example:8443/a;b'c?d=*", "https://a?x"):
+        assert questions.parse(given | {"redirect": plain}).redirect == plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from engine import lists
 from engine.config import Config
@@ -24,17 +25,16 @@ def test_the_server_outlives_its_threads(config: Config, database: Database) -> 
         list_id = made.id
     people = {"contacts": [{"key": f"C{number}", "attributes": {"size": number}} for number in range(300)]}
     with Served(config, database) as served:
-        client = served.client()
-        assert served.post(client, "/api/v1/contacts", json.dumps(people).encode())[0] == 200
+        with closing(served.client()) as client:
+            assert served.post(client, "/api/v1/contacts", json.dumps(people).encode())[0] == 200
 
         def ask(number: int) -> int:
-            one = served.client()
-            one.request(
-                "GET", f"/api/v1/lists/{list_id}/{('export.csv', 'profile')[number % 2]}", headers=served.headers
-            )
-            answer = one.getresponse()
-            answer.read()
-            return answer.status
+            path = f"/api/v1/lists/{list_id}/{('export.csv', 'profile')[number % 2]}"
+            with closing(served.client()) as one:
+                one.request("GET", path, headers=served.headers)
+                answer = one.getresponse()
+                answer.read()
+                return answer.status
 
         with ThreadPoolExecutor(10) as pool:
             assert set(pool.map(ask, range(20))) == {200}

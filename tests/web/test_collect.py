@@ -329,7 +329,7 @@ def test_a_handover_counts_once_and_for_minutes(
     "said",
     [
         {"type": "identify", "email": "ann.lee@shop"},
-        {"type": "identify", "phone": "12 34"},
+        {"type": "identify", "phone": "+8750"},
         {"type": "identify", "customer": ["C-4711-secret"]},
         {"type": "identify", "customer": "C-4711-secret" * 90},
         {"type": "ann.lee@shop.example"},

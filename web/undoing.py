@@ -47,6 +47,8 @@ def start(services: Services, import_id: int) -> None:
 
 def is_running(services: Services, import_id: int) -> bool:
     """Some process is at work on it."""
+    if not _path(services, import_id).exists():
+        return False
     lock = _lock(services, import_id)
     if lock is not None:
         lock.close()
@@ -55,7 +57,7 @@ def is_running(services: Services, import_id: int) -> bool:
 
 def rows(tally: Tally) -> list[tuple[str, int, int, list[tuple[str, int]]]]:
     """(table, gone, given back, why others are kept) for people, tables in the order of their weight."""
-    tables = ("contacts", "items", "orders", "events")
+    tables = ("contacts", "items", "orders", "events", "list_picks")
     return [
         (table, tally[table, "removed", ""], tally[table, "restored", ""], kept)
         for table in tables

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import Column, Date, Table, delete, exists, select, update
+from sqlalchemy import Column, Date, Table, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from engine.database import Database, UtcDateTime, next_revision
@@ -75,6 +75,15 @@ def read(change: ImportChange) -> Any:
     if change.how == "created":
         return [row_id for first, last in rows for row_id in range(first, last + 1)]
     return dict(rows)
+
+
+def counted(session: Session, import_id: int, table: str) -> tuple[int, int]:
+    """How many rows of a table an import has made and changed so far."""
+    rows = select(ImportChange.how, func.sum(ImportChange.count)).where(
+        ImportChange.import_id == import_id, ImportChange.table_name == table
+    )
+    found = {row[0]: int(row[1]) for row in session.execute(rows.group_by(ImportChange.how))}
+    return found.get("created", 0), found.get("changed", 0) + found.get("replaced", 0)
 
 
 def sweep(database: Database, now: datetime) -> None:

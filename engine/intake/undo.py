@@ -14,7 +14,20 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Column, Table, bindparam, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from engine import identity
@@ -80,9 +93,13 @@ class _Work:
     tally: Tally = field(default_factory=Counter)
 
 
-def may(run: Import, now: datetime) -> bool:
-    """The import can still be taken back."""
-    return run.finished_at is not None and run.undone_at is None and now - run.started_at < LIFE
+def may(session: Session, import_id: int, now: datetime) -> bool:
+    """The import can still be taken back, and there is something to take back; also of one that was killed."""
+    try:
+        check(session, import_id, now)
+    except Conflict:
+        return False
+    return sum(shares(session, import_id)) > 0
 
 
 def check(session: Session, import_id: int, now: datetime) -> Import:
@@ -94,6 +111,8 @@ def check(session: Session, import_id: int, now: datetime) -> Import:
         raise Conflict("This import is undone already.")
     if now - run.started_at >= LIFE:
         raise Conflict(f"This import is older than {LIFE.days} days: what it changed is no longer known.")
+    if run.created + run.updated and run.undo_started_at is None and not sum(shares(session, import_id)):
+        raise Conflict("This import is from before imports could be undone: what it changed is not known.")
     return run
 
 
@@ -102,6 +121,8 @@ def preview(session: Session, import_id: int, now: datetime) -> Tally:
     run = check(session, import_id, now)
     gone: defaultdict[str, set[int]] = defaultdict(set)
     work = _Work(session, now, _revisions(session, import_id), run.started_at, gone=gone)
+    picked = select(func.count()).select_from(ListPick).where(*_picked(run))
+    work.tally["list_picks", "removed", ""] = session.scalar(picked) or 0
     for table, how in STEPS:
         for change in _changes(session, import_id, table, how):
             rows = journal.read(change)
@@ -115,17 +136,15 @@ def undo(
     database: Database, import_id: int, *, now: datetime, progress: Callable[[int, int], None] | None = None
 ) -> Import:
     """Take an import back; `progress` (things done, things in all) may stop it by raising a RapportError, and the same
-    call goes on with it. Raises NotFound, Conflict.
+    call goes on with it. Of two at once the later goes on, and the other ends. Raises NotFound, Conflict.
     """
     with database.begin() as session:
-        run = check(session, import_id, now)
-        run.undo_started_at = run.undo_started_at or now
-        session.execute(delete(ListPick).where(ListPick.at == run.started_at, ListPick.author.startswith("import ")))
-        run.finished_at = run.finished_at or now
+        claim = _claim(session, check(session, import_id, now), now)
         done, total = shares(session, import_id)
     for table, how in STEPS:
         while True:
             with database.begin() as session:
+                _hold(session, import_id, claim)
                 change = next(_changes(session, import_id, table, how, limit=1), None)
                 if change is None:
                     break
@@ -134,10 +153,38 @@ def undo(
             if progress:
                 progress(min(done, total), total)
     with database.begin() as session:
+        _hold(session, import_id, claim)
         run = session.get_one(Import, import_id)
         run.undone_at, run.undone = database_now(session), run.undone or []
         session.execute(delete(ImportChange).where(ImportChange.import_id == import_id), execution_options=_WHOLE)
     return run
+
+
+def _claim(session: Session, run: Import, now: datetime) -> datetime:
+    """Take the import in hand; the moment says in whose hands it is. Its places on lists go at once."""
+    claim = database_now(session)
+    mine = update(Import).where(Import.id == run.id, Import.undone_at.is_(None))
+    if not session.execute(mine.values(undo_started_at=claim).returning(Import.id), execution_options=_WHOLE).all():
+        raise Conflict("This import is undone already.")
+    session.refresh(run)
+    run.finished_at = run.finished_at or now
+    picks = session.execute(delete(ListPick).where(*_picked(run)).returning(ListPick.contact_id)).all()
+    run.undone = _listed(told(run) + Counter({("list_picks", "removed", ""): len(picks)}))
+    return claim
+
+
+def _hold(session: Session, import_id: int, claim: datetime) -> None:
+    """Nobody else takes it back until this transaction ends. Raises Conflict when another has it in hand by now."""
+    names.alone(session)
+    mine = update(Import).where(Import.id == import_id, Import.undo_started_at == claim, Import.undone_at.is_(None))
+    held = session.execute(mine.values(undo_started_at=claim).returning(Import.id), execution_options=_WHOLE).all()
+    if not held:
+        raise Conflict("This import is being undone by somebody else, who goes on with it.")
+
+
+def _picked(run: Import) -> tuple[ColumnElement[bool], ...]:
+    """Places on lists that the import gave."""
+    return ListPick.at == run.started_at, ListPick.author.startswith("import ")
 
 
 def shares(session: Session, import_id: int) -> tuple[int, int]:
@@ -154,7 +201,6 @@ def told(run: Import) -> Tally:
 
 
 def _take_back(session: Session, change: ImportChange, now: datetime) -> None:
-    names.alone(session)
     run = session.get_one(Import, change.import_id)
     revisions = _revisions(session, run.id) | {next_revision(session)}
     work = _Work(session, now, revisions, run.started_at, writes=True)
@@ -162,7 +208,11 @@ def _take_back(session: Session, change: ImportChange, now: datetime) -> None:
         work.gone = {name: _created(session, change.import_id, name) for name in ("consents", "identities")}
     _DO[change.table_name, change.how](work, journal.read(change))
     change.undo_revision = next_revision(session)
-    run.undone = [[*what, count] for what, count in sorted((told(run) + work.tally).items())]
+    run.undone = _listed(told(run) + work.tally)
+
+
+def _listed(tally: Tally) -> list[list[Any]]:
+    return [[*what, count] for what, count in sorted(tally.items())]
 
 
 def _changes(

@@ -64,12 +64,16 @@ def pick(
 
 
 def pick_keys(session: Session, list_id: int, keys: Sequence[str], *, now: datetime, author: str = "") -> int:
-    """Put the contacts with these customer numbers on a list; how many that changed something for."""
+    """Put the contacts with these customer numbers on a list, but for whom somebody took off it; how many are new. A
+    file knows of no removal, and its undo takes away what it put there.
+    """
     if not keys:
         return 0
     kept = func.coalesce(Contact.merged_into, Contact.id)
     found = session.scalars(select(kept).where(Contact.key.in_(among(session, list(keys)))).order_by(kept).distinct())
-    return pick(session, list_id, np.array(found.all(), np.int64), now=now, author=author)
+    _look_again(session, list_id, now)
+    how = (True, now, author[:128])
+    return sum(_pick(session, list_id, part, how, over=False) for part in parts(np.array(found.all(), np.int64)))
 
 
 def unpick(session: Session, list_id: int, contact_ids: Ids, *, now: datetime) -> int:
@@ -117,7 +121,9 @@ def _picked(contact_id: int, *, added: bool) -> Any:
     return select(ListPick.list_id).where(ListPick.contact_id == contact_id, ListPick.added.is_(added))
 
 
-def _pick(session: Session, list_id: int, ids: Sequence[int], how: tuple[bool, datetime, str]) -> int:
+def _pick(
+    session: Session, list_id: int, ids: Sequence[int], how: tuple[bool, datetime, str], *, over: bool = True
+) -> int:
     added, now, author = how
     values = {
         "list_id": literal(list_id),
@@ -129,10 +135,13 @@ def _pick(session: Session, list_id: int, ids: Sequence[int], how: tuple[bool, d
     people = select(*values.values()).where(Contact.id.in_(among(session, ids)))
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     insert = dialect.insert(ListPick).from_select(list(values), people)
+    key = ["list_id", "contact_id"]
+    if not over:
+        return _rows(session, insert.on_conflict_do_nothing(index_elements=key))
     return _rows(
         session,
         insert.on_conflict_do_update(
-            index_elements=["list_id", "contact_id"],
+            index_elements=key,
             set_={name: insert.excluded[name] for name in ("added", "at", "author")},
             where=ListPick.added.is_distinct_from(insert.excluded.added),
         ),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from engine import contacts, intake
+from engine import contacts, intake, lists
 from engine.config import Config
 from engine.database import Base, Database
 from engine.errors import Conflict, NotFound
@@ -23,12 +25,14 @@ from engine.intake import journal, undo
 from engine.models import (
     Consent,
     Contact,
+    ContactList,
     Event,
     Identity,
     Import,
     ImportChange,
     Item,
     ListMember,
+    ListPick,
     Merge,
     Order,
     OrderLine,
@@ -272,6 +276,8 @@ def test_a_killed_import_is_undone_and_a_killed_undo_goes_on(shop: Shop, monkeyp
         assert run
         run.finished_at = None  # nobody was left to write it
         assert 0 < session.scalar(select(func.count()).select_from(Contact)) < 100  # type: ignore[operator]
+        assert undo.may(session, run.id, shop.now)
+        assert journal.counted(session, run.id, "contacts")[0] > 0
     assert shop.state() != before
     with pytest.raises(Killed):
         undo.undo(shop.database, run.id, now=shop.now, progress=kill_at(0.4))
@@ -296,6 +302,66 @@ def test_when_an_import_cannot_be_undone(shop: Shop) -> None:
     late = journal.Journal()
     with shop.database.begin() as session, pytest.raises(Conflict, match="being undone"):
         late.save(session, run.id)
+
+
+def test_an_import_from_before_the_journal_is_left_alone(shop: Shop) -> None:
+    """Nothing is known of what it changed, so nothing is offered, and it is not called undone."""
+    with shop.database.begin() as session:
+        run = Import(kind="contacts", file_name="old.csv", started_at=shop.now, finished_at=shop.now, created=3)
+        session.add(run)
+    with pytest.raises(Conflict, match="before imports could be undone"):
+        undo.undo(shop.database, run.id, now=shop.now)
+    with shop.database.read() as session:
+        assert not undo.may(session, run.id, shop.now)
+        assert session.get_one(Import, run.id).undone_at is None
+
+
+def test_two_undos_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later goes on, the former ends with a word, and what is done is done once."""
+    monkeypatch.setattr("engine.intake.files.WRITE", 5)
+    before = shop.state()
+    run = shop.take("contacts", [{"key": f"C{number:03}"} for number in range(20)])
+
+    began: list[int] = []
+
+    def meanwhile(done: int, _total: int) -> None:
+        began.append(done)
+        if len(began) == 1:
+            undo.undo(shop.database, run.id, now=shop.now)
+
+    with pytest.raises(Conflict, match="somebody else"):
+        undo.undo(shop.database, run.id, now=shop.now, progress=meanwhile)
+    assert shop.state() == before
+    with shop.database.read() as session:
+        assert undo.told(session.get_one(Import, run.id)) == {("contacts", "removed", ""): 20}
+
+
+def test_a_list_is_as_before(shop: Shop) -> None:
+    """Who was taken off by hand stays off; who was put on by hand stays on; the others go, and that is told."""
+    shop.take("contacts", [{"key": key} for key in ("C-1", "C-2", "C-3")])
+    with shop.database.begin() as session:
+        wine = ContactList(name="Wine", criteria={}, created_at=shop.now, updated_at=shop.now)
+        session.add(wine)
+        session.flush()
+        off, on, _ = session.scalars(select(Contact.id).order_by(Contact.key))
+        for contact_id, added in ((off, False), (on, True)):
+            lists.pick(session, wine.id, np.array([contact_id]), added=added, now=shop.now, author="ann")
+    before = picked(shop)
+
+    def put(session: Session, keys: Sequence[str]) -> int:
+        return lists.pick_keys(session, wine.id, keys, now=shop.now, author="import file.csv")
+
+    run = shop.take("contacts", [{"key": key, "city": "Rye"} for key in ("C-1", "C-2", "C-3")], written=put)
+    assert picked(shop) == before | {("C-3", True, "import file.csv")}
+    assert shop.undo(run)["list_picks", "removed", ""] == 1
+    assert picked(shop) == before
+
+
+def picked(shop: Shop) -> set[tuple[str, bool, str]]:
+    """Who was put on a list or taken off it, and by whom."""
+    with shop.database.read() as session:
+        rows = select(Contact.key, ListPick.added, ListPick.author).join(Contact, Contact.id == ListPick.contact_id)
+        return {(row.key, row.added, row.author) for row in session.execute(rows)}
 
 
 def test_the_journal_lives_for_thirty_days(shop: Shop) -> None:

@@ -194,11 +194,13 @@ def size(warehouse: Warehouse, asked: Criteria, now: datetime, *, exact: bool = 
     return warehouse.pinned(lambda pin: Leaves(pin, kept(warehouse), asked, now, exact=exact).found.count)
 
 
-def members(warehouse: Warehouse, asked: Criteria, now: datetime) -> npt.NDArray[np.int64]:
-    """The ids of the contacts for whom they are true at `now` exactly, ascending."""
+def members(warehouse: Warehouse, asked: Criteria, now: datetime, *, exact: bool = True) -> npt.NDArray[np.int64]:
+    """The ids of the contacts for whom they are true, ascending: at `now` if it must be `exact`, else up to a minute
+    before, as previews.
+    """
 
     def look(pin: Pin) -> npt.NDArray[np.int64]:
-        leaves = Leaves(pin, kept(warehouse), asked, now, exact=True)
+        leaves = Leaves(pin, kept(warehouse), asked, now, exact=exact)
         return leaves.base.ids[leaves.found.flags]
 
     return warehouse.pinned(look)

@@ -7,7 +7,7 @@ changed; `copy` gives a dynamic list to go on with. A deleted list can be brough
 from engine.lists.download import export_csv
 from engine.lists.following import Followed, follow, growth, joined_by
 from engine.lists.overlap import overlaps
-from engine.lists.people import count, count_again, freeze, load, member_ids, members, recount, whole
+from engine.lists.people import count, count_again, freeze, load, member_ids, members, page, recount, whole
 from engine.lists.picking import kept_on, pick, pick_keys, picks, recognise, unpick
 from engine.lists.profiles import profile
 from engine.lists.saved import NAME_LIMIT, behind, browse, copy, get, rename, restore, save, users_of
@@ -40,6 +40,7 @@ __all__ = [
     "member_ids",
     "members",
     "overlaps",
+    "page",
     "pick",
     "pick_keys",
     "picks",

@@ -117,13 +117,25 @@ def member_ids(session: Session, warehouse: Warehouse, list_id: int, now: dateti
 def members(
     session: Session, warehouse: Warehouse, list_id: int, now: datetime, *, after: int = 0, limit: int = 100
 ) -> list[Contact]:
-    """One page of the contacts on a list, by id; `after`: the last id of the page before."""
+    """The first contacts on a list beyond the id `after`, by id: at most `limit`, fewer when some are gone by now."""
+    return page(session, warehouse, list_id, now, after=after, limit=limit)[0]
+
+
+def page(
+    session: Session, warehouse: Warehouse, list_id: int, now: datetime, *, after: int = 0, limit: int = 100
+) -> tuple[list[Contact], int | None]:
+    """The same, and the id to go on after, None at the end. What one page found of a dynamic list is kept: those that
+    follow within a minute agree with it while the data stand, and find nothing anew.
+    """
     if get(session, list_id).frozen_at is not None:
-        ids: Sequence[int] = session.scalars(_kept(list_id, after).limit(limit)).all()
+        ids: Sequence[int] = session.scalars(_kept(list_id, after).limit(limit + 1)).all()
     else:
-        found = leaves.members(warehouse, whole(session, warehouse, list_id), now)
-        ids = found[found > after][:limit].tolist()
-    return list(session.scalars(select(Contact).where(Contact.id.in_(ids)).order_by(Contact.id)))
+        found = leaves.members(warehouse, whole(session, warehouse, list_id), now, exact=False)
+        start = np.searchsorted(found, after, side="right")
+        ids = found[start : start + limit + 1].tolist()
+    there = Contact.id.in_(ids[:limit]), Contact.merged_into.is_(None)  # the copy may know those who are gone
+    people = list(session.scalars(select(Contact).where(*there).order_by(Contact.id)))
+    return people, ids[limit - 1] if len(ids) > limit else None
 
 
 def _kept(list_id: int, after: int) -> Select[Any]:

@@ -220,6 +220,28 @@ def test_members_come_in_pages(database: Database, shop: Warehouse, now: datetim
             lists.freeze(session, shop, made.id, now)
 
 
+def test_pages_of_one_walk_agree(
+    database: Database, shop: Warehouse, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page whose people are all gone leads on; merged contacts are left out; nothing is found twice."""
+    with database.begin() as session:
+        list_id = lists.save(session, None, "All", {"field": "key", "operator": "known"}, now=now).id
+    with database.read() as session:
+        first, after = lists.page(session, shop, list_id, now, limit=3)
+    assert ([one.id for one in first], after) == ([1, 2, 3], 3)
+    with database.begin() as session:
+        session.get_one(Contact, 4).merged_into = 1
+        for gone in (5, 6):
+            remove(session, Contact, gone)
+    monkeypatch.setattr("engine.warehouse.Pin.query", None)
+    later, found = now + timedelta(seconds=50), []
+    with database.read() as session:
+        while after is not None:
+            people, after = lists.page(session, shop, list_id, later, after=after, limit=3)
+            found.append([one.id for one in people])
+    assert found == [[], [7, 8, 9], [10]]
+
+
 def test_counting_again_begins_with_the_oldest_count(database: Database, shop: Warehouse, now: datetime) -> None:
     """With no time left one is counted all the same, the next time the other; one that cannot be used is left out."""
     with database.begin() as session:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
 from engine.errors import Invalid, nearest
-from engine.models import Contact, ContactList
+from engine.models import ContactList
 from web.api.access import needs
 from web.api.body import Whole
 from web.limits import LARGEST, VERSIONS
@@ -154,7 +154,7 @@ class MembersIn(PageIn):
 
 
 class MembersOut(Schema):
-    """A page of members, by id."""
+    """A page of members, by id; it may hold fewer than asked for before the last."""
 
     members = List(Nested(MemberOut))
     next = Integer(allow_none=True)
@@ -265,13 +265,13 @@ def freeze(list_id: int) -> dict[str, int]:
 @blueprint.output(MembersOut)
 def members(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """The people on a list, page by page"""
-    limit, wanted = query_data["limit"], _wanted(query_data["fields"])
+    after, limit, wanted = query_data["cursor"], query_data["limit"], _wanted(query_data["fields"])
+    if not after:  # those that follow go on with what the first one found
+        services().warehouse.refresh()
     with services().database.read() as session:
-        found: list[Contact] = lists.members(
-            session, services().warehouse, list_id, utcnow(), after=query_data["cursor"], limit=limit
-        )
+        found, more = lists.page(session, services().warehouse, list_id, utcnow(), after=after, limit=limit)
         people = [{name: getattr(one, name) for name in wanted} for one in found]
-    return {"members": people, "next": found[-1].id if len(found) == limit else None}
+    return {"members": people, "next": more}
 
 
 def _wanted(given: str) -> list[str]:

@@ -113,6 +113,15 @@ def test_lists_and_members_come_in_pages(shop: Services, api: FlaskClient) -> No
     assert ([member["attributes"] for member in rest["members"]], rest["next"]) == ([{"size": 3}], None)
 
 
+def test_members_are_those_of_now(shop: Services, api: FlaskClient, now: datetime) -> None:
+    """The first page takes in what was written a moment ago; a page that just holds all is the last."""
+    number = made(api)
+    with shop.database.begin() as session:
+        add(session, Contact, now, key="late", bucket=9, country="United Kingdom")
+    page = api.get(f"/api/v1/lists/{number}/members?limit=5").json
+    assert ([member["key"] for member in page["members"]][-1], page["next"]) == ("late", None)
+
+
 def test_a_list_is_downloaded_as_csv(shop: Services, api: FlaskClient) -> None:
     """Streamed; a list that is not there is a 404 and no file."""
     answer = api.get(f"/api/v1/lists/{made(api)}/export.csv")

@@ -81,15 +81,14 @@ def show(list_id: int, tab: str) -> ResponseReturnValue:
 def _people(session: Session, found: ContactList) -> dict[str, Any]:
     """Members page by page, picks, and people to pick by what is typed."""
     after, words = max(request.args.get("after", 0, type=int), 0), request.args.get("q", "").strip()[:200]
-    fault, people = "", list[Contact]()
+    fault, people, last = "", list[Contact](), None
     try:
-        people = lists.members(session, services().warehouse, found.id, utcnow(), after=after, limit=PAGE + 1)
+        people, last = lists.page(session, services().warehouse, found.id, utcnow(), after=after, limit=PAGE)
     except Invalid as error:
         fault = error.message
     offered = contacts.search(session, words, limit=FOUND) if words else []
-    last = people[PAGE - 1].id if len(people) > PAGE else None
     return {
-        "people": people[:PAGE],
+        "people": people,
         "fault": fault,
         "words": words,
         "offered": offered,

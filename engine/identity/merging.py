@@ -57,10 +57,32 @@ def join(session: Session, merged_id: int, kept_id: int, *, evidence: str, autho
     them has been merged meanwhile or the whole would be made of more than MOST.
     """
     names.alone(session)
+    merged_id, kept_id = _sorted(session, lock(session, {merged_id, kept_id}), merged_id, kept_id)
+    joining = [Joining(merged_id, kept_id, evidence[:500])]
+    [merge_id] = change(session, joining, (), how=MANUAL, author=author, now=now)
+    return session.get_one(Merge, merge_id)
+
+
+def preview(session: Session, merged_id: int, kept_id: int) -> Contact:
+    """What two contacts would show as one, detached; for a session that only reads. Raises as `join` does."""
+    with session.no_autoflush:
+        both = session.scalars(select(Contact).where(Contact.id.in_([merged_id, kept_id]))).all()
+        _, kept_id = _sorted(session, both, merged_id, kept_id)
+        people = {one.id: one for one in [*both, *(part for one in both for part in members(session, one.id))]}
+        ledger = facts.ledger(session, people)
+        for known in session.scalars(select(OwnFacts).where(OwnFacts.contact_id.in_(among(session, people)))):
+            facts.unfold(people[known.contact_id], known, ledger)
+        kept = people.pop(kept_id)
+        facts.fold(kept, list(people.values()), ledger)
+        session.expunge_all()
+    return kept
+
+
+def _sorted(session: Session, people: Sequence[Contact], merged_id: int, kept_id: int) -> tuple[int, int]:
+    """Which of the two is merged, and which kept; raises when they cannot be one."""
     pair = {merged_id, kept_id}
     if len(pair) == 1:
         raise Invalid("Choose another contact: this is the same one.", field="other")
-    people = lock(session, pair)
     if len(people) < len(pair):
         raise NotFound("One of the two is gone; it may have been erased.")
     if any(one.merged_into is not None for one in people):
@@ -70,9 +92,7 @@ def join(session: Session, merged_id: int, kept_id: int, *, evidence: str, autho
     key = {one.id: one.key for one in people}
     if is_provisional(key[kept_id]) and not is_provisional(key[merged_id]):
         merged_id, kept_id = kept_id, merged_id  # a customer number is what other systems know
-    joining = [Joining(merged_id, kept_id, evidence[:500])]
-    [merge_id] = change(session, joining, (), how=MANUAL, author=author, now=now)
-    return session.get_one(Merge, merge_id)
+    return merged_id, kept_id
 
 
 def part(session: Session, merge_id: int, *, author: str, now: datetime) -> Merge:

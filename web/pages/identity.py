@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine import contacts, identity
 from engine.errors import Invalid, RapportError
-from engine.identity import audit, duplicates
+from engine.identity import audit, duplicates, merging
 from engine.identity.report import recognition
 from engine.models import Contact
 from web import security
@@ -112,26 +112,10 @@ def _find(session: Session, words: str, but: int) -> list[Contact]:
     return [one for one in contacts.search(session, words, limit=10) if one.id != but]
 
 
-class _Look(Exception):
-    """Ends a trial, of which nothing stays; carries what it showed."""
-
-    def __init__(self, shown: Contact) -> None:
-        self.shown = shown
-
-
 def _as_one(merged_id: int, kept_id: int) -> Contact | str:
-    """What they would show as one: merged for real and taken back at once. The reason when they cannot be."""
+    """What they would show as one; the reason when they cannot be."""
     try:
-        with services().database.begin() as session:
-            _try(session, merged_id, kept_id)
-    except _Look as look:
-        return look.shown
+        with services().database.read() as session:
+            return merging.preview(session, merged_id, kept_id)
     except RapportError as error:
         return error.message
-
-
-def _try(session: Session, merged_id: int, kept_id: int) -> NoReturn:
-    done = identity.join(session, merged_id, kept_id, evidence="", author="", now=utcnow())
-    shown = session.get_one(Contact, done.kept_id, populate_existing=True)
-    session.expunge(shown)
-    raise _Look(shown)

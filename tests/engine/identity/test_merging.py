@@ -18,7 +18,7 @@ from engine import consent, contacts, identity, intake
 from engine.config import Config
 from engine.database import Base, Database
 from engine.errors import Conflict, Invalid, NotFound
-from engine.identity import duplicates
+from engine.identity import duplicates, facts, merging
 from engine.models import (
     Consent,
     Contact,
@@ -440,3 +440,29 @@ def test_likely_duplicates(database: Database, config: Config, now: datetime) ->
         assert len(duplicates.likely(session)) == 1
         identity.part(session, merge.id, author="ann", now=now)
         assert len(duplicates.likely(session)) == 1
+
+
+def test_a_look_at_two_as_one_shows_what_the_merge_shows(database: Database, config: Config, now: datetime) -> None:
+    """Merged ones among them, too; nothing is written, so looking waits for nobody who writes."""
+    with database.begin() as session:
+        for key, more in (("C-1", {"city": "Rye", "email_consent": True}), ("C-2", {"first_name": "Ann"}),
+                          ("C-3", {"email_consent": False, "attributes": {"size": "40"}})):  # fmt: skip
+            take(session, config, "contacts", {"key": key, "email": "ann@shop.example", **more}, now=now)
+        ids = [find(session, key).id for key in ("C-1", "C-2", "C-3")]
+        identity.join(session, ids[1], ids[0], evidence="", author="ann", now=now)
+    with database.begin() as _writer, database.read() as session:
+        seen = facts_of(merging.preview(session, ids[2], ids[0]))
+        with pytest.raises(Conflict):
+            merging.preview(session, ids[1], ids[2])
+        with pytest.raises(Invalid):
+            merging.preview(session, ids[0], ids[0])
+    with database.begin() as session:
+        assert find(session, "C-1").attributes == {}
+        identity.join(session, ids[2], ids[0], evidence="", author="ann", now=now)
+        assert facts_of(find(session, "C-1")) == seen
+        assert seen["first_name"] == "Ann"
+
+
+def facts_of(contact: Contact) -> dict[str, Any]:
+    """What a contact shows."""
+    return {name: getattr(contact, name) for name in facts.FACTS}

@@ -17,7 +17,18 @@ from engine.database import next_revision
 from engine.errors import NotFound
 from engine.identity import VISITOR
 from engine.intake import journal
-from engine.models import Consent, Contact, Deletion, Event, Identity, Item, Order
+from engine.models import (
+    Consent,
+    Contact,
+    ContactList,
+    Deletion,
+    Event,
+    Identity,
+    Item,
+    ListMember,
+    ListPick,
+    Order,
+)
 
 WORDS: Final = 8  # more words than this in a search say nothing new
 
@@ -153,8 +164,21 @@ def _erase(session: Session, contact_id: int, now: datetime) -> None:
         execution_options=whole,
     )
     session.add(Deletion(table_name="contacts", row_id=contact_id, revision=revision))
+    _leave_lists(session, contact_id)
     session.delete(contact)  # identities, consents and list memberships follow by ON DELETE CASCADE
     session.flush()
+
+
+def _leave_lists(session: Session, contact_id: int) -> None:
+    """Frozen lists on which they stand hold one less; dynamic ones are counted anew."""
+    kept = select(ListMember.list_id).where(ListMember.contact_id == contact_id)
+    added, taken = (
+        select(ListPick.list_id).where(ListPick.contact_id == contact_id, ListPick.added.is_(way))
+        for way in (True, False)
+    )
+    stands = ContactList.id.in_(kept.union(added)), ContactList.id.not_in(taken)
+    frozen = update(ContactList).where(ContactList.frozen_at.is_not(None), ContactList.size > 0, *stands)
+    session.execute(frozen.values(size=ContactList.size - 1), execution_options={"synchronize_session": False})
 
 
 def _keep_silent(session: Session, channel: str, address: str, now: datetime) -> None:

@@ -23,6 +23,7 @@ from engine.models import (
     Identity,
     Item,
     ListMember,
+    ListPick,
     Order,
     Suppression,
 )
@@ -170,3 +171,21 @@ def test_upper_packages_forget_first(database: Database, now: datetime, ann: int
     assert forgotten == [ann]
     with database.begin() as session, pytest.raises(NotFound):
         contacts.erase(session, ann, now)
+
+
+def test_erasing_takes_one_off_the_size_of_frozen_lists(database: Database, ann: int, now: datetime) -> None:
+    """Of those on which they stand, by hand or not; who was taken off is not counted twice."""
+    with database.begin() as session:
+        kept = session.scalars(select(ContactList)).one()
+        kept.size = 5
+        for added in (True, False):
+            other = ContactList(name="More", criteria={}, frozen_at=now, size=5, created_at=now, updated_at=now)
+            session.add(other)
+            session.flush()
+            session.add(ListPick(list_id=other.id, contact_id=ann, added=added, at=now))
+        session.add(ListMember(list_id=other.id, contact_id=ann))
+        session.add(ContactList(name="Dynamic", criteria={}, size=5, created_at=now, updated_at=now))
+    with database.begin() as session:
+        contacts.erase(session, ann, now)
+    with database.read() as session:
+        assert session.scalars(select(ContactList.size).order_by(ContactList.id)).all() == [4, 4, 5, 5]

@@ -116,15 +116,13 @@ def take(session: Session, told: Sequence[Any], sent: Any, handed: Handed, *, no
     """
     result = Told()
     skew = _skew(sent, now)
-    records, orders = [], []
+    records = []
     for event in told[:MOST]:
         try:
             record = _record(session, event, skew, now, config)
         except Invalid as error:
             result.refused.append(Refused(event, error.message))
             continue
-        if record["type"] == "checkout" and config.tracking.trust_orders and event.get("items"):
-            orders.append(_order(record, event))
         records.append((event, record))
     result.refused += [Refused(event, f"One call may carry {MOST} events.") for event in told[MOST:]]
     if any(event["type"] == "identify" for event, _ in records):
@@ -137,6 +135,8 @@ def take(session: Session, told: Sequence[Any], sent: Any, handed: Handed, *, no
     refused = {reject.row: f"{reject.field or 'event'}: {reject.message}" for reject in accepted.rejected}
     result.refused += [Refused(records[row][0], why) for row, why in refused.items()]
     result.taken = len(records) - len(refused)
+    taken = [pair for row, pair in enumerate(records) if row not in refused] if config.tracking.trust_orders else []
+    orders = _orders(session, taken, result)
     if orders:
         _take_orders(session, orders, result, now, config)
     return result
@@ -259,6 +259,40 @@ def _rename(session: Session, other: str, visitor: str) -> None:
     values = {"visitor": visitor, "contact_id": known, "revision": next_revision(session)}
     session.execute(update(Event).where(*theirs).values(values), execution_options={"synchronize_session": False})
     identity.rehome(session, [known] if known else [])
+
+
+def _orders(session: Session, records: Sequence[tuple[Any, Mapping[str, Any]]], result: Told) -> list[dict[str, Any]]:
+    """The orders of checkouts that were taken: of items we know, more than none of each; others are refused."""
+    bought = [(event, record) for event, record in records if record["type"] == "checkout" and event.get("items")]
+    wanted = {line["item"] for event, _ in bought for line in event["items"] if isinstance(line.get("item"), str)}
+    known = (
+        set(session.scalars(select(Item.key).where(Item.key.in_(sorted(filter(_is_whole, wanted))))))
+        if wanted
+        else set()
+    )
+    good = []
+    for event, record in bought:
+        if all(
+            isinstance(line.get("item"), str) and line["item"] in known and _is_positive(line.get("quantity", 1))
+            for line in event["items"]
+        ):
+            good.append(_order(record, event))
+        else:
+            result.refused.append(
+                Refused(event, "order: a browser's order has known items, and more than none of each.")
+            )
+    return good
+
+
+def _is_whole(words: str) -> bool:
+    return words == words.encode(errors="replace").decode() and "\0" not in words
+
+
+def _is_positive(quantity: Any) -> bool:
+    try:
+        return not isinstance(quantity, bool) and 0 < float(quantity) < 1e9
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _order(record: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,8 @@ def test_trusted_orders(client: FlaskClient, services: Services, config: Config)
     trusting = settings_of.build(raw | {"shop": {"origins": ORIGIN}, "tracking": {"site": SITE, "trust_orders": True}})
     object.__setattr__(services, "config", trusting)
     _contact(services, "C-1", email="ann@shop.example")
+    with services.database.begin() as session:
+        intake.accept(session, "items", [{"key": "tea", "title": "Tea"}], now=utcnow(), config=services.config)
     send(client, event("identify", email="ann@shop.example"))
     for number, price in enumerate(("4.50", "0.01")):
         lines = [{"item": "tea", "quantity": 2, "unit_price": price}]
@@ -191,6 +193,12 @@ def test_trusted_orders(client: FlaskClient, services: Services, config: Config)
     [order] = stored(services, Order)
     [ann] = stored(services, Contact)
     assert (order.total, order.contact_id, order.channel) == (90_000, ann.id, "web")
+    for number, (item, quantity) in enumerate((("none", 1), ("tea", 0), ("tea", -2), ("tea", "x"), ("tea", 1e300)), 5):
+        lines = [{"item": "tea", "quantity": 1}, {"item": item, "quantity": quantity, "unit_price": "1"}]
+        send(client, event("order", number, order=f"W-{number}", items=lines))
+    assert ["known items" in reason for reason in reasons(services)] == [True] * 5
+    send(client, event("order", 20, order="W-20", value="x", items=[{"item": "tea", "quantity": 1, "unit_price": "1"}]))
+    assert (len(stored(services, Order)), len(stored(services, Item)), len(reasons(services))) == (1, 1, 6)
 
 
 def _contact(services: Services, key: str, **facts: Any) -> None:

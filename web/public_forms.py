@@ -64,11 +64,12 @@ def take(key: str) -> ResponseReturnValue:
     values, faults = _read(form, now)
     if faults or nonce is None:
         return page(form, faults, notice="check" if faults else "again"), 422
+    name = (visitor.current() or visitor.new()) if visitor.may_keep() else None
     try:
-        _write(form, values, nonce, now)
+        _write(form, values, nonce, name, now)
     except Invalid as error:
         return page(form, {_named(form, error.field): questions.REFUSED}, notice="check"), 422
-    return _thanked(form)
+    return _thanked(form, name)
 
 
 @blueprint.get("/f/<key>/thanks")
@@ -142,10 +143,15 @@ def _message(language: str, title: str, lines: list[str]) -> str:
     return render_template("public/message.html", page_language=tag(language), title=title, lines=lines)
 
 
-def _thanked(form: Form) -> ResponseReturnValue:
-    """On to the stored address or to the thanks; the policy of the page that sent the form allows no other."""
+def _thanked(form: Form, name: str | None = None) -> ResponseReturnValue:
+    """On to the stored address or to the thanks; the policy of the page that sent the form allows no other. The browser
+    keeps its `name`.
+    """
     to: str = form.definition.get("redirect") or url_for("public.forms.thanks", key=form.key)
-    return redirect(to, 303)
+    response = make_response(redirect(to, 303))
+    if name:
+        visitor.keep(response, name)
+    return response
 
 
 def _framed(html: str, definition: Definition) -> Response:
@@ -181,9 +187,9 @@ def _read(form: Form, now: datetime) -> tuple[dict[str, Any], dict[str, Words]]:
     return values, faults
 
 
-def _write(form: Form, values: Mapping[str, Any], nonce: str, now: datetime) -> None:
+def _write(form: Form, values: Mapping[str, Any], nonce: str, name: str | None, now: datetime) -> None:
     agreed = {channel for channel in CHANNELS if f"consent.{channel}" in request.form}
-    given = Answer(values, agreed, visitor.current(), nonce)
+    given = Answer(values, agreed, name, nonce)
 
     def take(session: Session) -> None:
         answered = forms.answer(session, form, given, now=now, config=services().config)

@@ -163,7 +163,10 @@ class Taking:
         """The answer of somebody whose address we had."""
         self._note({"contact": contact.key}, visitor=None, origin=self.form.origin)
         held = self._fill(contact, but=ADDRESSES.values())
-        return Answered(contact.id, new=True, asks=self._asks(contact, held, self.given.visitor))
+        visitor = self.given.visitor
+        if visitor and identity.contact_of_visitor(self.session, visitor) == contact.id:
+            visitor = None  # theirs already
+        return Answered(contact.id, new=True, asks=self._asks(contact, held, visitor))
 
     def unknown(self) -> Answered:
         """The answer of somebody new, or of nobody we could find again."""

@@ -491,3 +491,18 @@ def test_erased_people_leave_nothing(client: FlaskClient, services: Services, fo
             assert session.scalar(select(func.count()).select_from(model)) == 0
     deliver(services)
     assert client.get("/y/1.x").status_code == 404
+
+
+def test_a_browser_keeps_its_name(client: FlaskClient, services: Services) -> None:
+    """Two answers of one browser are one visitor's; none is kept when it asks not to be followed."""
+    how = {"label": "How was it?", "type": "one", "options": ["Good", "Bad"], "name": "how"}
+    survey = make(services, questions=[how], consents={})
+    for _ in range(2):
+        send(client, survey, {"q.how": "Good"})
+    first, second = events(services)
+    cookie = client.get_cookie("visitor")
+    assert cookie is not None
+    assert first.visitor == second.visitor == cookie.value
+    quiet = send(client, survey, {"q.how": "Bad"}, headers={"Sec-GPC": "1"})
+    assert "Set-Cookie" not in quiet.headers
+    assert events(services)[-1].visitor not in (None, cookie.value)

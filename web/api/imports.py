@@ -64,7 +64,7 @@ class PreviewOut(Schema):
 
 
 @blueprint.get("/imports")
-@needs("imports:undo")
+@needs("imports:read")
 @blueprint.output(ImportsOut)
 @blueprint.doc(summary="The latest 100 imports of files")
 def index() -> ResponseReturnValue:
@@ -75,7 +75,7 @@ def index() -> ResponseReturnValue:
 
 
 @blueprint.get("/imports/<int:import_id>")
-@needs("imports:undo")
+@needs("imports:read")
 @blueprint.output(ImportOut)
 @blueprint.doc(summary="One import, and what its undo did")
 def show(import_id: int) -> ResponseReturnValue:
@@ -88,7 +88,7 @@ def show(import_id: int) -> ResponseReturnValue:
 
 
 @blueprint.get("/imports/<int:import_id>/undo")
-@needs("imports:undo", 409)
+@needs("imports:read", 409)
 @blueprint.output(PreviewOut)
 @blueprint.doc(summary="What undoing an import would do; nothing is written")
 def preview(import_id: int) -> ResponseReturnValue:

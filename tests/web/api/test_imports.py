@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from engine.intake import import_file
 from engine.models import Contact, Import
 from web import undoing
+from web.api import access
 from web.services import Services, utcnow
 
 
@@ -56,3 +57,17 @@ def test_the_page_shows_it_before_and_afterwards(marketer: FlaskClient, services
     assert "was undone on" in shown
     assert "2 are gone" in shown
     assert marketer.get(f"/imports/{run.id}/undo").status_code == 303
+
+
+def test_reading_needs_no_leave_to_undo(client: FlaskClient, services: Services, run: Import) -> None:
+    """And who may undo need not read."""
+    may = {}
+    for scope in ("imports:read", "imports:undo"):
+        with services.database.begin() as session:
+            key = access.add_key(session, scope, [scope], now=utcnow())
+        headers = {"Authorization": f"Bearer {key}"}
+        paths = ("/api/v1/imports", f"/api/v1/imports/{run.id}", f"/api/v1/imports/{run.id}/undo")
+        reads = [client.get(path, headers=headers).status_code for path in paths]
+        may[scope] = (reads, client.post(paths[2], headers=headers).status_code)
+    wait(services, run)
+    assert may == {"imports:read": ([200] * 3, 403), "imports:undo": ([403] * 3, 202)}

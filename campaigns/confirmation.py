@@ -36,6 +36,7 @@ from engine.values import Words
 log = logging.getLogger(__name__)
 
 A_DAY: Final = 3  # messages to one address in 24 hours: whoever types somebody else's address is no nuisance
+TEXTS: Final = 200  # of one form in 24 hours
 LIFE: Final = timedelta(days=30)  # of a link
 LEASE: Final = timedelta(minutes=15)  # beyond the 600 s an SMTP server may take over the end of the data
 TRIES: Final = 6
@@ -56,12 +57,12 @@ _ELSE: Final = Words("If it was not you, do nothing: without the button on that 
 _TEXT: Final = Words("{shop}: please confirm “{title}”: {url}", "{shop}：请确认“{title}”：{url}")
 
 
-def ask(session: Session, contact_id: int, form: Form, asks: Sequence[Ask], *, now: datetime) -> None:
+def ask(session: Session, contact_id: int, form: Form, asks: Sequence[Ask], *, now: datetime, config: Config) -> None:
     """Keep what has to be confirmed; the message goes out with the next tick, unless the address must not be written to
     or was written to too often today.
     """
     for one in asks:
-        reason = _why_not(session, one.channel, one.address, now)
+        reason = _why_not(session, one.channel, one.address, now) or _costly(session, one, form, now, config)
         session.add(
             Confirmation(
                 contact_id=contact_id,
@@ -88,6 +89,20 @@ def _why_not(session: Session, channel: str, address: str, now: datetime) -> str
     lately = Confirmation.address == address, Confirmation.asked_at > now - timedelta(days=1), sent
     asked = session.scalar(select(func.count()).where(*lately)) or 0
     return f"{A_DAY} messages in a day are enough" if asked >= A_DAY else None
+
+
+def _costly(session: Session, one: Ask, form: Form, now: datetime, config: Config) -> str | None:
+    """A text costs the shop money, and some earn by those to their own numbers: none abroad, and so many of a form."""
+    if one.channel != "sms":
+        return None
+    countries = config.sms.form_countries.split() or [config.locale.country]
+    if not set(consent.countries(one.address)) & set(countries):
+        return "a form sends no texts to this country (sms.form_countries)"
+    sent = or_(Confirmation.next_at.is_not(None), Confirmation.sent_at.is_not(None))
+    mine = Confirmation.form_id == form.id, Confirmation.channel == "sms"
+    lately = Confirmation.asked_at > now - timedelta(days=1)
+    texts = session.scalar(select(func.count()).where(*mine, lately, sent)) or 0
+    return f"{TEXTS} texts of a form in a day are enough" if texts >= TEXTS else None
 
 
 def deliver(database: Database, config: Config, *, now: datetime) -> int:

@@ -173,6 +173,7 @@ class Sms:
     account: str = ""
     token: str = secret()
     from_number: str = ""
+    form_countries: str = shaped("", r"([A-Z]{2}( [A-Z]{2})*)?", "codes like GB IE with a blank between two")
     timeout_seconds: int = between(30, 1, 600)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -233,6 +233,13 @@ def _phone(number: str, country: str) -> str:
     if not phonenumbers.is_possible_number(found):
         raise Invalid(f"{number[:60]!r} has too few or too many digits for a telephone number.")
     return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+
+
+def countries(phone: str) -> Sequence[str]:
+    """The countries a number (E.164) may be of: the one it is of, else all with its code."""
+    found = phonenumbers.parse(phone)
+    exact = phonenumbers.region_code_for_number(found)
+    return [exact] if exact else phonenumbers.region_codes_for_country_code(found.country_code or 0)
 
 
 def _has_country(number: str) -> bool:

@@ -180,6 +180,8 @@ def _read(form: Form, now: datetime) -> tuple[dict[str, Any], dict[str, Words]]:
     definition = questions.parse(form.definition)
     given = {question.name: request.form.getlist(PREFIX + question.name) for question in definition.questions}
     values, faults = questions.read(definition.questions, given, Rules.of(services().config, now))
+    if not values:
+        faults.setdefault(definition.questions[0].name, questions.MISSING)
     for channel in definition.consents:
         question = definition.address(channel)
         if question and f"consent.{channel}" in request.form and question.name not in values:
@@ -194,7 +196,7 @@ def _write(form: Form, values: Mapping[str, Any], nonce: str, name: str | None, 
     def take(session: Session) -> None:
         answered = forms.answer(session, form, given, now=now, config=services().config)
         if answered.asks and answered.contact_id:
-            confirmation.ask(session, answered.contact_id, form, answered.asks, now=now)
+            confirmation.ask(session, answered.contact_id, form, answered.asks, now=now, config=services().config)
 
     services().database.retried(take)
 

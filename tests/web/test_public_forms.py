@@ -506,3 +506,23 @@ def test_a_browser_keeps_its_name(client: FlaskClient, services: Services) -> No
     quiet = send(client, survey, {"q.how": "Bad"}, headers={"Sec-GPC": "1"})
     assert "Set-Cookie" not in quiet.headers
     assert events(services)[-1].visitor not in (None, cookie.value)
+
+
+def test_texts_are_not_pumped(client: FlaskClient, services: Services) -> None:
+    """None to other countries, and so many of a form in a day; the answer is taken all the same."""
+    phone = {"label": "Phone", "type": "phone", "required": True}
+    form = make(services, questions=[phone], consents={"sms": "Text me"})
+    with patch.object(confirmation, "TEXTS", 1):
+        for number in ("+22507123456", "+12025550123", "07700 900123", "07700 900124"):
+            assert send(client, form, {"q.phone": number, "consent.sms": "yes"}).status_code == 303
+    with services.database.read() as session:
+        reasons = session.scalars(select(Confirmation.reason).order_by(Confirmation.id)).all()
+    assert ["country" in (reason or "") for reason in reasons] == [True, True, False, False]
+    assert (reasons[2], "enough" in (reasons[3] or "")) == (None, True)
+
+
+def test_an_empty_answer_is_refused(client: FlaskClient, services: Services) -> None:
+    """Of a form that requires nothing; said beside the first question."""
+    survey = make(services, questions=[{"label": "How was it?", "type": "text"}], consents={})
+    answer = send(client, survey, {"q.how_was_it": "  "})
+    assert (answer.status_code, "Please fill this in" in answer.text, events(services)) == (422, True, [])

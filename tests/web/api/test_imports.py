@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -71,3 +72,13 @@ def test_reading_needs_no_leave_to_undo(client: FlaskClient, services: Services,
         may[scope] = (reads, client.post(paths[2], headers=headers).status_code)
     wait(services, run)
     assert may == {"imports:read": ([200] * 3, 403), "imports:undo": ([403] * 3, 202)}
+
+
+def test_a_killed_import_shows_how_far_it_came(marketer: FlaskClient, services: Services, run: Import) -> None:
+    """Nobody was left to count and to end it; the journal knows, and it can be undone."""
+    with services.database.begin() as session:
+        killed = session.get_one(Import, run.id)
+        killed.created, killed.rows, killed.finished_at = 0, 0, None
+    shown = marketer.get(f"/imports/{run.id}").text
+    assert re.search(r"New.{0,80}?\b2\b", re.sub(r"<[^>]+>|\s+", " ", shown))
+    assert f"/imports/{run.id}/undo" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -36,7 +37,7 @@ def cell(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, date):
         return value.isoformat()
-    text = str(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
     return f"'{text}" if FORMULA.match(text) and not HARMLESS.match(text) else text
 
 

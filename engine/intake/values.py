@@ -7,8 +7,10 @@ message that says the remedy. None and empty text never reach it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -262,8 +264,9 @@ def _currency(value: Any, _rules: Rules) -> str:
 
 def _attribute(value: Any, rules: Rules) -> Any:
     """A number, a truth value, text or texts: what a text cell plainly is, so that criteria can count with it."""
-    if isinstance(value, list):
-        return _several(value)
+    several = _listed(value.strip()) if type(value) is str else value
+    if isinstance(several, list):
+        return _several(several)
     if isinstance(value, bool):
         return value
     if type(value) is str:
@@ -280,6 +283,17 @@ def _attribute(value: Any, rules: Rules) -> Any:
     if len(words) > 1000:
         raise Invalid("is longer than 1000 characters.")
     return storable(words)
+
+
+def _listed(words: str) -> list[Any] | None:
+    """The texts of a cell that is a JSON list of texts, as exports write one; any other cell is None."""
+    if not words.startswith("["):
+        return None
+    with suppress(ValueError, RecursionError):
+        given = json.loads(words)
+        if isinstance(given, list) and all(type(one) is str and one.strip() for one in given):
+            return given
+    return None
 
 
 def _several(values: list[Any]) -> list[str]:
@@ -300,7 +314,7 @@ BOOLEAN = Type("true or false", _boolean, "bool", "boolean")
 EMAIL = Type("e-mail address", _address("email"), format="email", limit=254)
 PHONE = Type("telephone number (E.164, or as dialled in the shop's country)", _address("sms"))
 CURRENCY = Type("currency (ISO 4217)", _currency)
-ATTRIBUTE = Type("text, number, true or false; over the API also a list of up to 50 texts", _attribute)
+ATTRIBUTE = Type("text, number, true or false, or a list of up to 50 texts (in a file as JSON)", _attribute)
 
 
 def storable(words: str) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine import export
+from engine.intake.values import ATTRIBUTE, Rules
+
+RULES = Rules("GB", UTC, "GBP", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
 
 FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "\rx", "\nx", " =1", "＝1", "＋x", "－x",
             "＠x", "-", "+1;=2", "+44 20 7946 0000", '=HYPERLINK("http://x")', "-2+3+cmd|' /C calc'!A0"]  # fmt: skip
@@ -18,6 +23,24 @@ FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
     """OWASP's list, and the full-width forms that Excel in Chinese and Japanese takes for operators."""
     assert export.cell(text) == "'" + text
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1), unique=True, max_size=50)
+)
+@example(["=1+1", "b"])
+@example(['"', "a,b", "梅"])
+def test_a_list_of_texts_is_read_back_as_the_same(texts: list[str]) -> None:
+    """By intake, from a cell that no spreadsheet runs."""
+    cell = export.cell(texts)
+    assert cell[0] == "["
+    assert ATTRIBUTE.parse(cell, RULES) == texts
+
+
+@pytest.mark.parametrize("cell", ['["a", 1]', '["a"', "[x]", "[1]", '["a", " "]', "[" * 1000])
+def test_a_cell_that_only_looks_like_a_list_is_a_text(cell: str) -> None:
+    """As it always was."""
+    assert ATTRIBUTE.parse(cell, RULES) == cell
 
 
 @pytest.mark.parametrize(

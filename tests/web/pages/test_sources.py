@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from engine import consent, intake
-from engine.models import Consent, Contact, Event, Flyer, Form, Identity
+from engine.models import Consent, Contact, ContactList, Event, Flyer, Form, Identity, ListMember, ListPick
 from engine.sources import calls, flyers, forms
 from tests.conftest import HeaderClient
 from tests.web.test_public_forms import DEFINITION
@@ -356,3 +356,21 @@ def test_who_is_meant(marketer: FlaskClient, services: Services, people: None, a
     assert "Who is it?" in marketer.get("/sources/calls?q=shop.example").text
     assert "Nobody is found" in marketer.get("/sources/calls?q=Zoe").text
     assert marketer.get("/sources/calls?contact=999999").status_code == 200
+
+
+def test_a_caller_who_was_taken_off_a_list_is_not_shown_on_it(
+    people: None, services: Services, marketer: HeaderClient
+) -> None:
+    """Lists are those on which they stand: kept or put there by hand, but not taken off."""
+    ann, now = person(services, "C1").id, utcnow()
+    with services.database.begin() as session:
+        for name, added in (("Stands on", None), ("Put on", True), ("Taken off", False)):
+            frozen = ContactList(name=name, criteria={}, frozen_at=now, created_at=now, updated_at=now)
+            session.add(frozen)
+            session.flush()
+            if not added:
+                session.add(ListMember(list_id=frozen.id, contact_id=ann))
+            if added is not None:
+                session.add(ListPick(list_id=frozen.id, contact_id=ann, added=added, at=now))
+    page = marketer.get(f"/sources/calls?contact={ann}").text
+    assert ("Stands on" in page, "Put on" in page, "Taken off" in page) == (True, True, False)

@@ -13,10 +13,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import tokens
-from engine import consent, contacts
+from engine import consent, contacts, lists
 from engine.consent import ADDRESSES
 from engine.errors import Conflict, Invalid, NotFound
-from engine.models import CHANNELS, Contact, ContactList, Event, Item, ListMember, Order
+from engine.models import CHANNELS, Contact, Event, Item, Order
 from engine.sources import calls as core
 from engine.sources import people
 from engine.sources.calls import Before, Call
@@ -147,16 +147,10 @@ def _page(words: str, contact_id: int | None, fault: Invalid | Conflict | NotFou
 def _glance(session: Session, contact: Contact) -> dict[str, Any]:
     """Who it is: last orders, lists, consent, what happened lately."""
     orders = select(Order).where(Order.contact_id == contact.id).order_by(Order.ordered_at.desc()).limit(3)
-    lists = (
-        select(ContactList.name)
-        .join(ListMember, ListMember.list_id == ContactList.id)
-        .where(ListMember.contact_id == contact.id, ContactList.deleted_at.is_(None))
-        .limit(5)
-    )
     mine = select(Event).where(Event.contact_id == contact.id, Event.type == core.EVENT)
     return {
         "orders": session.scalars(orders).all(),
-        "lists": session.scalars(lists).all(),
+        "lists": [one.name for one in lists.kept_on(session, contact.id)[:5]],
         "standings": consent.standings(session, contact),
         "calls": session.scalars(mine.order_by(Event.occurred_at.desc()).limit(3)).all(),
         "reachable": {one.channel: one.address for one in consent.standings(session, contact)},

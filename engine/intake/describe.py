@@ -35,7 +35,9 @@ HEAD = """# What comes in
   something else is about it (an order, a message, a place on a list ...): that is kept, and counted with the
   reason. What it changed gets its former values, field by field, unless they were changed again; orders it replaced
   come back with their lines. A yes to messages that it brought is as if never said; a no of somebody who was here
-  before stays. An import or an undo that was killed can be undone, or goes on, like any other. What that needs is
+  before stays. An import or an undo that was killed can be undone, or goes on, like any other. A removal from a list
+  by hand outlives an import into it; places on lists that it gave go. Of two undos at once the later goes on.
+  What that needs is
   kept for {life} days, compressed, in the database; the worker then deletes it, and erasing a person takes theirs out
   of it at once.
 - A yes to messages is left aside, without a word, where the last word is a no and the address is suppressed for any

@@ -13,7 +13,7 @@ from tests.browser.conftest import Site, check_accessible, check_fits
 
 pytestmark = pytest.mark.browser
 
-PEOPLE = """customer_id,Mail,given name,shoe size,email_consent
+PEOPLE = """customer_id,Where to write,given name,shoe size,email_consent
 C1,ann@shop.example,Ann,38,true
 C2,bo@shop.example,Bo,44,true
 C3,not-an-address,Cy,41,true
@@ -37,7 +37,7 @@ def test_a_file_comes_in(desk: Page, site: Site, people: Path, tmp_path: Path) -
     desk.get_by_label("File", exact=True).set_input_files(people)
     desk.get_by_role("button", name="Upload and look").click()
 
-    means = desk.get_by_label("“Mail” means")
+    means = desk.get_by_label("“Where to write” means")
     expect(means).to_have_value("")
     expect(desk.get_by_text("2 columns are left out")).to_be_visible()
     means.focus()
@@ -119,7 +119,7 @@ def test_accessible(desk: Page, people: Path, colours: str) -> None:
     look()
     desk.get_by_label("File", exact=True).set_input_files(people)
     desk.get_by_role("button", name="Upload and look").click()
-    desk.get_by_label("“Mail” means").select_option("email")
+    desk.get_by_label("“Where to write” means").select_option("email")
     expect(desk.get_by_text("cannot be read").first).to_be_visible()
     look()
     desk.get_by_role("button", name="Check the whole file").click()

@@ -47,9 +47,12 @@ def test_every_value_survives(database: Database, now: Any) -> None:
     with database.begin() as session:
         ODD.create(session.connection())
         session.execute(insert(ODD), rows)
-    mirror = Mirror(ODD)
-    with snapshot(database) as extract:
-        found = pa.concat_tables(extract.rows(mirror)).to_pylist()
+    try:
+        with snapshot(database) as extract:
+            found = pa.concat_tables(extract.rows(Mirror(ODD))).to_pylist()
+    finally:
+        with database.begin() as session:
+            ODD.drop(session.connection())
     for row, expected in zip(found, rows, strict=True):
         assert {name: row[name] for name in ("id", "word", "number", "agreed", "born", "at")} == {
             name: expected[name] for name in ("id", "word", "number", "agreed", "born", "at")

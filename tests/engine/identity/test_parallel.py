@@ -52,7 +52,7 @@ def told(dice: random.Random, name: str, now: datetime, config: Config) -> Calla
 
     def work(session: Session) -> Any:
         if door == "website":
-            return website.take(session, [page, known], None, now=now, config=config)
+            return website.take(session, [page, known], None, lambda _word: None, now=now, config=config)
         if door == "form":
             form = session.scalars(select(Form)).one()
             given = Answer({"mail": mail, "given": name}, {"email"}, visitor, name)

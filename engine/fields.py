@@ -211,6 +211,12 @@ _TIME: Final = (  # of the row, on the shop's calendar and clock
     _event("hour", "number", "hour of the day", "钟点", table="events", column=hour),
 )
 
+_WHERE: Final = (
+    _event("channel", "choice", "channel", "渠道", table="orders", options=True),
+    _event("store", "choice", "store", "门店", table="orders", options=True),
+    _event("currency", "choice", "currency", "货币", table="orders", options=True),
+)
+
 # Conditions and measures of a behaviour, by the kind of its rows. `table` says which join brings the column.
 ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
     "events": {
@@ -228,9 +234,7 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
             _event("total", "money", "amount", "金额", table="orders"),
             _event("margin", "money", "margin", "毛利", table="orders"),
             _event("units", "number", "units", "件数", table="orders"),
-            _event("channel", "choice", "channel", "渠道", table="orders", options=True),
-            _event("store", "choice", "store", "门店", table="orders", options=True),
-            _event("currency", "choice", "currency", "货币", table="orders", options=True),
+            *_WHERE,
             _event("unit_price", "money", "unit price", "单价", table="order_lines"),
             _event("discount", "money", "line discount", "行折扣", table="order_lines"),
             *_TIME,
@@ -243,9 +247,7 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
             _event("amount", "money", "amount", "金额", table="order_lines"),
             _event("units", "number", "units", "件数", table="order_lines"),
             _event("unit_price", "money", "unit price", "单价", table="order_lines"),
-            _event("channel", "choice", "channel", "渠道", table="orders", options=True),
-            _event("store", "choice", "store", "门店", table="orders", options=True),
-            _event("currency", "choice", "currency", "货币", table="orders", options=True),
+            *_WHERE,
             *_TIME,
             *ITEM_FIELDS,
         )

@@ -28,7 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from campaigns.models import Campaign, Conversion, Send
-from engine.database import UtcDateTime, insert_new, known_mark, snapshot_mark, written_since
+from engine.database import UtcDateTime, insert_new
+from engine.marks import known_mark, snapshot_mark, written_since
 from engine.models import Order, Watermark
 
 log = logging.getLogger(__name__)

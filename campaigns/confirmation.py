@@ -29,7 +29,7 @@ from engine.database import Database
 from engine.errors import Conflict, NotFound, RapportError
 from engine.identity import names
 from engine.models import Contact, Form
-from engine.sources import people
+from engine.sources import forms, people
 from engine.sources.forms import Ask
 from engine.values import Words
 
@@ -72,6 +72,7 @@ def ask(session: Session, contact_id: int, form: Form, asks: Sequence[Ask], *, n
                 wording=one.wording,
                 facts=dict(one.facts),
                 visitor=one.visitor,
+                answer=one.answer,
                 language=form.definition["language"],
                 next_at=None if reason else now,
                 reason=reason,
@@ -253,9 +254,9 @@ def get(session: Session, confirmation_id: int, *, now: datetime) -> Confirmatio
 
 
 def confirm(session: Session, confirmation_id: int, *, now: datetime, config: Config) -> Confirmation:
-    """The owner of the address says yes: the consent is granted with its evidence, what waited is written, the browser
-    is theirs. A second time changes nothing. Raises NotFound, and Conflict when the address is not the contact's any
-    more or must never be written to again.
+    """The owner of the address says yes: the consent is granted with its evidence, what waited is written, browser and
+    answer are theirs. A second time changes nothing. Raises NotFound, and Conflict when the address is not the
+    contact's any more or must never be written to again.
     """
     names.alone(session)
     identity.alone(session)
@@ -275,6 +276,8 @@ def confirm(session: Session, confirmation_id: int, *, now: datetime, config: Co
         _grant(session, row, form, now)
     if row.visitor:
         identity.identify(session, row.visitor, row.contact_id, now)
+    if row.answer:
+        forms.own(session, row.answer, row.contact_id)
     session.flush()
     if row.facts:
         people.write(session, contact.key, row.facts, origin=form.origin, now=now, config=config)

@@ -22,13 +22,18 @@ from engine.values import Clock, Words
 
 CAMPAIGN: Final = Words("campaign", "营销活动")
 CHANNEL: Final = Words("channel", "渠道")
-LEDGER: Final = {"sent": ("accepted", "accepted_at"), "held_out": ("held", "created_at")}  # state and moment
+LEDGER: Final = {  # state and moment; when a carrier delivered is not kept
+    "sent": ("accepted", "accepted_at"),
+    "delivered": ("accepted", "accepted_at"),
+    "held_out": ("held", "created_at"),
+}
+SEEN: Final = ("delivered", "unsubscribed", "complained")  # outcomes of what has arrived, as campaigns.roi counts them
 DAYS: Final = (7, 30)  # of contact pressure
 
 
 def register() -> None:
     """Let criteria know all of this."""
-    register_rows("sends", _sends, _by_key(_SEND_FIELDS), "Of `sent` and `held_out`")
+    register_rows("sends", _sends, _by_key(_SEND_FIELDS), "Of `sent`, `delivered` and `held_out`")
     answers = {**fields.ROW_FIELDS["events"], **_by_key(_ANSWER_FIELDS)}
     title = "Of `open`, `click`, `bounce`, `complaint` and `unsubscribe`, and `properties.<name>`"
     register_rows("answers", _answers, answers, title, properties=True)
@@ -53,9 +58,11 @@ def variant_names(session: Session) -> Mapping[int, str]:
 
 
 def _sends(warehouse: Any, kind: str, _tables: set[str]) -> Any:
-    """Messages that were accepted, or people held out."""
+    """Messages that were accepted, those of them that arrived as far as is known, or people held out."""
     state, moment = LEDGER[kind]
     sends = warehouse.table("sends")
+    if kind == "delivered":
+        sends = sends.filter(sends.outcome.isin(SEEN).fill_null(False) | sends.opened_at.notnull())
     return sends.filter(sends.state == state).select(
         *("id", "contact_id", "campaign_id", "variant_id", "channel", "outcome", "opened_at", "clicked_at"),
         at=sends[moment],
@@ -141,6 +148,8 @@ def _behaviour(key: str, verb: Words, contrary: str, noun: Words) -> Behaviour:
 
 _BEHAVIOURS: Final = (
     _behaviour("sent", Words("got a message", "收到消息"), "got no message", Words("messages", "消息")),
+    _behaviour("delivered", Words("had a message delivered", "消息送达"), "had no message delivered",
+               Words("deliveries", "送达")),
     _behaviour("held_out", Words("were held out of a campaign", "被留作对照"), "were not held out of a campaign",
                Words("holdouts", "对照")),
     _behaviour("open", Words("opened a message", "打开消息"), "did not open a message", Words("opens", "打开")),

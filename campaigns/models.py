@@ -153,6 +153,7 @@ class Confirmation(Base):
     wording: Mapped[str | None] = mapped_column(Text)  # of the consent; None: facts alone wait
     facts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # columns of contacts to change
     visitor: Mapped[str | None] = mapped_column(String(64))  # the browser that asked, joined when confirmed
+    answer: Mapped[str | None] = mapped_column(String(128))  # key of an event that is nobody's before that
     language: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # not before; None: no message to send
@@ -160,6 +161,14 @@ class Confirmation(Base):
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Offered(Base):
+    """What stood in the product blocks of a send: item ids, in their order."""
+
+    __tablename__ = "offered"
+    send_id: Mapped[int] = mapped_column(ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True)
+    items: Mapped[list[int]] = mapped_column(Json)
 
 
 class Secret(Base):

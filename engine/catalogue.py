@@ -8,8 +8,9 @@ that are new since the last look are read: of 4 M events and 600,000 contacts al
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -26,8 +27,9 @@ from engine.database import EPOCH
 from engine.errors import Invalid, nearest
 from engine.fields import Behaviour, Field
 from engine.kept import kept
-from engine.models import ContactList, ListMember, ListPick
+from engine.models import ContactList, Item, ListMember, ListPick
 from engine.values import Clock
+from engine.warehouse.reader import listed, written
 from engine.warehouse.tables import PART
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ NAME_LIMIT: Final = 128
 OPTION_LIMIT: Final = 200
 OFFERED: Final = 200  # own names of each kind to choose from, the most frequent; the others can be typed
 
+NEW: Final = "new rows"  # those of parts that nobody has looked at yet
 OPEN: Final = {"attributes": "contacts", "properties": "events"}  # JSON columns and the tables they are in
 
 
@@ -47,18 +50,12 @@ def json_keys(text: Any) -> Any:
 
 @dataclass(frozen=True)
 class Found:
-    """The shop's own names, most frequent first: {"attributes.size": type}, {event type: {"properties.colour": type}}
-    and the event types.
+    """The shop's own names in one table, most frequent first: by type of event ("" of contacts) those of the JSON
+    column with their types, {"properties.colour": type}, and how many events of each type there are.
     """
 
-    attributes: Mapping[str, str]
-    properties: Mapping[str, Mapping[str, str]]
+    open: Mapping[str, Mapping[str, str]]
     events: Mapping[str, int]
-
-    def names(self, kind: str, event: str = "") -> Mapping[str, Any]:
-        """Those of a kind: "attributes", "properties" (of an event) or "events"."""
-        found: Mapping[str, Any] = self.properties.get(event, {}) if kind == "properties" else getattr(self, kind)
-        return found
 
 
 class Catalogue:
@@ -69,7 +66,7 @@ class Catalogue:
     def __init__(self, session: Session, warehouse: Warehouse | None, zone: ZoneInfo, currency: str) -> None:
         self.zone, self.currency = zone, currency
         self._session, self._warehouse = session, warehouse
-        self._found: Found | None = None
+        self._found: dict[str, Found] = {}
 
     @property
     def session(self) -> Session:
@@ -89,7 +86,8 @@ class Catalogue:
         """A field of the rows of `behaviour`, for conditions and measures."""
         common = fields.ROW_FIELDS[behaviour.rows]
         prefix = "properties" if behaviour.rows in fields.OPEN_ROWS else ""
-        return self._named(common.get(key)) or self._open(key, prefix, behaviour.key, common)
+        row = self._named(common.get(key)) or self._open(key, prefix, behaviour.key, common)
+        return fields.in_currency(row, self.currency) if behaviour.rows in fields.IN_CURRENCY else row
 
     def behaviour(self, key: str) -> Behaviour:
         """What people do; raises Invalid that names the nearest."""
@@ -99,6 +97,11 @@ class Catalogue:
             return fields.other_behaviour(key)
         known = {*fields.BEHAVIOURS, *self._offered("events")}
         raise Invalid(f"No event '{key[:80]}' has come in.{nearest(key[:80], known)}")
+
+    def titles(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """What items are called, by number; those that are gone, or have no title, are left out."""
+        query = select(Item.key, Item.title).where(Item.key.in_(keys))
+        return {key: title for key, title in self._session.execute(query) if title}
 
     def contact_list(self, list_id: int) -> ContactList:
         """A list that is not deleted."""
@@ -148,7 +151,7 @@ class Catalogue:
         """Names of a kind ("events", "attributes", "properties") beyond those to choose from, most frequent first;
         `words`: those that hold this.
         """
-        rest = islice(self.found().names(kind, event), OFFERED, None) if self._warehouse else iter(())
+        rest = islice(self.own(kind, event), OFFERED, None) if self._warehouse else iter(())
         part = words.casefold()
         return list(islice((name for name in rest if part in name.removeprefix(f"{kind}.").casefold()), limit))
 
@@ -171,12 +174,16 @@ class Catalogue:
         states = tuple(warehouse.parts(name) for name in read)
         return kept(warehouse).get(("options", key, states), lambda: warehouse.execute(expression))
 
-    def found(self, *, again: bool = False) -> Found:
-        """The shop's own names, as they were when they were first asked for, or are now (`again`)."""
+    def own(self, kind: str, event: str = "", *, again: bool = False) -> Mapping[str, Any]:
+        """The shop's own names of a kind: "attributes", "properties" (of an event) or "events"; as they were when they
+        were first asked for, or are now (`again`).
+        """
         assert self._warehouse is not None
-        if self._found is None or again:
-            self._found = _look(self._warehouse)
-        return self._found
+        table = OPEN.get(kind, kind)
+        if again or table not in self._found:
+            self._found[table] = _look(self._warehouse, table)
+        found = self._found[table]
+        return found.events if kind == "events" else found.open.get(event, {})
 
     def _named(self, row: Field | None) -> Field | None:
         return replace(row, named=row.names(self._session)) if row and row.names else row
@@ -184,18 +191,18 @@ class Catalogue:
     def _open(self, key: str, prefix: str, event: str, common: Mapping[str, Field]) -> Field:
         head, _, name = key.partition(".")
         if prefix and head == prefix and _is_name(name) and self._known(key, prefix, event):
-            names = self.found().names(prefix, event) if self._warehouse else {}
+            names = self.own(prefix, event) if self._warehouse else {}
             return fields.open_field(prefix, name, names.get(key, "text"), OPEN[prefix])
         known = {*common, *(self._offered(prefix, event) if prefix else ())}
         raise Invalid(f"Unknown field '{key[:80]}'.{nearest(key[:80], known)}")
 
     def _offered(self, kind: str, event: str = "") -> list[str]:
-        return list(islice(self.found().names(kind, event), OFFERED)) if self._warehouse else []
+        return list(islice(self.own(kind, event), OFFERED)) if self._warehouse else []
 
     def _known(self, key: str, kind: str, event: str = "") -> bool:
-        if self._warehouse is None or key in self.found().names(kind, event):
+        if self._warehouse is None or key in self.own(kind, event):
             return True
-        return key in self.found(again=True).names(kind, event)
+        return key in self.own(kind, event, again=True)
 
 
 def open_catalogue(session: Session, warehouse: Warehouse) -> Catalogue:
@@ -214,49 +221,39 @@ KINDS: Final = {"number": 1, "date": 2, "yes_no": 4, "choices": 8}  # bits; with
 
 @dataclass
 class _Looked:
-    """What the parts of the warehouse name, and all of them together."""
+    """What each part of a table names, and all of them together. The key "" is the event itself."""
 
-    attributes: dict[str, Names] = field(default_factory=dict)  # by part of the contacts
-    events: dict[str, Names] = field(default_factory=dict)  # by part of the events; key "": the event itself
+    parts: dict[str, Names] = field(default_factory=dict)
     found: Found | None = None
 
 
-_LOOKED: WeakKeyDictionary[Any, _Looked] = WeakKeyDictionary()
+_LOOKED: WeakKeyDictionary[Any, dict[str, _Looked]] = WeakKeyDictionary()
 _LOCK = threading.Lock()  # whoever comes while another looks waits for what that one finds
 
 
-def _look(warehouse: Warehouse) -> Found:
-    """All names as they are now."""
+def _look(warehouse: Warehouse, table: str) -> Found:
+    """All names in a table as they are now; only parts that are not known yet are read."""
     with _LOCK:
-        looked = _LOOKED.setdefault(warehouse, _Looked())
-        contacts, events = warehouse.parts("contacts"), warehouse.parts("events")
-        if looked.found is None or contacts != looked.attributes.keys() or events != looked.events.keys():
-            looked.attributes = _renewed(looked.attributes, contacts, lambda new: _attributes(warehouse, new))
-            looked.events = _renewed(looked.events, events, lambda new: _events(warehouse, new))
-            looked.found = _together(looked)
+        looked = _LOOKED.setdefault(warehouse, {}).setdefault(table, _Looked())
+        parts = warehouse.parts(table)
+        if looked.found is None or parts != looked.parts.keys():
+            new = [part for part in parts if part not in looked.parts]
+            known = looked.parts | (_read(warehouse, table, new) if new else {})
+            looked.parts = {part: known.get(part, {}) for part in parts}
+            looked.found = _together(table, looked.parts.values())
         return looked.found
 
 
-def _renewed(
-    before: Mapping[str, Names], parts: frozenset[str], read: Callable[[list[str]], dict[str, Names]]
-) -> dict[str, Names]:
-    """What the present parts name, read where it is not known yet; parts that are gone go."""
-    new = [part for part in parts if part not in before]
-    found = read(new) if new else {}
-    return {part: before[part] if part in before else found.get(part, {}) for part in parts}
-
-
-def _together(looked: _Looked) -> Found:
-    attributes, events = _sum(looked.attributes.values()), _sum(looked.events.values())
-    properties: dict[str, dict[str, str]] = {}
-    for (event, name), (_, kinds) in events.items():
+def _together(table: str, parts: Iterable[Names]) -> Found:
+    prefix = next(kind for kind, known in OPEN.items() if known == table)
+    found: dict[str, dict[str, str]] = {}
+    events = {}
+    for (event, name), (count, kinds) in _sum(parts).items():
         if name:
-            properties.setdefault(event, {})[f"properties.{name}"] = _kind(kinds)
-    return Found(
-        {f"attributes.{name}": _kind(kinds) for (_, name), (_, kinds) in attributes.items()},
-        properties,
-        {event: count for (event, name), (count, _) in events.items() if not name},
-    )
+            found.setdefault(event, {})[f"{prefix}.{name}"] = _kind(kinds)
+        else:
+            events[event] = count
+    return Found(found, events)
 
 
 def _sum(parts: Iterable[Names]) -> Names:
@@ -273,42 +270,53 @@ def _kind(kinds: int) -> str:
     return next((kind for kind, bit in KINDS.items() if kinds & bit), "text")
 
 
-def _attributes(warehouse: Warehouse, parts: list[str]) -> dict[str, Names]:
-    contacts = warehouse.parted("contacts")
-    return _keys(warehouse, contacts.select(PART, text=contacts.attributes, type=ibis.literal("")), parts)
-
-
-def _events(warehouse: Warehouse, parts: list[str]) -> dict[str, Names]:
-    events = warehouse.parted("events")
-    found = _keys(warehouse, events.select(PART, "type", text=events.properties), parts)
-    types = events.filter(events[PART].isin(parts)).group_by(PART, "type").agg(count=ibis._.count())
-    for row in filter(lambda row: _is_name(row["type"]), warehouse.execute(types).to_pylist()):
-        found.setdefault(row[PART], {})[row["type"], ""] = (row["count"], 0)
+def _read(warehouse: Warehouse, table: str, parts: list[str]) -> dict[str, Names]:
+    """By part every key in the JSON column of a table, and of events how many there are of each type."""
+    found: dict[str, Names] = {}
+    for row in filter(lambda row: _is_name(row["key"]), _asked(warehouse, _reading(), table, parts)):
+        kinds = sum(bit for kind, bit in KINDS.items() if row[kind])
+        found.setdefault(row[PART], {})[row["type"], row["key"]] = (row["count"], kinds)
+    if table == "events":
+        for row in filter(lambda row: _is_name(row["type"]), _asked(warehouse, _counting(), table, parts)):
+            found.setdefault(row[PART], {})[row["type"], ""] = (row["count"], 0)
     return found
 
 
-def _keys(warehouse: Warehouse, rows: Any, parts: list[str]) -> dict[str, Names]:
-    """Every key in a JSON column, by part.
+def _asked(warehouse: Warehouse, sql: str, table: str, parts: list[str]) -> list[dict[str, Any]]:
+    """Rows of SQL over NEW: the JSON column of some parts of a table, and the type of an event."""
+    kind, text = ("type", "properties") if table == "events" else ("''", "attributes")
+    new = f"SELECT {PART}, {kind} AS type, {text} AS text FROM {table} WHERE {PART} IN ({listed(parts)})"
+    asking = f'WITH "{NEW}" AS NOT MATERIALIZED ({new}) SELECT * FROM ({sql})'
+    found: list[dict[str, Any]] = warehouse.query(asking).to_pylist()
+    return found
 
-    A key whose every value reads as a number, a date, yes/no or an array is one; everything else is text.
+
+def _new() -> ibis.Table:
+    return ibis.table({PART: "string", "type": "string", "text": "string"}, name=NEW)
+
+
+@cache
+def _counting() -> str:
+    """SQL of how many rows of each type there are; Ibis takes longer to write this and the next than they run."""
+    return written(_new().group_by(PART, "type").agg(count=ibis._.count()))[0]
+
+
+@cache
+def _reading() -> str:
+    """SQL of every key, and what its values can be read as. A key whose every value reads as a number, a date, yes/no
+    or an array is one; everything else is text.
     """
-    rows = rows.filter(rows[PART].isin(parts), rows.text.length() > len("{}"))
+    rows = _new().filter(ibis._.text.length() > len("{}"))
     keys = rows.select(PART, "type", "text", key=json_keys(rows.text).unnest())
     values = keys.select(PART, "type", "key", value=dialect.json_value(keys.text, keys.key))
     values = values.filter(values.value.notnull()).select(
         PART,
         "type",
         "key",
-        number=ibis._.value.try_cast("float64").notnull() & ~ibis._.value.re_search("^[+]|^0[0-9]"),
+        number=fields.READINGS["number"](values.value).notnull() & ~ibis._.value.re_search("^[+]|^0[0-9]"),
         date=ibis._.value.re_search("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
         yes_no=ibis._.value.isin(["true", "false"]),
         choices=ibis._.value.startswith("["),
     )
-    counted = values.group_by(PART, "type", "key").agg(
-        count=values.count(), **{kind: values[kind].all() for kind in KINDS}
-    )
-    found: dict[str, Names] = {}
-    for row in filter(lambda row: _is_name(row["key"]), warehouse.execute(counted).to_pylist()):
-        kinds = sum(bit for kind, bit in KINDS.items() if row[kind])
-        found.setdefault(row[PART], {})[row["type"], row["key"]] = (row["count"], kinds)
-    return found
+    counted = values.group_by(PART, "type", "key")
+    return written(counted.agg(count=values.count(), **{kind: values[kind].all() for kind in KINDS}))[0]

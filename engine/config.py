@@ -136,6 +136,8 @@ class WarehouseConfig:
 
     threads: int = between(0, 0, 1024)
     memory_mb: int = between(2048, 64, 4_194_304)
+    criteria_weight: int = between(1000, 10, 1_000_000)
+    longest_seconds: float = between(30.0, 0.1, 3600.0)
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class Tracking:
     opens: bool = True
     site: str = shaped("", r"[A-Za-z0-9_-]{0,64}", "at most 64 letters, digits, - and _")
     consent: Literal["ask", "none"] = "ask"
-    identify: Literal["any", "signed"] = "any"
+    identify: Literal["signed", "any"] = "signed"
     secret: str = secret()
     trust_orders: bool = False
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine import consent, identity
 from engine.database import next_revision
-from engine.errors import NotFound
+from engine.errors import NotFound, Unavailable
 from engine.identity import VISITOR
 from engine.intake import journal
+from engine.kept import Kept, kept
 from engine.models import (
     Consent,
     Contact,
@@ -30,6 +32,11 @@ from engine.models import (
     Order,
 )
 
+if TYPE_CHECKING:
+    from engine.warehouse import Pin, Warehouse
+
+TEXTS: Final = "texts of contacts"
+COPIED: Final = "SELECT id, lower(concat_ws(chr(10), key, email, phone, first_name, last_name)) AS text FROM contacts"
 WORDS: Final = 8  # more words than this in a search say nothing new
 
 
@@ -70,14 +77,50 @@ def find(session: Session, key: str) -> Contact:
     return get(session, found)
 
 
-def search(session: Session, words: str, *, after: int | None = None, limit: int = 50) -> list[Contact]:
-    """Contacts that hold every word in key, e-mail, telephone or name, by id; `after` is the last id seen."""
+def search(
+    session: Session, words: str, *, after: int | None = None, limit: int = 50, warehouse: Warehouse | None = None
+) -> list[Contact]:
+    """Contacts that hold every word in key, e-mail, telephone or name, by id; `after` is the last id seen. With a
+    `warehouse` its copy is asked, brought up to date before: a million contacts take 0.1 s there, in SQL 1 s.
+    """
+    asked = words.split()[:WORDS]
+    if warehouse and asked:
+        with suppress(Unavailable):
+            return _search_copy(session, warehouse, asked, after or 0, limit)
     statement = select(Contact).where(Contact.merged_into.is_(None)).order_by(Contact.id).limit(limit)
     if after is not None:
         statement = statement.where(Contact.id > after)
-    for word in words.split()[:WORDS]:
+    for word in asked:
         statement = statement.where(_holds(word, is_sqlite=session.get_bind().dialect.name == "sqlite"))
     return list(session.scalars(statement))
+
+
+def _search_copy(session: Session, warehouse: Warehouse, words: Sequence[str], after: int, limit: int) -> list[Contact]:
+    """Those who went since the copy was made are left out, and the page is filled up."""
+    warehouse.refresh()
+    found: list[Contact] = []
+    while len(found) < limit:
+        wanted, last = limit - len(found), after
+        ids = warehouse.pinned(lambda pin: _copied(pin, kept(warehouse), words, last, wanted))  # noqa: B023
+        rows = select(Contact).where(Contact.id.in_(ids), Contact.merged_into.is_(None)).order_by(Contact.id)
+        found += session.scalars(rows)
+        if len(ids) < wanted:
+            break
+        after = ids[-1]
+    return found
+
+
+def _copied(pin: Pin, known: Kept, words: Sequence[str], after: int, limit: int) -> list[int]:
+    """Their ids. Who asks again, as while typing, finds the texts in memory."""
+    state, rows = pin.names["contacts"], pin.bound(COPIED, ["contacts"])
+    again = known.again(("searched", state))
+    texts = {TEXTS: known.get((TEXTS, state), lambda: pin.query(rows))} if again else {}
+    quoted = (word.replace("'", "''") for word in words)
+    holds = " AND ".join(f"contains(text, lower('{word}'))" for word in quoted)
+    source = f'"{TEXTS}"' if again else f"({rows})"
+    sql = f"SELECT id FROM {source} WHERE id > {after} AND {holds} ORDER BY id LIMIT {limit}"
+    ids: list[int] = pin.query(sql, texts)["id"].to_pylist()
+    return ids
 
 
 def _holds(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:

@@ -6,8 +6,7 @@ SQLite (WAL, synchronous=FULL) and PostgreSQL behave the same to everything abov
   first takes the write lock at once (BEGIN IMMEDIATE): a transaction that reads and then writes would
   otherwise fail with "database is locked" instead of waiting.
 - Every row the warehouse mirrors carries the `revision` of the transaction that wrote it last. Who follows
-  changes keeps a `snapshot_mark` and asks for what was `written_since`: on PostgreSQL a lower transaction number
-  can commit after a higher one was read, so a bare "largest number seen" would lose rows.
+  changes keeps a mark and asks for what was written since it (engine.marks).
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Condition
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import (
@@ -35,31 +33,26 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
-    and_,
     bindparam,
-    cast,
     create_engine,
     event,
     func,
-    literal,
     make_url,
-    not_,
     or_,
     select,
     text,
-    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import SQLColumnExpression
-from sqlalchemy.types import JSON, TypeDecorator, TypeEngine, UserDefinedType
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from engine.errors import ConfigError
+from engine.grouping import Group, Piece, Result, Write
 
 DRIVERS = ("sqlite", "postgresql", "postgresql+psycopg")  # SQLAlchemy's own choice for postgresql is psycopg too
 EXAMPLE = "postgresql+psycopg://user:password@host/name"
@@ -73,7 +66,6 @@ CACHE: Final = 32_768
 TURNS: Final = 5  # of a transaction that meets another one
 MEETINGS: Final = {"40P01", "40001"}  # PostgreSQL's codes: deadlock detected, serialization failure
 
-Result = TypeVar("Result")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -138,7 +130,7 @@ class Database:
         self.engine = _engine(self.url.render_as_string(hide_password=False), is_sqlite=self.is_sqlite)
         self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         self._reading = sessionmaker(self.engine.execution_options(postgresql_readonly=True))
-        self._group = _Group(self)
+        self._group = Group(self.begin)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -146,12 +138,14 @@ class Database:
         with self._writing.begin() as session:
             yield session
 
-    def together(self, work: Callable[[Session], Result]) -> Result:
-        """What `work` gives; it is committed then. On SQLite pieces of work that wait for its one writer share the next
-        transaction, and so the cost of making it durable; PostgreSQL shares that by itself. When one of them fails,
-        each is done again on its own, so `work` must not change anything but the database.
+    def together(self, write: Write[Piece, Result], piece: Piece) -> Result:
+        """What `write` makes of the piece; it is committed then. On SQLite pieces that wait for its one writer are
+        written in one transaction, those with the same `write` by one call of it; PostgreSQL needs no such help. When
+        that fails, each is done again on its own, so `write` must not change anything but the database.
         """
-        return self._group.do(work) if self.is_sqlite else self.retried(work)
+        if self.is_sqlite:
+            return self._group.do(write, piece)
+        return self.retried(lambda session: write(session, [piece])[0])
 
     def retried(self, work: Callable[[Session], Result]) -> Result:
         """What `work` gives; it is committed then. A transaction that PostgreSQL took back because two waited for each
@@ -169,7 +163,7 @@ class Database:
 
     @property
     def waiting(self) -> int:
-        """Pieces of work in line for `together`."""
+        """Pieces in line for `together`."""
         return self._group.waiting
 
     @contextmanager
@@ -181,69 +175,6 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
-
-
-class _Piece(Generic[Result]):
-    """Work that waits for a transaction, then its result or its error."""
-
-    def __init__(self, work: Callable[[Session], Result]) -> None:
-        self.work = work
-        self.done = False
-
-    def end(self, result: Result | None = None, error: BaseException | None = None) -> None:
-        """It is committed, or it failed."""
-        self._result, self._error, self.done = result, error, True
-
-    def result(self) -> Result:
-        """What came of it; raises what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value]  # None only where the work gives None
-
-
-class _Group:
-    """Pieces of work in line. Whoever finds nobody writing writes all that wait, in one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._turn = Condition()
-        self._is_writing = False
-        self._waiting: list[_Piece[Any]] = []
-
-    @property
-    def waiting(self) -> int:
-        """How many are in line."""
-        return len(self._waiting)
-
-    def do(self, work: Callable[[Session], Result]) -> Result:
-        """What `work` gives, once it is committed."""
-        piece = _Piece(work)
-        with self._turn:
-            self._waiting.append(piece)
-            self._turn.wait_for(lambda: piece.done or not self._is_writing)
-            pieces = [] if piece.done else self._waiting
-            if pieces:
-                self._waiting, self._is_writing = [], True
-        if pieces:
-            self._write(pieces)
-            with self._turn:
-                self._is_writing = False
-                self._turn.notify_all()
-        return piece.result()
-
-    def _write(self, pieces: Sequence[_Piece[Any]]) -> None:
-        try:
-            with self._database.begin() as session:
-                results = [piece.work(session) for piece in pieces]
-        except BaseException as error:  # whoever waits for the piece raises it
-            for piece in pieces:
-                if len(pieces) > 1:
-                    self._write([piece])
-                else:
-                    piece.end(error=error)
-        else:
-            for piece, result in zip(pieces, results, strict=True):
-                piece.end(result)
 
 
 def _met_another(error: DBAPIError | psycopg.Error) -> bool:
@@ -287,7 +218,11 @@ def _engine(url: str, *, is_sqlite: bool) -> Engine:
     if not is_sqlite:
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
     engine = create_engine(
-        url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=20, hide_parameters=True
+        url,
+        connect_args={"timeout": 30, "check_same_thread": False},
+        pool_size=20,
+        hide_parameters=True,
+        pool_use_lifo=True,  # the one that wrote last holds the pages the next one needs
     )
 
     @event.listens_for(engine, "connect")
@@ -382,68 +317,13 @@ def next_revision(session: Session) -> int:
     return revision
 
 
-def snapshot_mark(session: Session) -> str:
-    """What this moment sees, for `written_since` later: SQLite's change counter; PostgreSQL's snapshot and the server
-    it is of.
+def take_turn(session: Session, what: str, *, shared: bool = False) -> None:
+    """Let nobody else at the same `what` go on until the end of the transaction; `shared`: but for those who share it,
+    too. SQLite has one writer.
     """
-    statement = (
-        "SELECT concat(pg_current_snapshot(), ':', system_identifier) FROM pg_control_system()"
-        if session.get_bind().dialect.name == "postgresql"
-        else "SELECT CAST(value AS TEXT) FROM revision"
-    )
-    return session.scalar(text(statement)) or "0"
-
-
-def known_mark(session: Session, mark: str) -> str:
-    """The mark, or "" when this database cannot have made it: a backup brings marks along, but on another server
-    transactions are numbered anew, and all that is written there would long count as seen.
-    """
-    if not mark:
-        return ""
     if session.get_bind().dialect.name == "postgresql":
-        end, server = mark.split(":")[1], mark.rpartition(":")[2]
-        made = text(
-            "SELECT system_identifier::text = :server AND :end <= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-            " FROM pg_control_system()"
-        ).bindparams(server=server, end=int(end))
-    else:
-        made = text("SELECT :end <= value FROM revision").bindparams(end=int(mark))
-    return mark if session.scalar(made) else ""
-
-
-def written_since(session: Session, mark: str, revision: ColumnElement[int]) -> ColumnElement[bool]:
-    """Condition for rows that the snapshot `mark` did not see; "" sees nothing. A row of a transaction that was open
-    then is among them, however low its number; one that a backup brought along with a number that this server has not
-    reached is not, or it would be new at every look.
-    """
-    if not mark:
-        return true()
-    if session.get_bind().dialect.name != "postgresql":
-        return revision > int(mark)
-    snapshot = literal(mark.rpartition(":")[0], String)
-    seen = func.pg_visible_in_snapshot(cast(cast(revision, String), _Xid), cast(snapshot, _Snapshot))
-    reached = func.greatest(  # our own number may be beyond the snapshot's end
-        _number(func.pg_snapshot_xmax(func.pg_current_snapshot())), _number(func.pg_current_xact_id_if_assigned())
-    )
-    return and_(revision >= int(mark.partition(":")[0]), revision <= reached, not_(seen))
-
-
-def _number(xid: ColumnElement[Any]) -> ColumnElement[int]:
-    return cast(cast(xid, String), BigInteger)
-
-
-class _Xid(UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
-
-
-class _Snapshot(UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "pg_snapshot"
+        lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        session.execute(select(lock(func.hashtext(f"rapport: {what}"))))
 
 
 def database_now(session: Session) -> datetime:

@@ -10,13 +10,15 @@ RapportError
 ├── NotAllowed         known, but may not (403)
 ├── TooLarge           more than one call may carry (413)
 ├── TooMany            asked too often; wait and try again (429)
-└── Unavailable        a part is not ready yet; `remedy` says what brings it up (503)
+└── Unavailable        a part is not ready yet; the message says what brings it up (503)
+    └── Busy           too much is asked at once; again after `seconds`
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 
 class RapportError(Exception):
@@ -90,12 +92,34 @@ class Unavailable(RapportError):
     code = "unavailable"
 
 
+class Busy(Unavailable):
+    """Too much is asked at once; worth another try after `seconds`."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+LISTED: Final = 12  # known words that a message may list
+NEAREST: Final = 3
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant: " Did you mean 'x'?", if any."""
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word was probably meant: " Did you mean 'x'?" or the whole list when it is short."""
+    """The same; where none was, the whole list, or of a long one the nearest words."""
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    if close:
-        return f" Did you mean '{close[0]}'?"
-    if options and len(options) <= 12:
-        return f" Known: {', '.join(options)}."
-    return ""
+    if close := meant(word, options):
+        return close
+    if len(options) > LISTED and not word:
+        return ""
+    if len(options) > LISTED:
+        options = difflib.get_close_matches(word, options, n=NEAREST, cutoff=0)  # also where nothing is alike
+        return f" The nearest: {', '.join(options)}."
+    return f" Known: {', '.join(options)}." if options else ""

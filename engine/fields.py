@@ -39,7 +39,7 @@ class Field:
     options: bool = field(default=False, compare=False)  # the stored values are worth offering in a drop-down
     readings: tuple[str, ...] = field(default=(), compare=False)  # other types it may be read as
     names: Names | None = field(default=None, compare=False, repr=False)  # of a reference: what its numbers stand for
-    named: Mapping[int, str] = field(default_factory=dict, compare=False, repr=False)  # the same, looked up
+    named: Mapping[Any, str] = field(default_factory=dict, compare=False, repr=False)  # the same, looked up
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -255,6 +255,8 @@ ROW_FIELDS: Final[dict[str, Mapping[str, Field]]] = {
 }
 
 
+IN_CURRENCY: Final = {"orders", "returns"}  # kinds of rows whose amounts are in the currency of an order
+
 # What the rows of each kind are called in the documentation, and which of them carry the sender's own `properties`.
 ROW_TITLES: Final[dict[str, str]] = {
     "events": "Of events, and `properties.<name>`",
@@ -386,13 +388,31 @@ def open_field(prefix: str, name: str, kind: str, table: str) -> Field:
     return Field(f"{prefix}.{name}", kind, group, Words(name, name), column, table, options=True, readings=readings)
 
 
+LARGEST: Final = 1e300  # of numbers read from text; sums of them are finite
+
+
+def _number(text: Any) -> Any:
+    """NULL also for what databases take for a number though it is none ("NaN", "inf")."""
+    number = text.try_cast("float64")
+    return ibis.ifelse(number.abs() <= LARGEST, number, None)
+
+
 READINGS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "text": lambda text: text,
-    "number": lambda text: text.try_cast("float64"),
+    "number": _number,
     "date": lambda text: text.try_cast("date"),
     "yes_no": lambda text: text.try_cast("boolean"),
     "choices": dialect.texts,
 }
+
+
+def in_currency(row: Field, currency: str) -> Field:
+    """A field of an order, or of a line of it, where amounts in other currencies are unknown."""
+    if row.type != "money":
+        return row
+    return replace(
+        row, column=lambda rows, clock: ibis.ifelse(rows.currency == currency, row.column(rows, clock), None)
+    )
 
 
 def read_as(row: Field, kind: str) -> Field:

@@ -54,6 +54,15 @@ class Kept:
             self._fill(key, future, find)
         return cast(Found, future.result())
 
+    def find(self, key: Hashable) -> Any:
+        """What is kept under `key`, None when there is nothing yet."""
+        with self._lock:
+            future = self._found.get(key)
+            if future is None or not future.done():
+                return None
+            self._found[key] = self._found.pop(key)
+        return future.result()
+
     def again(self, key: Hashable) -> bool:
         """Was this asked before?"""
         first: list[Any] = []

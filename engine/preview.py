@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from engine import criteria
 from engine.criteria import Criteria, Node
 from engine.criteria.nodes import Group, children
 from engine.kept import kept
-from engine.leaves import Leaves, Mask
+from engine.leaves import Leaves
+from engine.masks import Mask
 from engine.models import Contact
 
 if TYPE_CHECKING:
     from engine.warehouse import Pin, Warehouse
 
 PERSON = ("id", "key", "first_name", "last_name", "email", "phone", "country", "city")
+_BY_ID = select(*(getattr(Contact, name) for name in PERSON)).where(Contact.id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,8 @@ def _steps(root: Node, path: str = "") -> Iterator[tuple[str, Node, bool]]:
 
 def _people(warehouse: Warehouse, ids: Sequence[int]) -> list[Person]:
     """In the order of `ids`, without those erased a moment ago. From SQL: twenty rows out of a million take 0.5 ms
-    there and 15 in the files.
+    there and 15 in the files; a Session would double that.
     """
-    columns = [getattr(Contact, name) for name in PERSON]
-    with warehouse.database.read() as session:
-        found = {row.id: Person(*row) for row in session.execute(select(*columns).where(Contact.id.in_(ids)))}
+    with warehouse.database.engine.connect() as connection:
+        found = {row.id: Person(*row) for row in connection.execute(_BY_ID, {"ids": ids})}
     return [found[number] for number in ids if number in found]

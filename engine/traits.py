@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         ("returned_units", pa.int64()),
         ("mean_gap_days", pa.float64()),  # between orders; NULL with fewer than two
         ("favourite_category", pa.string()),  # top level with the highest spend, the first by name of equals
-        ("channels", pa.string()),  # web, store or both
+        ("channels", pa.string()),  # the only one; both (web and store); or several
         ("rfm_recency", pa.int64()),
         ("rfm_frequency", pa.int64()),
         ("rfm_monetary", pa.int64()),
@@ -69,13 +69,15 @@ def _totals(orders: ibis.Table) -> ibis.Table:
         bought_total=_.total.sum(where=_.bought),
         web=(_.channel == "web").any(where=_.bought),
         store=(_.channel == "store").any(where=_.bought),
+        one_channel=_.channel.max(where=_.bought),
+        channel_count=_.channel.nunique(where=_.bought),
     )
     days = (_.last_order_at.epoch_seconds() - _.first_order_at.epoch_seconds()) / DAY_SECONDS
     return table.filter(_.order_count + _.other_currency_orders > 0).mutate(
         margin=(_.unknown == 0).ifelse(_.known, None).cast("int64"),
         average_order=(_.bought_total / _.order_count.nullif(0)).round().cast("int64"),
         mean_gap_days=days / (_.order_count - 1).nullif(0),
-        channels=ibis.cases((_.web & _.store, "both"), (_.web, "web"), (_.store, "store")),
+        channels=ibis.cases((_.web & _.store, "both"), (_.channel_count > 1, "several"), else_=_.one_channel),
     )
 
 

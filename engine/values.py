@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -152,7 +153,7 @@ def _text(given: Any, _zone: ZoneInfo) -> str:
         raise Invalid(f"This text has {len(given):,} characters; {TEXT_LIMIT:,} are allowed.")
     if "\0" in given or any("\ud800" <= letter <= "\udfff" for letter in given):
         raise Invalid("This text holds a character that no stored text can hold (NUL or half a surrogate pair).")
-    return given
+    return normalize("NFC", given)  # as intake stores it
 
 
 def _number(given: Any, _zone: ZoneInfo) -> int | float:
@@ -187,9 +188,11 @@ def _moment(given: Any, zone: ZoneInfo) -> date | datetime:
             value = datetime.fromisoformat(given)
         except ValueError:
             raise Invalid(f"'{given[:40]}' is no time; write it like 2011-12-01T09:30 or 2011-12-01.") from None
-        if value.year not in YEARS:
+        if value.year in YEARS:
+            value = (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+        if not {value.year, value.astimezone(zone).year} <= {*YEARS}:
             raise Invalid(f"'{given[:40]}' is outside the years {YEARS.start} to {YEARS.stop - 1}.")
-        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+        return value
     return _date(given, zone)
 
 
@@ -280,7 +283,13 @@ def _moment_words(value: date | datetime, style: Style) -> str:
         return _date_words(value, style)
     local = value.astimezone(style.zone)
     pattern = "%H:%M:%S" if local.second else "%H:%M"
-    return f"{_date_words(local.date(), style)} {local.strftime(pattern)}"
+    offset = f" UTC{local.isoformat()[-6:]}" if _is_twice(local) else ""
+    return f"{_date_words(local.date(), style)} {local.strftime(pattern)}{offset}"
+
+
+def _is_twice(local: datetime) -> bool:
+    """The clock shows this time twice: the hour when it is put back."""
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 
 def _text_words(value: str, style: Style) -> str:

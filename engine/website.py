@@ -2,7 +2,8 @@
 
 A browser is anybody: it may only say what stands in `EVENTS`, of items we know, about itself. An event's key is made of
 the visitor and the browser's own key, so it is never one of ours or of another visitor; a moment is between a week ago
-and now; to say who one is recognises, and never makes, changes or merges a contact, unless the shop's server signed it.
+and now; who somebody says they are counts when the shop's server signed it. Where the shop lets any such word count
+(`tracking.identify`), it recognises, and never makes, changes or merges a contact.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -33,6 +35,8 @@ LATEST: Final = 4e12  # milliseconds: 2096; a clock beyond it is no clock
 MOST: Final = 50  # events of one call
 LINES: Final = 50  # items of an order
 TEXT: Final = 1000
+WORTH: Final = 1e9  # of an event or a unit, in a currency of small units too
+PIECES: Final = 1e5
 
 _NAME: Final = re.compile(r"[\w-]{16,64}", re.ASCII)
 
@@ -69,7 +73,7 @@ Reader = Callable[[Any], Any]
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > TEXT:
-        raise Invalid(f"{show(value)} is no text of 1 to {TEXT} characters.")
+        raise Invalid(f"must be a text of 1 to {TEXT} characters.")
     return _whole(value.strip())
 
 
@@ -82,19 +86,44 @@ def _whole(words: str) -> str:
 
 def _number(value: Any) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise Invalid(f"{show(value)} is no number.")
+        raise Invalid("must be a number.")
     return _whole(value) if isinstance(value, str) else value
+
+
+def _up_to(most: float) -> Reader:
+    """A number from none to `most`; what only looks like one is left to intake."""
+
+    def read(value: Any) -> int | float | str:
+        number = _number(value)
+        with suppress(ValueError, OverflowError):
+            if not 0 <= float(number) <= most:
+                raise Invalid(f"must be from 0 to {most:,.0f}.")
+        return number
+
+    return read
 
 
 def _lines(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or len(value) > LINES or not all(isinstance(line, dict) for line in value):
-        raise Invalid(f"items are at most {LINES} objects of item, quantity and unit_price.")
+        raise Invalid(f"must be at most {LINES} objects of item, quantity and unit_price.")
+    for line in value:
+        for name, read in _LINE.items():
+            if line.get(name) is not None:
+                _read(name, read, line[name])
     return value
+
+
+def _read(name: str, read: Reader, value: Any) -> Any:
+    try:
+        return read(value)
+    except Invalid as error:
+        raise Invalid(f"{name}: {error.message}", field=name) from None
 
 
 _UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _PAGE: Final[Mapping[str, Reader]] = dict.fromkeys(("url", "title", "referrer", *_UTM), _text)
-_ITEM: Final[Mapping[str, Reader]] = {"item": _text, "value": _number, "quantity": _number, "url": _text}
+_LINE: Final[Mapping[str, Reader]] = {"quantity": _up_to(PIECES), "unit_price": _up_to(WORTH)}
+_ITEM: Final[Mapping[str, Reader]] = {"item": _text, "value": _up_to(WORTH), "quantity": _up_to(PIECES), "url": _text}
 
 
 # What each event may say beside key, type, at and visitor.
@@ -104,7 +133,7 @@ EVENTS: Final[Mapping[str, Mapping[str, Reader]]] = {
     "search": {"query": _text, "results": _number, "url": _text},
     "cart_add": _ITEM,
     "cart_remove": _ITEM,
-    "order": {"order": _text, "value": _number, "currency": _text, "items": _lines},
+    "order": {"order": _text, "value": _up_to(WORTH), "currency": _text, "items": _lines},
     "identify": dict.fromkeys(("customer", "card", "email", "phone", "signature"), _text),
 }
 _COLUMNS: Final = {"item", "value"}  # of an event; the rest are properties
@@ -166,10 +195,12 @@ def _moment(value: Any) -> datetime | None:
 
 def _record(session: Session, event: Any, skew: timedelta, now: datetime, config: Config) -> dict[str, Any]:
     if not isinstance(event, Mapping):
-        raise Invalid(f"{show(event)} is not an object.")
+        raise Invalid("An event is an object with key, type, at and visitor.")
     kind, visitor, key = event.get("type"), event.get("visitor"), event.get("key")
-    if not isinstance(kind, str) or kind not in EVENTS:
-        raise Invalid(f"There is no event {show(kind)}.{nearest(str(kind)[:64], EVENTS)}", field="type")
+    if not isinstance(kind, str):
+        raise Invalid(f"An event says its type in words: {', '.join(EVENTS)}.", field="type")
+    if kind not in EVENTS:
+        raise Invalid(f"There is no event {show(kind)}.{nearest(kind[:64], EVENTS)}", field="type")
     if not (isinstance(visitor, str) and _NAME.fullmatch(visitor) and isinstance(key, str) and _NAME.fullmatch(key)):
         raise Invalid("visitor and key are names of 16 to 64 letters, digits, - and _.", field="visitor")
     said = _said(kind, event)
@@ -197,7 +228,7 @@ def _said(kind: str, event: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name not in known:
             raise Invalid(f"{kind} has no {show(name)}.{nearest(name[:64], known)}", field=name[:64])
-        said[name] = known[name](value)
+        said[name] = _read(name, known[name], value)
     return said
 
 
@@ -215,7 +246,7 @@ def _who(session: Session, said: Mapping[str, Any], config: Config) -> dict[str,
             raise Invalid("The signature does not fit; see tracking.secret.", field="signature")
         return {"contact" if kind == "customer" else kind: value}
     if config.tracking.identify == "signed":
-        raise Invalid("identify must be signed here (tracking.identify).", field="signature")
+        raise Invalid("identify must be signed by the shop's server (docs/tracking.md).", field="signature")
     key = _known(session, kind, value)
     return {"contact": key} if key else {}
 

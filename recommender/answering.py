@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import numpy as np
-from sqlalchemy import Row, bindparam, select
+import numpy.typing as npt
+from scipy import sparse
 from sqlalchemy.orm import Session
 
 from engine import identity
+from engine.database import microseconds
 from engine.errors import Invalid, nearest
-from engine.models import Item
 from recommender import history
-from recommender.answers import Answer, Reason, Recommended, Request, reason
-from recommender.fitted import Chosen, Fitted, stack
+from recommender.answers import PINNED, Answer, Reason, Recommended, Request, pinned, reason
+from recommender.arranging import POOL, Arrangement, Found
+from recommender.arrays import Ints, Mask
+from recommender.business import Filter
+from recommender.fitted import Fitted, stack
 from recommender.history import EMPTY, History
-from recommender.interactions import Ints
+from recommender.interactions import Log
 from recommender.placements import Plan
-from recommender.shelf import Filter, Shelf
+from recommender.shelf import Shelf, between
 from recommender.sources.base import Because, Query
+from recommender.trail import Trail
 
-SPARE: Final = 5  # items more than asked for: one may have sold out since the last look
 FADING: Final = 0.8  # weight of each earlier step of a session
-BATCH: Final = 1000  # questions of one turn, ids of one statement
+BATCH: Final = 1000  # questions of one turn
+MASKS: Final = 200  # filters whose masks are kept; storefronts ask with a handful
 
-# Built once: building them takes longer than running them.
-_ITEM: Final = Item.__table__.c
-_SHOWN: Final = ("id", "title", "key", "price", "currency", "url", "image_url", "category")
-_ACTIVE: Final = select(*(_ITEM[column] for column in _SHOWN)).where(
-    _ITEM.id.in_(bindparam("ids", expanding=True)), _ITEM.active, _ITEM.recommendable
-)
-_STOCKED: Final = _ACTIVE.where(_ITEM.stock.is_(None) | (_ITEM.stock > 0))
-
-Details = dict[int, Row[Any]]  # item id -> what is shown
+_NONE: Final = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
-    """What answers now. rows: shelf row of each item number."""
+    """What answers now. rows: shelf row of each item number; suppressed: keys of items shown nowhere."""
 
     training_id: int | None
     fitted: Fitted
     plans: dict[str, Plan]
+    suppressed: tuple[str, ...]
     shelf: Shelf
     rows: Ints
+    masks: dict[tuple[Filter, ...], Mask] = field(default_factory=dict)
 
     def plan(self, key: str) -> Plan:
         """The placement; raises Invalid with the nearest known one."""
@@ -55,14 +56,51 @@ class State:
             raise Invalid(f"There is no placement '{key}'.{nearest(key, self.plans)}", field="placement")
         return self.plans[key]
 
+    def allowed(self, filters: tuple[Filter, ...]) -> Mask:
+        """Which item numbers may be offered: looked at once for as long as the shelf stays as it is."""
+        found = self.masks.get(filters)
+        if found is None:
+            if len(self.masks) >= MASKS:
+                self.masks.clear()
+            found = self.masks[filters] = self.shelf.allowed(self.rows, *filters)
+        return found
+
+    @cached_property
+    def price(self) -> Ints:
+        """Price of each item number."""
+        return self.shelf.state.at(self.rows).price
+
+    @cached_property
+    def _blank(self) -> sparse.csr_array:
+        return sparse.csr_array((1, len(self.rows)), dtype=np.float32)
+
+    def matrix(self, rows: Sequence[tuple[Ints, npt.ArrayLike]]) -> sparse.csr_array:
+        """Questions x items from (item ids, weights) of each question, an item once in each."""
+        numbered = [(self.fitted.numbers(items), weights) for items, weights in rows]
+        if len(numbered) > 1:
+            return stack(numbered, len(self.rows))
+        number, weight = numbered[0]
+        if not len(number):
+            return self._blank
+        order = np.argsort(number, kind="stable")[np.count_nonzero(number < 0) :]  # unknown items are -1
+        matrix = copy.copy(self._blank)  # building one takes 30 us, ten times as long
+        matrix.indices = number[order].astype(np.int32)
+        matrix.data = np.asarray(weight, np.float32)[order]
+        matrix.indptr = np.array([0, len(order)], np.int32)
+        return matrix
+
 
 @dataclass(frozen=True)
 class Question:
-    """context: item ids and weights of what is looked at; excluded: item ids; missing: keys nobody knows."""
+    """context: item ids and weights of what is looked at; excluded: item ids; visit: what was looked at in this visit,
+    oldest first; dearest: price of what a price is measured against; missing: keys nobody knows.
+    """
 
     context: dict[int, float]
     history: History
     excluded: Ints
+    visit: Log = EMPTY.done
+    dearest: int | None = None
     missing: tuple[str, ...] = ()
 
 
@@ -75,128 +113,163 @@ class Turn:
     plan: Plan
     filter: Filter
     n: int
+    now: datetime
     explain: bool
 
-    def question(self, request: Request, now: datetime) -> Question:
+    @classmethod
+    def of(cls, session: Session, state: State, request: Request, now: datetime, plan: Plan | None = None) -> Turn:
+        """For one question; `plan` in place of the placement's own."""
+        plan = plan or state.plan(request.placement)
+        if request.rules:
+            plan = replace(plan, rules=replace(plan.rules, **request.rules))
+        return cls(session, state, plan, request.filter, request.n, now, request.explain)
+
+    def question(self, request: Request, shown: Sequence[int] = ()) -> Question:
         """Keys to ids, the contact's or visitor's history, and what must not be offered."""
-        known = self._ids({*request.items, *request.cart, *request.session, *request.exclude})
+        keys, rules = self.state.shelf.keys, self.plan.rules
         context: dict[int, float] = {}
         for step, key in enumerate(reversed(request.session)):
-            context.setdefault(known.get(key, 0), FADING**step)
-        context |= {known.get(key, 0): 1.0 for key in (*request.items, *request.cart)}
+            context.setdefault(keys.get(key, 0), FADING**step)
+        context |= {keys.get(key, 0): 1.0 for key in (*request.items, *request.cart)}
         context.pop(0, None)  # no item has id 0: these are the unknown keys
-        asked = dict.fromkeys((*request.items, *request.cart, *request.session))
-        barred = [*context, *(known[key] for key in request.exclude if key in known)]
-        missing = tuple(key for key in asked if key not in known)
-        return self.about(_history(self.session, request, now), context, barred, missing)
+        barred = [*request.exclude, *request.items]
+        barred += request.cart if rules.exclude_cart else ()
+        barred += request.session if rules.exclude_viewed else ()
+        missing = dict.fromkeys(key for key in (*request.items, *request.cart, *request.session) if key not in keys)
+        question = self.about(self._history(request), [*self.state.shelf.ids_of(barred), *shown])
+        visit = self._visit([keys[key] for key in (*request.session, *request.items) if key in keys])
+        return replace(question, context=context, visit=visit, dearest=self._dearest(request), missing=tuple(missing))
 
-    def about(
-        self,
-        past: History,
-        context: dict[int, float] | None = None,
-        barred: Sequence[int] = (),
-        missing: tuple[str, ...] = (),
-    ) -> Question:
-        """A question about somebody with a history, looking at `context`."""
-        bought = past.bought if self.plan.rules.exclude_purchased else np.empty(0, np.int64)
-        return Question(context or {}, past, np.concatenate([np.array(barred, np.int64), bought]), missing)
+    def about(self, past: History, barred: Sequence[int] = ()) -> Question:
+        """A question about somebody with a history, who looks at nothing now."""
+        bought = past.bought if self.plan.rules.exclude_purchased else _NONE
+        excluded = np.union1d(np.array(barred, np.int64), bought) if len(barred) else bought
+        return Question({}, past, excluded)
+
+    def _visit(self, item_ids: Sequence[int]) -> Log:
+        if not item_ids:
+            return EMPTY.done
+        nothing, items = np.zeros(len(item_ids), np.int64), np.array(item_ids, np.int64)
+        return Log(nothing, nothing, items, np.ones(len(items)), nothing + microseconds(self.now))
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """An answer for each."""
-        query, ids = self._query(questions), self.state.fitted.item_ids
-        chosen = self.state.fitted.choose(self.plan.sources, query, self.n + SPARE)
-        details = self._details(ids[one.item] for found in chosen for one in found)
-        kept = [[one for one in found if int(ids[one.item]) in details][: self.n] for found in chosen]
+        query = self._query(questions)
+        kept = self._kept(questions, query)
         reasons = self._reasons(questions, query, kept) if self.explain else {}
         return [
-            Answer(
-                f"{self.state.training_id or 0}.{secrets.token_urlsafe(16)}",
-                self.plan.key,
-                self.state.training_id,
-                self.state.training_id is None,
-                tuple(
-                    _recommended(details[int(ids[one.item])], one, rank, reasons.get((row, one.item)))
-                    for rank, one in enumerate(found, 1)
-                ),
-                questions[row].missing,
-            )
-            for row, found in enumerate(kept)
+            self._answer(ask, found, reasons, row) for row, (ask, found) in enumerate(zip(questions, kept, strict=True))
         ]
 
-    def _query(self, questions: Sequence[Question]) -> Query:
-        fitted, width = self.state.fitted, len(self.state.fitted.item_ids)
-        contexts = [(np.fromiter(ask.context, np.int64), list(ask.context.values())) for ask in questions]
-        return Query(
-            stack([(fitted.numbers(items), weights) for items, weights in contexts], width),
-            stack([(fitted.numbers(ask.history.items), ask.history.weights) for ask in questions], width),
-            stack([(fitted.numbers(ask.excluded), np.ones(len(ask.excluded))) for ask in questions], width),
-            self.state.shelf.allowed(self.state.rows, replace(self.filter, in_stock=self._in_stock)),
+    def _answer(
+        self, question: Question, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], row: int
+    ) -> Answer:
+        training_id, shown = self.state.training_id, self.state.shelf.shown
+        items = tuple(
+            Recommended(*shown[one.item_id], round(one.score, 6), rank, one.source, reasons.get((row, one.item_id)))
+            for rank, one in enumerate(found, 1)
         )
+        number = f"{training_id or 0}.{secrets.token_urlsafe(16)}"
+        return Answer(number, self.plan.key, training_id, training_id is None, items, question.missing)
 
     @property
-    def _in_stock(self) -> bool:
-        return self.plan.rules.in_stock if self.filter.in_stock is None else self.filter.in_stock
+    def _filters(self) -> tuple[Filter, ...]:
+        everywhere = (Filter(suppressed=self.state.suppressed),) if self.state.suppressed else ()
+        own = (self.filter,) if any(one is not None and one != () for one in self.filter) else ()
+        return (self.plan.rules.filter, *own, *everywhere)
 
-    def _ids(self, keys: set[str]) -> dict[str, int]:
-        """Item ids of keys; those the shelf does not know may be newer than it."""
-        shelf = self.state.shelf.keys
-        known = {key: shelf[key] for key in keys if key in shelf}
-        if len(known) < len(keys):
-            newer = select(Item.key, Item.id).where(Item.key.in_(keys - known.keys()))
-            known |= dict(self.session.execute(newer).all())
-        return known
+    def _query(self, questions: Sequence[Question]) -> Query:
+        matrix = self.state.matrix
+        return Query(
+            matrix([(np.fromiter(ask.context, np.int64), list(ask.context.values())) for ask in questions]),
+            matrix([(ask.history.items, ask.history.weights) for ask in questions]),
+            matrix([(ask.excluded, np.ones(len(ask.excluded))) for ask in questions]),
+            self._allowed(questions),
+            self._trail([ask.history.done for ask in questions]),
+            self._trail([ask.visit for ask in questions]),
+        )
 
-    def _details(self, item_ids: Iterable[int]) -> Details:
-        """What is shown of the items that may still be offered: the database has the last word."""
-        statement, connection = _STOCKED if self._in_stock else _ACTIVE, self.session.connection()
-        ids = sorted({int(item) for item in item_ids})
-        batches = (ids[first : first + BATCH] for first in range(0, len(ids), BATCH))
-        return {row.id: row for some in batches for row in connection.execute(statement, {"ids": some})}
+    def _trail(self, logs: Sequence[Log]) -> Trail:
+        """What was done, in its order, of each question."""
+        if len(logs) == 1:
+            log = logs[0]
+            known = self.state.fitted.numbers(log.item)
+            if (known >= 0).all():  # in its order already
+                starts = np.array([0, len(log)], np.int64)
+                return Trail(starts, known.astype(np.int32), log.amount.astype(np.float32), log.order, log.at)
+        rows = np.repeat(np.arange(len(logs)), [len(log) for log in logs])
+        items, weights, occasions, at = (
+            np.concatenate([getattr(log, name) for log in logs]) for name in ("item", "amount", "order", "at")
+        )
+        numbers = self.state.fitted.numbers(items)
+        return Trail.of(rows, len(logs), items=numbers, weights=weights, occasions=occasions, at=at)
+
+    def _allowed(self, questions: Sequence[Question]) -> Mask:
+        """The mask of all questions; a price against what one of them looks at is for that one alone."""
+        mask, rules = self.state.allowed(self._filters), self.plan.rules
+        dearest = questions[0].dearest if len(questions) == 1 else None
+        if dearest is None:
+            return mask
+        low, high = (ratio and ratio * dearest for ratio in (rules.price_ratio_min, rules.price_ratio_max))
+        return between(mask.copy(), self.state.price, low, high)
+
+    def _dearest(self, request: Request) -> int | None:
+        """What the dearest item on the page costs, or in the cart; only looked up where a rule needs it."""
+        rules, shelf = self.plan.rules, self.state.shelf
+        if rules.price_ratio_min is None and rules.price_ratio_max is None:
+            return None
+        ids = shelf.ids_of(request.items) or shelf.ids_of(request.cart)
+        return max((shelf.shown[item].price or 0 for item in ids), default=0) or None
+
+    def _kept(self, questions: Sequence[Question], query: Query) -> list[list[Found]]:
+        """What is shown to each: the sources' finds, arranged by the rules."""
+        arranges, ids = self.plan.rules.arranges, self.state.fitted.item_ids
+        chosen = self.state.fitted.choose(self.plan.sources, query, max(self.n, POOL) if arranges else self.n)
+        found = [[Found(int(ids[one.item]), *one) for one in some] for some in chosen]
+        if not arranges:
+            return found
+        arrangement = Arrangement.of(self.plan.rules, self.state.shelf, self.now, self._may)
+        return [arrangement.arrange(some, ask.excluded, self.n) for some, ask in zip(found, questions, strict=True)]
+
+    def _may(self, item_ids: Sequence[int]) -> Mask:
+        return self.state.shelf.allowed(self.state.shelf.rows_of(item_ids), *self._filters)
 
     def _reasons(
-        self, questions: Sequence[Question], query: Query, kept: list[list[Chosen]]
+        self, questions: Sequence[Question], query: Query, kept: Sequence[Sequence[Found]]
     ) -> dict[tuple[int, int], Reason]:
-        found: dict[tuple[int, int], Because] = {}
-        for row, chosen in enumerate(kept):
-            for name in dict.fromkeys(one.source for one in chosen):
-                items = np.array([one.item for one in chosen if one.source == name], np.int64)
+        """Why each item is shown in each row."""
+        told: dict[tuple[int, int], Reason] = {}
+        for row, found in enumerate(kept):
+            bought = frozenset(questions[row].history.bought.tolist())
+            for name in dict.fromkeys(one.source for one in found):
+                own = [one for one in found if one.source == name]
+                if name == PINNED:
+                    told |= {(row, one.item_id): pinned() for one in own}
+                    continue
+                items = np.array([one.number for one in own], np.int64)
                 because = self.state.fitted.sources[name].explain(query, row, items)
-                found |= {(row, int(item)): why for item, why in zip(items, because, strict=True)}
-        ids = self.state.fitted.item_ids
-        titles = self.state.shelf.titles
-        bought = [set(question.history.bought.tolist()) for question in questions]
-        return {
-            (row, item): reason(
-                because,
-                [titles.get(int(ids[led]), "") for led in because.items],
-                [int(ids[led]) for led in because.items],
-                bought=all(int(ids[led]) in bought[row] for led in because.items),
-            )
-            for (row, item), because in found.items()
-        }
+                told |= {(row, one.item_id): self._told(why, bought) for one, why in zip(own, because, strict=True)}
+        return told
+
+    def _told(self, because: Because, bought: frozenset[int]) -> Reason:
+        ids, shown = self.state.fitted.item_ids, self.state.shelf.shown
+        led = [int(ids[item]) for item in because.items]
+        titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
+        return reason(because, titles, led, bought=bought.issuperset(led))
+
+    def _history(self, request: Request) -> History:
+        contact_id = request.contact_id
+        if contact_id is None and request.visitor:
+            contact_id = identity.contact_of_visitor(self.session, request.visitor)
+        if contact_id is not None:
+            return history.of_contacts(self.session, [contact_id], self.now).get(contact_id, EMPTY)
+        return history.of_visitor(self.session, request.visitor, self.now) if request.visitor else EMPTY
 
 
-def _history(session: Session, request: Request, now: datetime) -> History:
-    contact_id = request.contact_id
-    if contact_id is None and request.visitor:
-        contact_id = identity.contact_of_visitor(session, request.visitor)
-    if contact_id is not None:
-        return history.of_contacts(session, [contact_id], now).get(contact_id, EMPTY)
-    return history.of_visitor(session, request.visitor, now) if request.visitor else EMPTY
-
-
-def _recommended(row: Row[Any], chosen: Chosen, rank: int, why: Reason | None) -> Recommended:
-    return Recommended(
-        item_id=row.id,
-        key=row.key,
-        title=row.title,
-        price=row.price,
-        currency=row.currency,
-        url=row.url,
-        image_url=row.image_url,
-        category=row.category,
-        score=round(chosen.score, 6),
-        rank=rank,
-        source=chosen.source,
-        reason=why,
-    )
+def warm(fitted: Fitted) -> None:
+    """Have what sources compute at their first question computed."""
+    nothing = sparse.csr_array((1, len(fitted.item_ids)), dtype=np.float32)
+    allowed, nobody = np.ones(len(fitted.item_ids), bool), Trail.empty(1)
+    query = Query(nothing, nothing, nothing, allowed, nobody, nobody)
+    fitted.choose(list(fitted.sources), query, 1)
+    fitted.numbers(_NONE)

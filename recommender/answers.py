@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from engine.errors import Invalid
-from recommender.shelf import Filter
+from recommender.business import Filter
 from recommender.sources.base import Because
 from recommender.sources.popular import POPULAR_DAYS, TRENDING_DAYS
 
 MOST: Final = 100  # items of one answer, and of each list in a question
+EVERYTHING: Final = Filter()
+PINNED: Final = "pin"  # stands where a source would
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question. Lists hold item keys, the newest last; `exclude` is never offered."""
+    """One question. Lists hold item keys, the newest last; `exclude` is never offered; `rules` stand in the place of
+    the placement's own of the same name.
+    """
 
     placement: str
     contact_id: int | None = None
@@ -26,7 +30,8 @@ class Request:
     session: Sequence[str] = ()
     n: int = 10
     exclude: Sequence[str] = ()
-    filter: Filter = field(default_factory=Filter)
+    filter: Filter = EVERYTHING
+    rules: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = True
 
     def __post_init__(self) -> None:
@@ -37,8 +42,7 @@ class Request:
                 raise Invalid(f"At most {MOST} {name} can be given.", field=name)
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """Why an item is offered. because: titles of what led to it; support: buyers of those and the item; n: buyers of
     those (popular: lately); confidence = support / n; lift: how many times more often than by chance. A buyer is a
     contact, or a guest's order. What does not apply is None. because_ids: their item ids.
@@ -54,9 +58,8 @@ class Reason:
     because_ids: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Recommended:
-    """One item offered; price in ten-thousandths of `currency`, rank from 1."""
+class Recommended(NamedTuple):
+    """One item offered, as recommender.shelf.Shown tells it; rank from 1."""
 
     item_id: int
     key: str
@@ -66,14 +69,14 @@ class Recommended:
     url: str | None
     image_url: str | None
     category: str | None
+    brand: str | None
     score: float
     rank: int
     source: str
     reason: Reason | None
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """items, best first. degraded: no training serves, so only best-sellers answer. missing_ids: keys nobody knows."""
 
     recommendation_id: str
@@ -82,6 +85,14 @@ class Answer:
     degraded: bool
     items: tuple[Recommended, ...]
     missing_ids: tuple[str, ...]
+
+    @property
+    def source(self) -> str | None:
+        """The source that found most of the items, the better placed one of equals."""
+        counts: dict[str, int] = {}
+        for item in self.items:
+            counts[item.source] = counts.get(item.source, 0) + 1
+        return max(counts, key=counts.__getitem__, default=None)
 
 
 def reason(because: Because, titles: Sequence[str], ids: Sequence[int], *, bought: bool) -> Reason:
@@ -100,13 +111,41 @@ def reason(because: Because, titles: Sequence[str], ids: Sequence[int], *, bough
     )
 
 
+def pinned() -> Reason:
+    """The reason of what a rule puts there."""
+    return Reason(PINNED, text="chosen by the shop")
+
+
+_BESIDE: Final = {"similar": "similar to", "upsell": "a step up from", "session": "looked at after"}
+_ALONE: Final = {  # of what has no numbers to tell
+    "newest": "new in the shop",
+    "rules": "goes with it",
+    "session": "looked at in visits like this one",
+    "next_purchase": "follows what you bought",
+}
+
+
 def _text(because: Because, titles: Sequence[str], *, bought: bool) -> str:
+    words = _led(because, titles, bought=bought) if titles else None
+    if words is None and not because.n:
+        words = _ALONE.get(because.kind, "often bought")
+    return words or _counted(because)
+
+
+def _led(because: Because, titles: Sequence[str], *, bought: bool) -> str | None:
+    """In words of what led to it."""
     if because.kind == "rules" and because.n:
         return f"{because.support} of {because.n} buyers of {' and '.join(titles)} also bought it"
-    if because.kind == "collaborative" and titles:
+    if because.kind == "collaborative":
         return f"because you {'bought' if bought else 'looked at'} {', '.join(titles)}"
-    if not because.n:
-        return "new in the shop" if because.kind == "newest" else "often bought"
+    if because.kind == "next_purchase" and because.support:
+        times = "once" if because.support == 1 else f"{because.support} times"
+        return f"you bought it {times}" + (f", usual again after {because.days} days" if because.days else "")
+    return f"{_BESIDE[because.kind]} {titles[0]}" if because.kind in _BESIDE else None
+
+
+def _counted(because: Because) -> str:
+    """By how many people."""
     people = "1 person" if because.n == 1 else f"{because.n} people"
     if because.kind == "trending":
         return f"bought by {people} in the last {TRENDING_DAYS} days, more than usual"

@@ -22,11 +22,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from engine.errors import Unreadable
-from recommender.interactions import Interactions, Ints, numbers
+from recommender.arrays import Ints
+from recommender.interactions import Interactions, numbers
 from recommender.sources import SOURCES
-from recommender.sources.base import NOTHING, Query, Settings, Source
+from recommender.sources.base import NOTHING, Query, Settings, Source, within
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 MAPPED: Final = 2**20  # bytes: smaller arrays are read at once
 
 Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
@@ -129,13 +130,8 @@ def load(folder: Path) -> Fitted:
     if about["format"] != FORMAT or not set(names) <= set(SOURCES):
         raise Unreadable(f"The training in {folder.name} is of another version of Rapport; train again.")
     arrays = {name: _read(folder / f"{name}.npy", digest) for name, digest in sums.items()}
-    sources = {name: SOURCES[name].restore(_of(arrays, name)) for name in names}
+    sources = {name: SOURCES[name].restore(within(arrays, name)) for name in names}
     return Fitted(arrays["items"], sources, settings, until)
-
-
-def _of(arrays: dict[str, npt.NDArray[Any]], source: str) -> dict[str, npt.NDArray[Any]]:
-    prefix = f"{source}."
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _fill(chosen: list[Chosen], items: npt.NDArray[Any], scores: npt.NDArray[Any], source: str, n: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, se
 from sqlalchemy.orm import Session
 
 from engine.models import Event, Order, OrderLine
-from recommender.interactions import EVENT_WEIGHTS, NOBODY, Ints, Log, last_kept, tastes
+from recommender.arrays import Ints
+from recommender.interactions import EVENT_WEIGHTS, NOBODY, Log, among, last_kept, tastes
 
 LAST: Final = 200  # newest order lines and newest events of each contact that count
 _EVENT: Final = 0  # stands where an order's id would
@@ -20,14 +21,17 @@ _EVENT: Final = 0  # stands where an order's id would
 
 @dataclass(frozen=True)
 class History:
-    """items: item ids; weights: 1 for a purchase now, less for a view or an old one; bought: ids."""
+    """items: item ids; weights: 1 for a purchase now, less for a view or an old one; bought: ids; done: every purchase
+    of what was kept and every view, oldest first, amount 1 for a purchase and less for a view.
+    """
 
     items: Ints
     weights: np.ndarray[Any, np.dtype[np.float64]]
     bought: Ints
+    done: Log
 
 
-EMPTY: Final = History(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+EMPTY: Final = History(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), Log.of([]))
 
 
 def of_contacts(session: Session, contact_ids: Sequence[int], now: datetime) -> dict[int, History]:
@@ -36,7 +40,7 @@ def of_contacts(session: Session, contact_ids: Sequence[int], now: datetime) -> 
         return {}
     rows = session.connection().execute(_DONE, {"contacts": list(contact_ids), "now": now}).all()
     bought, seen = ([row for row in rows if (row[0] == _EVENT) == event] for event in (False, True))
-    return _histories(last_kept(Log.of(bought)), Log.of(seen), now)
+    return _histories(Log.of(bought), Log.of(seen), now)
 
 
 def of_visitor(session: Session, visitor: str, now: datetime) -> History:
@@ -45,14 +49,24 @@ def of_visitor(session: Session, visitor: str, now: datetime) -> History:
     return _histories(Log.of([]), seen, now).get(NOBODY, EMPTY)
 
 
-def _histories(bought: Log, seen: Log, now: datetime) -> dict[int, History]:
-    contact, item, weight = tastes(bought, seen, now)
+def _histories(lines: Log, seen: Log, now: datetime) -> dict[int, History]:
+    kept = last_kept(lines)
+    contact, item, weight = tastes(kept, seen, now)
+    done = _done(lines, kept, seen)
     found = np.unique(contact)
-    mine, kept = _spans(contact, found), _spans(bought.contact, found)
+    mine, had, did = (_spans(ordered, found) for ordered in (contact, kept.contact, done.contact))
     return {
-        int(who): History(item[own], weight[own], bought.item[had])
-        for who, own, had in zip(found, mine, kept, strict=True)
+        int(who): History(item[own], weight[own], kept.item[bought], done.take(all_of_it))
+        for who, own, bought, all_of_it in zip(found, mine, had, did, strict=True)
     }
+
+
+def _done(lines: Log, kept: Log, seen: Log) -> Log:
+    """By contact, then in time: purchases of what was kept, each weighing 1, and views."""
+    bought = lines.take((lines.amount > 0) & among(lines, kept))
+    bought = replace(bought, amount=np.ones(len(bought)))
+    both = Log(*(np.concatenate([getattr(log, one.name) for log in (bought, seen)]) for one in fields(Log)))
+    return both.take(np.lexsort((both.at, both.contact)))
 
 
 def _spans(ordered: Ints, wanted: Ints) -> list[slice]:

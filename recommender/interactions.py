@@ -18,19 +18,17 @@ import pyarrow as pa
 from scipy import sparse
 
 from engine.database import EPOCH, microseconds
+from recommender.arrays import DAY, Ints, Mask
+from recommender.trail import Trail
 
 if TYPE_CHECKING:
     from engine.warehouse import Warehouse
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-
-DAY: Final = 86_400_000_000  # microseconds
 NOBODY: Final = -1  # the contact of a guest's order
+UNPRICED: Final = -1
+VISIT_GAP: Final = 3_600_000_000  # microseconds: who does nothing for an hour begins another visit
 LARGEST_BASKET: Final = 1000  # an order of more items is a stock list: 1,000,000 pairs that say nothing
 
-FAINT: Final = 2**-20  # a taste that teaches nothing, 5 years old; far below it float32 takes ten times as long
 HALF_LIFE_DAYS: Final = 90  # of what a contact did: HR@10 .557, without halving .493 (docs/why.md)
 EVENT_WEIGHTS: Final = {"item_view": 0.2, "cart_add": 0.5, "wishlist_add": 0.5}  # a purchase weighs 1
 
@@ -39,8 +37,8 @@ EVENT_WEIGHTS: Final = {"item_view": 0.2, "cart_add": 0.5, "wishlist_add": 0.5} 
 class Log:
     """Who did what with which item, one row per order line or event; arrays of one length.
 
-    order: order id (0 for events); contact: contact id or NOBODY; item: item id; amount: units (negative: returned)
-    or the event's weight; at: microseconds since 1970.
+    order: order id, for an event the number of its visit (0: unknown); contact: contact id or NOBODY; item: item id;
+    amount: units (negative: returned) or the event's weight; at: microseconds since 1970.
     """
 
     order: Ints
@@ -76,20 +74,40 @@ class Log:
 
 @dataclass(frozen=True)
 class Items:
-    """The shop's recommendable items: ids, whether each may be offered now, and its category path."""
+    """The shop's recommendable items: ids; whether each may be offered now; category path, title and brand, "" when
+    unknown; price and cost in ten-thousandths of the shop's currency, UNPRICED when unknown.
+    """
 
     ids: Ints
     offerable: Mask
     categories: tuple[str, ...]
+    titles: tuple[str, ...]
+    brands: tuple[str, ...]
+    prices: Ints
+    costs: Ints
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[int, bool, str | None]]) -> Items:
-        """From (id, active, category) rows."""
-        ids, offerable, categories = list(zip(*rows, strict=True)) or ((), (), ())
-        return cls(np.array(ids, np.int64), np.array(offerable, bool), tuple(category or "" for category in categories))
+    def of(cls, rows: Sequence[Sequence[Any]]) -> Items:
+        """From (id, active, category, title, brand, price, cost) rows; what stands at their end may be missing."""
+        columns = list(zip(*([*row, *_UNKNOWN[len(row) :]] for row in rows), strict=True)) or [()] * len(_UNKNOWN)
+        ids, offerable, *texts, prices, costs = columns
+        categories, titles, brands = (tuple(text or "" for text in column) for column in texts)
+        money = (np.array([UNPRICED if one is None else one for one in column], np.int64) for column in (prices, costs))
+        return cls(np.array(ids, np.int64), np.array(offerable, bool), categories, titles, brands, *money)
+
+    def take(self, rows: Ints) -> Items:
+        """The items at `rows`, in that order."""
+        categories, titles, brands = (
+            tuple(column[row] for row in rows.tolist()) for column in (self.categories, self.titles, self.brands)
+        )
+        ids, offerable, prices, costs = self.ids[rows], self.offerable[rows], self.prices[rows], self.costs[rows]
+        return Items(ids, offerable, categories, titles, brands, prices, costs)
 
 
-@dataclass(frozen=True)
+_UNKNOWN: Final = (None, True, None, None, None, None, None)
+
+
+@dataclass(frozen=True, eq=False)
 class Interactions:
     """Everything known before `until`. Postage, fees and unknown items are not in; an item no longer sold is
     learned from but not offerable.
@@ -119,21 +137,16 @@ class Interactions:
         ids = np.sort(self.items.ids)
         return ids[np.lexsort((ids, -counts))]
 
-    @cached_property
+    @property
     def offerable(self) -> Mask:
         """Whether the item of each number may be offered."""
-        return self.items.offerable[self._rows]
+        return self.catalogue.offerable
 
     @cached_property
-    def categories(self) -> list[str]:
-        """Category path of each number, "" when unknown."""
-        return [self.items.categories[row] for row in self._rows]
-
-    @cached_property
-    def _rows(self) -> Ints:
-        """Row in `items` of each number."""
+    def catalogue(self) -> Items:
+        """The items by number."""
         order = np.argsort(self.items.ids)
-        return order[np.searchsorted(self.items.ids, self.item_ids, sorter=order)]
+        return self.items.take(order[np.searchsorted(self.items.ids, self.item_ids, sorter=order)])
 
     def numbers(self, item_ids: Ints) -> Ints:
         """Number of each item id, -1 for an unknown one."""
@@ -143,6 +156,13 @@ class Interactions:
     def baskets(self) -> sparse.csr_array:
         """Orders x items, 1 where bought."""
         return self._held(self._usual.order)
+
+    @cached_property
+    def basket_days(self) -> npt.NDArray[np.float64]:
+        """How many days before the last one each of `baskets` was bought."""
+        first = np.unique(self._usual.order, return_index=True)[1]
+        at = self._usual.at[first]
+        return np.asarray((at.max(initial=0) - at) / DAY)
 
     @cached_property
     def buyers(self) -> sparse.csr_array:
@@ -162,18 +182,39 @@ class Interactions:
         return matrix
 
     @cached_property
-    def tastes(self) -> sparse.csr_array:
-        """Contacts x items: what a contact has to do with an item, as in `tastes`, halved from the newest on."""
-        newest = max((int(log.at.max()) for log in (self.kept, self.seen) if len(log)), default=0)
-        contact, item, weight = tastes(self.kept, self.seen, EPOCH + timedelta(microseconds=newest))
-        told = weight >= FAINT
-        contact, item, weight = contact[told], item[told], weight[told]
-        return _matrix(np.unique(contact, return_inverse=True)[1], self.numbers(item), self._width, weight)
+    def newest(self) -> datetime:
+        """When a contact did something last: an old shop teaches as on the day after."""
+        last = max((int(log.at.max()) for log in (self.kept, self.seen) if len(log)), default=0)
+        return EPOCH + timedelta(microseconds=last)
+
+    @cached_property
+    def people(self) -> Ints:
+        """Contacts who bought or viewed, by id: one for each row of `trails`."""
+        return np.union1d(self.kept.contact, self.seen.contact)
+
+    @cached_property
+    def trails(self) -> Trail:
+        """What each of `people` bought and viewed; nothing of an item that went back as a whole."""
+        lines = self.lines.take(among(self.lines, self.kept))
+        logs = (lines, self.seen)
+        contact, item, order, at = (np.concatenate([getattr(log, name) for log in logs]) for name in _TOLD)
+        weight = np.concatenate([np.ones(len(lines)), self.seen.amount])
+        rows = np.searchsorted(self.people, contact)
+        return Trail.of(rows, len(self.people), items=self.numbers(item), weights=weight, occasions=order, at=at)
+
+    @cached_property
+    def visits(self) -> Trail:
+        """What was viewed in each visit of anybody, known or not; visits by their number."""
+        log = self.views.take(np.isin(self.views.item, self.items.ids) & (self.views.order > 0))
+        found, rows = np.unique(log.order, return_inverse=True)
+        return Trail.of(
+            rows, len(found), items=self.numbers(log.item), weights=log.amount, occasions=log.order, at=log.at
+        )
 
     @cached_property
     def seen(self) -> Log:
-        """The views of known items."""
-        return self.views.take(np.isin(self.views.item, self.items.ids))
+        """The views of known items by known contacts."""
+        return self.views.take(np.isin(self.views.item, self.items.ids) & (self.views.contact != NOBODY))
 
     @cached_property
     def kept(self) -> Log:
@@ -202,6 +243,16 @@ def numbers(item_ids: Ints, wanted: Ints, order: Ints | None = None) -> Ints:
     return np.where(item_ids[found] == wanted, found, -1)
 
 
+def visits(who: Ints, at: Ints) -> Ints:
+    """Number of the visit, from 1, of each event: a visit ends when who it is does nothing for VISIT_GAP."""
+    order = np.lexsort((at, who))
+    begins = np.ones(len(order), bool)
+    begins[1:] = (np.diff(who[order]) != 0) | (np.diff(at[order]) > VISIT_GAP)
+    found = np.empty(len(order), np.int64)
+    found[order] = np.cumsum(begins)
+    return found
+
+
 def tastes(kept: Log, seen: Log, until: datetime) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:
     """(contact, item, weight), one row for each pair, by contact and item: a purchase weighs 1, an event its weight,
     both halved every HALF_LIFE_DAYS and added up to 1 at most.
@@ -223,6 +274,15 @@ def _changes(first: Ints, second: Ints) -> Mask:
     changed = np.ones(len(first), bool)
     changed[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
     return changed
+
+
+_TOLD: Final = ("contact", "item", "order", "at")
+
+
+def among(log: Log, others: Log) -> Mask:
+    """Which rows are of a contact and item of `others`."""
+    width = max(int(log.item.max(initial=0)), int(others.item.max(initial=0))) + 1
+    return np.isin(log.contact * width + log.item, others.contact * width + others.item)
 
 
 def last_kept(log: Log) -> Log:
@@ -249,24 +309,31 @@ def load(warehouse: Warehouse, now: datetime, history_days: int) -> Interactions
         events.occurred_at >= since,
         events.occurred_at < now,
         events.item_id.notnull(),
-        events.contact_id.notnull(),
+        events.contact_id.notnull() | events.visitor.notnull(),
         events.type.isin(list(EVENT_WEIGHTS)),
-    ).select(
-        order_id=events.id, contact_id=events.contact_id, item_id=events.item_id, amount=weighed, at=events.occurred_at
-    )
+    ).select("contact_id", "visitor", "item_id", amount=weighed, at=events.occurred_at)
     items = warehouse.table("items")
-    items = items.filter(items.recommendable).select("id", "active", "category")
-    found = warehouse.execute(items)
+    ours = items.currency == warehouse.config.locale.currency  # prices of others are not compared
+    money = {f"our_{name}": ours.ifelse(items[name], None) for name in ("price", "cost")}
+    items = items.filter(items.recommendable).mutate(**money)
+    found = warehouse.execute(items.select("id", "active", "category", "title", "brand", "our_price", "our_cost"))
     return Interactions(
         _log(warehouse.execute(purchases)),
-        _log(warehouse.execute(views)),
-        Items(
-            found["id"].to_numpy().astype(np.int64),
-            found["active"].to_numpy().astype(bool),
-            tuple(category or "" for category in found["category"].to_pylist()),
-        ),
+        _views(warehouse.execute(views)),
+        Items.of(list(zip(*(column.to_pylist() for column in found.columns), strict=True))),
         now,
     )
+
+
+def _views(table: Any) -> Log:
+    """A Log from an Arrow table of contact_id, visitor, item_id, amount, at. Whose visit an event belongs to: the
+    contact's, else the visitor's.
+    """
+    visitor = table["visitor"].combine_chunks().dictionary_encode().indices.fill_null(0).to_numpy()
+    contact = table["contact_id"].fill_null(NOBODY).to_numpy()
+    who = np.where(contact == NOBODY, NOBODY - 1 - visitor, contact).astype(np.int64)
+    at = table["at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().astype(np.int64)
+    return _log(table.append_column("order_id", pa.array(visits(who, at))))
 
 
 def _log(table: Any) -> Log:

@@ -44,3 +44,11 @@ class Placement(Base):
     sources: Mapped[list[str]] = mapped_column(Json)
     rules: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SuppressedItem(Base):
+    """An item that no placement shows; by its key, so that one that goes and comes back stays suppressed."""
+
+    __tablename__ = "suppressed_items"
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

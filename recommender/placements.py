@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engine.database import insert_new
 from engine.errors import Invalid, nearest
-from recommender.models import Placement
+from recommender import business
+from recommender.business import Rules
+from recommender.models import Placement, SuppressedItem
 from recommender.sources import SOURCES
 
-
-@dataclass(frozen=True)
-class Rules:
-    """What may not be shown: what the contact bought already, what is out of stock."""
-
-    exclude_purchased: bool = False
-    in_stock: bool = True
+KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_ALL: Final = select(Placement.key, Placement.name, Placement.sources, Placement.rules).order_by(Placement.id)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def seed(session: Session, now: datetime) -> None:
             "key": plan.key,
             "name": plan.name,
             "sources": list(plan.sources),
-            "rules": asdict(plan.rules),
+            "rules": plan.rules.json(),
             "updated_at": now,
         }
         for plan in DEFAULTS.values()
@@ -68,32 +66,45 @@ def seed(session: Session, now: datetime) -> None:
 def read(session: Session) -> dict[str, Plan]:
     """All placements by key: those of the shop, and the seeded ones nobody wrote yet."""
     return DEFAULTS | {
-        row.key: Plan(row.key, row.name, tuple(row.sources), rules(row.rules))
-        for row in session.scalars(select(Placement))
+        row.key: Plan(row.key, row.name, tuple(row.sources), business.parse(row.rules)) for row in session.execute(_ALL)
     }
+
+
+def suppressed(session: Session) -> tuple[str, ...]:
+    """Keys of the items that no placement shows."""
+    return tuple(session.scalars(select(SuppressedItem.key).order_by(SuppressedItem.key)))
+
+
+def suppress(session: Session, keys: Sequence[str], now: datetime) -> None:
+    """Show no other items nowhere: those of `keys` alone are kept back from now on, everywhere."""
+    wanted = set(business.parse({"suppressed": list(keys)}, "everywhere").suppressed)
+    session.execute(delete(SuppressedItem).where(SuppressedItem.key.not_in(wanted)))
+    rows = [{"key": key, "at": now} for key in sorted(wanted)]
+    insert_new(session, SuppressedItem.__table__, rows, ["key"])  # type: ignore[arg-type]
 
 
 def edit(
     session: Session, key: str, *, name: str, sources: Sequence[str], given: Mapping[str, Any], now: datetime
-) -> Placement:
-    """Write a placement; raises Invalid for a source or rule that does not exist, twice the same source, or none."""
+) -> Plan:
+    """Write a placement; raises Invalid for what `planned` refuses."""
+    plan = planned(key, name, sources, given)
+    row = session.scalar(select(Placement).where(Placement.key == key)) or Placement(key=key)
+    row.name, row.sources, row.rules, row.updated_at = plan.name, list(plan.sources), plan.rules.json(), now
+    session.add(row)
+    return plan
+
+
+def planned(key: str, name: str, sources: Sequence[str], given: Mapping[str, Any]) -> Plan:
+    """A placement as it would be used; raises Invalid for a key that is no name, a source or rule that does not exist,
+    twice the same source, or none.
+    """
+    if not KEY.fullmatch(key):
+        raise Invalid("A key is made of a-z, 0-9, - and _, and begins with a letter.", field="key")
+    if not 1 <= len(name.strip()) <= 128:
+        raise Invalid("Give the placement a name of up to 128 letters.", field="name")
     if not sources or len(set(sources)) < len(sources):
         raise Invalid("Name the sources in their order, each once, at least one.", field="sources")
     for source in sources:
         if source not in SOURCES:
             raise Invalid(f"There is no source '{source}'.{nearest(source, SOURCES)}", field="sources")
-    row = session.scalar(select(Placement).where(Placement.key == key)) or Placement(key=key)
-    row.name, row.sources, row.rules, row.updated_at = name, list(sources), asdict(rules(given)), now
-    session.add(row)
-    return row
-
-
-def rules(given: Mapping[str, Any]) -> Rules:
-    """Rules from JSON; raises Invalid naming what is not known."""
-    known = {field.name for field in fields(Rules)}
-    for name, value in given.items():
-        if name not in known:
-            raise Invalid(f"There is no rule '{name}'.{nearest(name, known)}", field=f"rules.{name}")
-        if not isinstance(value, bool):
-            raise Invalid(f"{name} must be true or false.", field=f"rules.{name}")
-    return Rules(**given)
+    return Plan(key, name.strip(), tuple(sources), business.parse(given))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,17 +22,25 @@ from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
 from recommender import history, placements
-from recommender.answering import BATCH, State, Turn
+from recommender.answering import BATCH, State, Turn, warm
 from recommender.answers import Answer, Request
 from recommender.fitted import Fitted, load
 from recommender.history import EMPTY
 from recommender.models import Published, Training
-from recommender.shelf import Filter, Shelf
+from recommender.placements import Plan
+from recommender.shelf import Shelf
 from recommender.sources.base import Settings, Source
 from recommender.sources.popular import POPULAR_DAYS, Newest, Popular
 
 CHECKED: Final = 1.0  # seconds between looks at the switch, the placements and the shelf
+STALE: Final = 5.0  # seconds after which nobody is answered by what was seen then
 BORROWED: Final = 60.0  # seconds that best-sellers counted in SQL answer when no training does
+
+_SWITCH: Final = select(Training.id, Training.folder).join(Published)
+
+Seen = Callable[[Session, Sequence[int], int], Mapping[int, Sequence[int]]]  # contacts, mails: item ids of each
+
+atexit.register(gc.unfreeze)  # what `_look` puts aside ends like everything else, or libraries tell of leaks
 
 log = structlog.get_logger(__name__)
 
@@ -44,68 +55,100 @@ class Recommender:
         self.problem: str | None = None  # why the published training does not serve
         self._state: State | None = None
         self._lock = threading.Lock()
-        self._checked = -CHECKED
+        self._aside = ThreadPoolExecutor(1, "training")
+        self._loading: tuple[int, Future[Fitted]] | None = None
+        self._patient = False
+        self._checked = -STALE
         self._counted = -BORROWED
         self._refused: int | None = None
 
-    def recommend(self, session: Session, request: Request, *, now: datetime) -> Answer:
-        """One answer; raises Invalid for an unknown placement, never for an unknown contact or item."""
-        state = self._current(session, now)
-        turn = Turn(session, state, state.plan(request.placement), request.filter, request.n, explain=request.explain)
-        return turn.answer([turn.question(request, now)])[0]
+    def recommend(
+        self,
+        session: Session,
+        request: Request,
+        *,
+        now: datetime,
+        shown: Seen | None = None,
+        plan: Plan | None = None,
+    ) -> Answer:
+        """One answer; `shown` as in `recommend_many`; `plan` in place of the placement's, to look at one that
+        is not saved. Raises Invalid for an unknown placement, never for an unknown contact or item.
+        """
+        turn = Turn.of(session, self._current(session, now), request, self._here(now), plan)
+        contact_id = request.contact_id
+        before = _before(turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
+        return turn.answer([turn.question(request, before)])[0]
 
     def recommend_many(
-        self, session: Session, placement: str, contact_ids: Sequence[int], n: int, *, now: datetime
+        self,
+        session: Session,
+        placement: str,
+        contact_ids: Sequence[int],
+        n: int,
+        *,
+        now: datetime,
+        shown: Seen | None = None,
     ) -> dict[int, Answer]:
-        """An answer for each contact, by two statements for every BATCH of them."""
-        state = self._current(session, now)
-        turn = Turn(session, state, state.plan(placement), Filter(), n, explain=True)
+        """An answer for each contact, by one statement for every BATCH of them. `shown` tells what stood in the last
+        mails of contacts; it is asked where the placement's rule wants to know.
+        """
+        turn = Turn.of(session, self._current(session, now), Request(placement, n=n), self._here(now))
         answers: dict[int, Answer] = {}
         for first in range(0, len(contact_ids), BATCH):
             some = list(contact_ids[first : first + BATCH])
             known = history.of_contacts(session, some, now)
-            questions = [turn.about(known.get(contact, EMPTY)) for contact in some]
+            before = _before(turn, some, shown)
+            questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in some]
             answers |= zip(some, turn.answer(questions), strict=True)
         return answers
 
     def reload(self) -> None:
-        """Look at the switch, the placements and the items again at the next question."""
-        self._checked = -CHECKED
+        """Look at the switch, the placements and the items again at the next question, which waits for that."""
+        self._checked, self._patient = -STALE, True
         self._refused = None
 
+    def _here(self, now: datetime) -> datetime:
+        """The same moment on the shop's clock: pins hold for its days."""
+        return now.astimezone(self.config.locale.zone)
+
     def _current(self, session: Session, now: datetime) -> State:
-        if self._state is None:
-            with self._lock:
-                return self._state or self._look(session, now)
-        if time.monotonic() - self._checked > CHECKED and self._lock.acquire(blocking=False):
-            try:
-                return self._look(session, now)
-            finally:
-                self._lock.release()
-        return self._state
+        """The state, no older than CHECKED. Whoever comes while somebody looks goes on with the old one, unless that
+        is STALE: nobody may have asked for an hour.
+        """
+        state, age = self._state, time.monotonic() - self._checked
+        if state is not None and age <= CHECKED:
+            return state
+        if not self._lock.acquire(blocking=state is None or age > STALE):
+            return state  # type: ignore[return-value]  # there is one, or we had waited
+        try:
+            if self._state is None or time.monotonic() - self._checked > CHECKED:
+                self._state = self._look(session, now)
+                self._checked = time.monotonic()
+            return self._state
+        finally:
+            self._lock.release()
 
     def _look(self, session: Session, now: datetime) -> State:
-        """Bring the state up to date; the lock is held."""
+        """What answers from now on: the same state while nothing changes. The lock is held."""
         old = self._state
         shelf = (old.shelf if old else Shelf()).refreshed(session)
         training_id, fitted = self._fitted(session, old, now)
-        unchanged = old is not None and old.fitted is fitted and old.shelf is shelf
-        rows = old.rows if old is not None and unchanged else shelf.rows(fitted.item_ids)
-        self._state = State(training_id, fitted, placements.read(session), shelf, rows)
-        self._checked = time.monotonic()
-        return self._state
+        plans, suppressed = placements.read(session), placements.suppressed(session)
+        if old is None or old.fitted is not fitted:
+            gc.freeze()  # 100,000 items are never garbage: a collection that looks through them holds all up for 220 ms
+        if old is None or old.fitted is not fitted or len(old.shelf.state.ids) != len(shelf.state.ids):
+            return State(training_id, fitted, plans, suppressed, shelf, shelf.rows(fitted.item_ids))
+        same = old.shelf is shelf and old.plans == plans and old.suppressed == suppressed
+        return old if same else State(training_id, fitted, plans, suppressed, shelf, old.rows)
 
     def _fitted(self, session: Session, old: State | None, now: datetime) -> tuple[int | None, Fitted]:
-        """The training of the switch; if it is damaged the one before it; else best-sellers counted in SQL."""
-        wanted = session.execute(select(Training.id, Training.folder).join(Published)).first()
+        """The training of the switch; until it is loaded, or if it is damaged, the one before it; else best-sellers
+        counted in SQL.
+        """
+        wanted = session.execute(_SWITCH).first()
         if wanted and (old is None or old.training_id != wanted.id) and self._refused != wanted.id:
-            try:
-                fitted = load(self.folder / Path(wanted.folder).name)
-            except Unreadable as error:
-                self.problem, self._refused = error.message, wanted.id
-                log.error("training refused", training=wanted.id, error=error.message)  # noqa: TRY400
-            else:
-                self.problem = self._refused = None
+            fitted = self._loaded(wanted.id, self.folder / Path(wanted.folder).name, wait=old is None)
+            if fitted:
                 return wanted.id, fitted
         if old is not None and old.training_id is not None:
             return old.training_id, old.fitted
@@ -113,6 +156,41 @@ class Recommender:
             self._counted = time.monotonic()
             return None, best_sellers(session, now)
         return None, old.fitted
+
+    def _loaded(self, training_id: int, folder: Path, *, wait: bool) -> Fitted | None:
+        """The training, once it is read: checking its files takes seconds, and no answer waits for that unless nothing
+        else answers, or who asked to `reload` does.
+        """
+        if self._loading is None or self._loading[0] != training_id:
+            self._loading = training_id, self._aside.submit(_read, folder)
+        future = self._loading[1]
+        if not (wait or self._patient or future.done()):
+            return None
+        self._loading, self._patient = None, False
+        try:
+            fitted = future.result()
+        except Unreadable as error:
+            self.problem, self._refused = error.message, training_id
+            log.error("training refused", training=training_id, error=error.message)  # noqa: TRY400
+            return None
+        self.problem = self._refused = None
+        return fitted
+
+
+def _before(turn: Turn, contact_ids: Sequence[int], shown: Seen | None) -> Mapping[int, Sequence[int]]:
+    """What stood in the mails that the placement's rule looks at."""
+    mails = turn.plan.rules.unseen_mails
+    return shown(turn.session, contact_ids, mails) if shown and mails else {}
+
+
+def _read(folder: Path) -> Fitted:
+    """The training, ready for its first question; raises Unreadable for one that this version cannot use."""
+    try:
+        fitted = load(folder)
+        warm(fitted)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        raise Unreadable(f"The training in {folder.name} cannot be used ({error}); train again.") from error
+    return fitted
 
 
 def best_sellers(session: Session, now: datetime) -> Fitted:

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from engine.database import snapshot_mark, written_since
+from engine.database import microseconds
+from engine.marks import snapshot_mark, written_since
 from engine.models import Deletion, Item
-from recommender.interactions import Ints, Mask, numbers
+from recommender.arrays import DAY, Ints, Mask
+from recommender.business import FRESH_DAYS, Filter
+from recommender.interactions import numbers
 
 UNPRICED: Final = -1
-COLUMNS: Final = ("id", "key", "title", "active", "recommendable", "stock", "price", "category")
+COLUMNS: Final = (
+    *("id", "key", "title", "price", "currency", "url", "image_url", "category", "brand"),
+    *("active", "recommendable", "stock", "cost", "created_at"),
+)
+_QUERY: Final = select(*(getattr(Item, name) for name in COLUMNS))
+_GONE: Final = (False, False, UNPRICED, 0, np.nan, 0)
 
 
-@dataclass(frozen=True)
-class Filter:
-    """What the storefront wants: a category path or one above it, in stock, prices in ten-thousandths."""
+class Shown(NamedTuple):
+    """What is told of an item; price in ten-thousandths of `currency`."""
 
-    category: str | None = None
-    in_stock: bool | None = None
-    price_min: int | None = None
-    price_max: int | None = None
+    item_id: int
+    key: str
+    title: str | None
+    price: int | None
+    currency: str
+    url: str | None
+    image_url: str | None
+    category: str | None
+    brand: str | None
 
 
 @dataclass(frozen=True)
 class State:
-    """One array per column, one row per item; price is UNPRICED when there is none."""
+    """One array per column, one row per item. price is UNPRICED when there is none; margin is a share of the price,
+    NaN where price or cost are unknown; created in microseconds since 1970.
+    """
 
     ids: Ints
     active: Mask
     stocked: Mask
     price: Ints
     category: Ints
+    margin: npt.NDArray[np.float64]
+    created: Ints
 
     @classmethod
     def empty(cls) -> State:
         """No items."""
         none = np.empty(0, np.int64)
-        return cls(none, none.astype(bool), none.astype(bool), none, none)
+        return cls(none, none.astype(bool), none.astype(bool), none, none, none.astype(np.float64), none)
 
     def at(self, rows: Ints) -> State:
         """Of each row its state; row -1 is an item that is gone, and not active."""
@@ -63,12 +81,12 @@ class State:
         return State(*columns)
 
     def _columns(self) -> list[Any]:
-        return [self.ids, self.active, self.stocked, self.price, self.category]
+        return [self.ids, self.active, self.stocked, self.price, self.category, self.margin, self.created]
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """`places`: row of an item id; `keys`: id of an item key; `titles`: what an item id is called; `paths`: code of a
+    """`places`: row of an item id; `keys`: id of an item key; `shown`: what is told of an item id; `paths`: code of a
     category path. The four only grow, so readers of an older shelf may go on; `state` is replaced at every change;
     `mark`: what was seen.
     """
@@ -76,21 +94,22 @@ class Shelf:
     state: State = field(default_factory=State.empty)
     places: dict[int, int] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
-    titles: dict[int, str] = field(default_factory=dict)
+    shown: dict[int, Shown] = field(default_factory=dict)
     paths: dict[str, int] = field(default_factory=dict)
     mark: str = ""
 
     def refreshed(self, session: Session) -> Shelf:
-        """This shelf with what was written since; itself when nothing was."""
+        """The shelf of this moment."""
         mark = snapshot_mark(session)
-        wanted = (getattr(Item, column) for column in COLUMNS)
-        written, deleted = (written_since(session, self.mark, one.__table__.c.revision) for one in (Item, Deletion))
-        changed: Sequence[Any] = session.execute(select(*wanted).where(written)).all()
+        if mark == self.mark:
+            return self
+        changed = session.execute(_QUERY.where(written_since(session, self.mark, Item.__table__.c.revision))).all()
+        deleted = written_since(session, self.mark, Deletion.__table__.c.revision)
         gone = select(Deletion.row_id).where(Deletion.table_name == "items", deleted)
         gone_ids = [row for row in session.scalars(gone) if row in self.places] if self.places else []
         if not changed and not gone_ids:
             return self  # and its mark: what it did not see is as little as before
-        rows = [self._row(row) for row in changed] + [(row, False, False, UNPRICED, 0) for row in gone_ids]
+        rows = [self._row(row) for row in changed] + [(row, *_GONE) for row in gone_ids]
         places = np.array([self.places.setdefault(row[0], len(self.places)) for row in rows], np.int64)
         return replace(self, state=self.state.written(places, rows), mark=mark)
 
@@ -98,27 +117,65 @@ class Shelf:
         """Row of each item id, -1 for one that is gone."""
         return numbers(self.state.ids, item_ids)
 
-    def allowed(self, rows: Ints, wanted: Filter) -> Mask:
-        """Which of the items at `rows` may be offered."""
+    def rows_of(self, item_ids: Iterable[int]) -> Ints:
+        """The same for a few of them."""
+        return np.array([self.places.get(item, -1) for item in item_ids], np.int64)
+
+    def ids_of(self, keys: Iterable[str]) -> list[int]:
+        """Ids of the items that are known by these keys."""
+        return [self.keys[key] for key in keys if key in self.keys]
+
+    def allowed(self, rows: Ints, *wanted: Filter) -> Mask:
+        """Which of the items at `rows` may be offered under all filters; the last one that speaks of stock decides."""
         state = self.state.at(rows)
         mask = state.active.copy()
-        if wanted.in_stock is not False:
+        if next((one.in_stock for one in reversed(wanted) if one.in_stock is not None), True):
             mask &= state.stocked
-        if wanted.price_min is not None:
-            mask &= state.price >= max(wanted.price_min, 0)
-        if wanted.price_max is not None:
-            mask &= (state.price <= wanted.price_max) & (state.price != UNPRICED)
-        if wanted.category is not None:
-            mask &= np.isin(state.category, self._codes(wanted.category))
+        for one in wanted:
+            self._narrow(mask, rows, state, one)
         return mask
 
-    def _codes(self, path: str) -> Sequence[int]:
-        below = path + " > "
-        return [code for known, code in self.paths.items() if known == path or known.startswith(below)]
+    def _narrow(self, mask: Mask, rows: Ints, state: State, wanted: Filter) -> None:
+        between(mask, state.price, wanted.price_min, wanted.price_max)
+        if wanted.margin_min is not None:
+            mask &= state.margin >= wanted.margin_min  # not so where there is none
+        if wanted.margin_max is not None:
+            mask &= state.margin <= wanted.margin_max
+        if wanted.categories:
+            mask &= np.isin(state.category, self._codes(wanted.categories))
+        if wanted.categories_denied:
+            mask &= ~np.isin(state.category, self._codes(wanted.categories_denied))
+        if wanted.suppressed:
+            mask &= ~np.isin(rows, self.rows_of(self.ids_of(wanted.suppressed)))
+
+    def margins(self, item_ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Of each item its margin, from 0 to 1; 0 when nobody knows."""
+        return np.clip(np.nan_to_num(self.state.at(self.rows_of(item_ids)).margin), 0, 1)
+
+    def freshness(self, item_ids: Sequence[int], now: datetime) -> npt.NDArray[np.float64]:
+        """Of each item how new it is: 1 today, half as much every FRESH_DAYS."""
+        age = (microseconds(now) - self.state.at(self.rows_of(item_ids)).created) / DAY
+        return np.exp2(-np.maximum(age, 0) / FRESH_DAYS)
+
+    def _codes(self, wanted: Sequence[str]) -> Sequence[int]:
+        below = tuple(path + " > " for path in wanted)
+        known_paths = list(self.paths.items())  # whoever looks at the shelf now may add to them
+        return [code for known, code in known_paths if known in wanted or known.startswith(below)]
 
     def _row(self, row: Row[Any]) -> tuple[Any, ...]:
-        self.keys[row.key] = row.id
-        self.titles[row.id] = row.title or row.key
+        item, price = row.id, row.price
+        self.keys[row.key] = item
+        self.shown[item] = Shown._make(row[: len(Shown._fields)])
         code = self.paths.setdefault(row.category or "", len(self.paths))
-        price = UNPRICED if row.price is None else row.price
-        return row.id, row.active and row.recommendable, row.stock is None or row.stock > 0, price, code
+        margin = np.nan if not price or row.cost is None else (price - row.cost) / price
+        stocked, known = row.stock is None or row.stock > 0, UNPRICED if price is None else price
+        return item, row.active and row.recommendable, stocked, known, code, margin, microseconds(row.created_at)
+
+
+def between(mask: Mask, price: Ints, low: float | None, high: float | None) -> Mask:
+    """Take out of `mask` what costs less than `low` or more than `high`; what has no price has none of both."""
+    if low is not None:
+        mask &= price >= max(low, 0)
+    if high is not None:
+        mask &= (price <= high) & (price != UNPRICED)
+    return mask

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.config import Config
-from engine.database import EPOCH, Database, upsert
+from engine.database import Database, upsert
 from engine.errors import Conflict, Invalid, NotFound, RapportError, Unreadable
 from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
-from recommender import evaluation, placements
+from recommender import evaluation, placements, tuning
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
 from recommender.fitted import Fitted, fit, load, save
 from recommender.interactions import Interactions
@@ -38,6 +40,8 @@ FEWEST: Final = 30  # cases of a task that can refuse a training
 SHRUNK: Final = 0.5  # a training from less than this share of the published one's purchases is refused
 TOLERANCE: Final = 2.0  # standard errors by which nDCG may fall
 
+log = structlog.get_logger(__name__)
+
 Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
 STEPS: Final = 4 + len(ASKED) + len(SOURCES)
 
@@ -51,9 +55,17 @@ class Judged:
 
 
 def train(
-    database: Database, warehouse: Warehouse, config: Config, *, now: datetime, progress: Progress | None = None
+    database: Database,
+    warehouse: Warehouse,
+    config: Config,
+    *,
+    now: datetime,
+    tune: bool = False,
+    progress: Progress | None = None,
 ) -> Training:
-    """One training from load to publish; raises Conflict while another one runs."""
+    """One training from load to publish; raises Conflict while another one runs. Its settings are those of the training
+    that serves, unless it is to `tune`: then they are chosen anew, on what happened before the evaluation begins.
+    """
     folder = config.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock", wait=False) as free:
@@ -62,7 +74,7 @@ def train(
         _bury(database, folder, now)
         run = _Run(database, config, _begin(database, config, now), now, _Steps(progress))
         try:
-            return run.train(warehouse)
+            return run.train(warehouse, tune=tune)
         except BaseException as error:
             _fail(run, error)
             raise
@@ -117,6 +129,17 @@ def _begin(database: Database, config: Config, now: datetime) -> int:
 
 
 @dataclass(frozen=True)
+class _Trial:
+    """What serves and its artefact, and the data before and from a moment on."""
+
+    serving: Training | None
+    rival: Fitted | None
+    moment: datetime
+    before: Interactions
+    after: Interactions
+
+
+@dataclass(frozen=True)
 class _Run:
     """One training on its way."""
 
@@ -126,8 +149,9 @@ class _Run:
     now: datetime
     step: _Steps
     began: float = field(default_factory=time.monotonic)
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def train(self, warehouse: Warehouse) -> Training:
+    def train(self, warehouse: Warehouse, *, tune: bool) -> Training:
         """From load to publish."""
         self.step("warehouse")
         warehouse.refresh()
@@ -135,28 +159,42 @@ class _Run:
         interactions = load_interactions(warehouse, self.now, self.config.recommender.history_days)
         if not len(interactions.lines):
             raise Invalid("There is nothing to learn from: no order of a recommendable item within history_days.")
-        judged = self.judge(interactions)
-        fitted = fit(interactions, self.settings, seed=self.seed, progress=self.step)
+        trial = self.trial(interactions)
+        run = replace(self, tuned=trial.rival.settings.tuned if trial.rival else {})
+        run = run.tuning(trial.before) if tune else run
+        judged = run.judge(interactions, trial)
+        fitted = fit(interactions, run.settings, seed=self.seed, progress=self.step)
         self.step("files")
         save(fitted, self.folder)
-        return self.finish(judged)
+        return run.finish(judged)
 
-    def judge(self, interactions: Interactions) -> Judged:
-        """Evaluate on a time split beside best-sellers and, on the same cases, beside what serves."""
+    def trial(self, interactions: Interactions) -> _Trial:
+        """A time split: where the rival knows nothing of what comes after, if that leaves enough."""
         with self.database.read() as session:
             serving = current(session)
         rival = _artefact(self.config, serving)
         moment = evaluation.cut(interactions)
         if rival and moment < rival.until and _later(interactions, rival.until, self.seed) >= ENOUGH:
-            moment = rival.until  # the rival knows nothing of the test: it can be asked itself
-        before, after = _split(interactions, moment)
-        fitted = self.rank(before, self.settings, self.step)
+            moment = rival.until
+        return _Trial(serving, rival, moment, *evaluation.split(interactions, moment))
+
+    def tuning(self, before: Interactions) -> _Run:
+        """The same with settings chosen on what happened before the evaluation."""
+        self.step("tuning")
+        split = partial(tuning.by_time, seed=self.seed)
+        chosen = tuning.tune(before, self.settings, split, _say)
+        return replace(self, tuned=chosen.tuned)
+
+    def judge(self, interactions: Interactions, trial: _Trial) -> Judged:
+        """Evaluate beside best-sellers and, on the same cases, beside what serves."""
+        rival = trial.rival
+        fitted = self.rank(trial.before, self.settings, self.step)
         self.step("evaluation")
-        if rival and moment < rival.until:  # it has seen the test: its settings learn again from what came before
-            rival = self.rank(before, rival.settings) if rival.settings != self.settings else fitted
-        asked = evaluation.cases(before, after, seed=self.seed)
-        metrics = {"cut": moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
-        return _verdict(metrics, fitted, rival, serving, asked)
+        if rival and trial.moment < rival.until:  # it has seen the test: its settings learn again from what came before
+            rival = self.rank(trial.before, rival.settings) if rival.settings != self.settings else fitted
+        asked = evaluation.cases(trial.before, trial.after, seed=self.seed)
+        metrics = {"cut": trial.moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
+        return _verdict(metrics, fitted, rival, trial.serving, asked)
 
     def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
         """Learn what the evaluation asks, without reasons: ranks do not depend on them."""
@@ -167,6 +205,7 @@ class _Run:
         with self.database.begin() as session:
             training = session.get_one(Training, self.training_id)
             training.metrics, training.error = judged.metrics, judged.refusal
+            training.settings = {**training.settings, "tuned": self.tuned}
             training.status, training.finished_at = "refused" if judged.refusal else "ready", self.end
             session.flush()
             if not judged.refusal:
@@ -182,7 +221,8 @@ class _Run:
     @property
     def settings(self) -> Settings:
         """Those of now."""
-        return Settings(self.config.recommender.minimum_support, self.config.recommender.minimum_confidence)
+        given = self.config.recommender
+        return Settings(given.minimum_support, given.minimum_confidence, tuned=self.tuned)
 
     @property
     def seed(self) -> int:
@@ -193,6 +233,10 @@ class _Run:
     def folder(self) -> Path:
         """Where the files go."""
         return self.config.folder / FOLDER / str(self.training_id)
+
+
+def _say(told: str) -> None:
+    log.info("tuned", told=told)
 
 
 def _verdict(
@@ -240,12 +284,7 @@ def _artefact(config: Config, serving: Training | None) -> Fitted | None:
 
 def _later(interactions: Interactions, moment: datetime, seed: int) -> int:
     """Cases of the task that has more, after `moment`."""
-    return max(map(len, evaluation.cases(*_split(interactions, moment), seed=seed).values()))
-
-
-def _split(interactions: Interactions, moment: datetime) -> tuple[Interactions, Interactions]:
-    """What happened before, and from `moment` on."""
-    return interactions.between(EPOCH, moment), interactions.between(moment, interactions.until)
+    return max(map(len, evaluation.cases(*evaluation.split(interactions, moment), seed=seed).values()))
 
 
 def _about(config: Config) -> dict[str, Any]:

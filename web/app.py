@@ -10,6 +10,7 @@ from web import format as formats
 from web.api import health
 from web.assets import serving
 from web.services import EXTENSION, Services
+from web.turns import Turns
 
 
 def create_app(services: Services) -> APIFlask:
@@ -23,6 +24,7 @@ def create_app(services: Services) -> APIFlask:
         static_folder=None,  # type: ignore[arg-type]  # web.assets.serving does it
     )
     app.extensions[EXTENSION] = services
+    services.warehouse.guard = Turns(services.config)
     app.config["MAX_CONTENT_LENGTH"] = services.config.intake.max_request_mb * 2**20
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     housekeeping.register()

@@ -61,7 +61,10 @@ def status_of(error: RapportError) -> int:
 
 
 def _rapport(error: RapportError) -> ResponseReturnValue:
-    return _answer(status_of(error), error.code, error.message, error.field)
+    answer = make_response(_answer(status_of(error), error.code, error.message, error.field))
+    if isinstance(error, errors.Busy):
+        answer.headers["Retry-After"] = str(error.seconds)
+    return answer
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
@@ -93,7 +96,8 @@ def _first_fault(detail: Any) -> tuple[str | None, str | None]:
         key, detail = next(iter(detail.items()))
         path.append(str(key))
     message = detail[0] if isinstance(detail, list) and detail else None
-    return ".".join(path[1:]) or None, str(message) if message else None
+    path = [part for part in path[1:] if part != "_schema"]  # marshmallow's name for the whole of an object
+    return ".".join(path) or None, str(message) if message else None
 
 
 def _answer(status: int, code: str, message: str, field: str | None) -> ResponseReturnValue:

@@ -82,7 +82,8 @@ def thanks(key: str) -> ResponseReturnValue:
     definition = questions.parse(form.definition)
     say = speaker(definition.language)
     lines = [definition.thanks or say("thanks_text")]
-    lines += [say("confirm_soon")] if definition.double_opt_in and definition.consents else []
+    asks = definition.double_opt_in and any(definition.address(channel) for channel in CHANNELS)
+    lines += [say("confirm_soon")] if asks else []
     return _framed(_message(definition.language, say("thanks"), lines), definition)
 
 
@@ -136,7 +137,7 @@ def _shut(form: Form | None) -> ResponseReturnValue:
     language = form.definition["language"] if form else of_browser()
     say, name = speaker(language), "closed" if form else "gone"
     html = _message(language, say(name), [say(f"{name}_text")])
-    return html, 410 if form else 404
+    return (_framed(html, questions.parse(form.definition)), 410) if form else (html, 404)
 
 
 def _message(language: str, title: str, lines: list[str]) -> str:

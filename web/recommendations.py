@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from engine import money
 from recommender.answers import Answer, Recommended
 
+TOLD: Final = ("title", "price", "currency", "url", "image_url", "category", "brand")  # what may be left out of an item
 
-def shown(answer: Answer) -> dict[str, Any]:
+
+def shown(answer: Answer, fields: Collection[str] = TOLD) -> dict[str, Any]:
     """An answer in the API's words; `missing_ids` is left to the door, which knows what was asked."""
     return {
         "recommendation_id": answer.recommendation_id,
         "placement": answer.placement,
+        "source": answer.source,
         "training": answer.training_id,
         "degraded": answer.degraded,
-        "items": [_item(item) for item in answer.items],
+        "items": [_item(item, fields) for item in answer.items],
     }
 
 
-def _item(item: Recommended) -> dict[str, Any]:
-    told = vars(item.reason).items() if item.reason else ()
-    reason = {name: value for name, value in told if value is not None and name != "because_ids"}
-    fields = {
-        "id": item.key,
-        "score": item.score,
-        "rank": item.rank,
-        "source": item.source,
-        "title": item.title,
-        "price": None if item.price is None else str(money.to_decimal(item.price)),
-        "currency": item.currency,
-        "url": item.url,
-        "image_url": item.image_url,
-        "category": item.category,
-    }
-    return fields | ({"reason": reason} if reason else {})
+def _item(item: Recommended, fields: Collection[str]) -> dict[str, Any]:
+    told = {"id": item.key, "score": item.score, "rank": item.rank, "source": item.source}
+    told |= {name: _price(item) if name == "price" else getattr(item, name) for name in fields}
+    if item.reason:
+        reason = zip(item.reason._fields, item.reason, strict=True)
+        told["reason"] = {name: value for name, value in reason if value is not None and name != "because_ids"}
+    return told
+
+
+def _price(item: Recommended) -> str | None:
+    return None if item.price is None else str(money.to_decimal(item.price))

@@ -1,7 +1,8 @@
 """Who may do what. A marketer may do everything but what stands here; an administrator may do that, too.
 
 Here stands what lets somebody in, how messages leave, and what nobody can bring back. A deleted list or campaign can be
-brought back, so a marketer may delete it; and undo an import: the same file brings back what goes, the rest stays.
+brought back, so a marketer may delete it; and undo an import, as whoever may bring a file in may take it back: the same
+file brings back what goes, the rest stays. Both are of one role (a test asks).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from apiflask import APIFlask
@@ -14,7 +16,15 @@ from flask_babel.speaklater import LazyString
 
 from web.services import services
 
-LANGUAGES = {"en": "English", "zh_Hans_CN": "中文"}
+LANGUAGES = {"en": "English", "zh_Hans_CN": "中文"}  # of public forms
+TRANSLATIONS = Path(__file__).parent / "translations"
+
+
+@cache
+def translated() -> dict[str, str]:
+    """The languages that pages are in: those whose words are there. One without would show dates alone in it."""
+    there = {path.parents[1].name for path in TRANSLATIONS.glob("*/LC_MESSAGES/messages.mo")}
+    return {code: name for code, name in LANGUAGES.items() if code in {"en", *there}}
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ NAVIGATION: tuple[tuple[LazyString | str, tuple[Link, ...]], ...] = (
         lazy_gettext("Audience"),
         (
             Link("contacts.index", lazy_gettext("Contacts"), icon="users", key="c"),
+            Link("identity.index", lazy_gettext("Who is who"), icon="arrows-join-2", key="w"),
             Link("lists.index", lazy_gettext("Lists"), icon="filter", key="l"),
             Link("sources.index", lazy_gettext("Sources"), icon="door-enter", key="p"),
             Link("imports.index", lazy_gettext("Imports"), icon="table-import", key="i"),
@@ -83,8 +94,8 @@ def toast(message: str, undo: str | None = None) -> None:
 
 
 def _locale() -> str:
-    chosen = g.user.language if "user" in g else None
-    return chosen or services().config.locale.language
+    chosen = (g.user.language if "user" in g else None) or services().config.locale.language
+    return chosen if chosen in translated() else "en"
 
 
 def _exists(endpoint: str) -> bool:
@@ -100,7 +111,7 @@ def _context() -> dict[str, Any]:
         "exists": _exists,
         "blueprint": request.blueprint,
         "language": str(get_locale()).replace("_", "-"),
-        "languages": LANGUAGES,
+        "languages": translated(),
         "user": g.get("user"),
         "csrf": g.browser.csrf if "browser" in g else "",
         "shop": services().config.mail.from_name,

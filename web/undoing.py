@@ -1,11 +1,11 @@
-"""An import is taken back beside the page; whoever looks sees how far it is, and goes on with one that was killed."""
+"""An import is taken back beside the page; whoever looks sees how far it is, and goes on with one that was killed. Who
+has it in hand stands in the database alone (engine.intake.undo).
+"""
 
 from __future__ import annotations
 
-import fcntl
 import threading
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import structlog
 from flask_babel import lazy_gettext
@@ -37,22 +37,12 @@ log = structlog.get_logger(__name__)
 
 def start(services: Services, import_id: int) -> None:
     """Take an import back in a thread. Raises NotFound, Conflict."""
-    with services.database.read() as session:
+    with services.database.begin() as session:
         undo.check(session, import_id, utcnow())
-    lock = _lock(services, import_id)
-    if lock is None:
-        raise Conflict("This import is being undone already.")
-    threading.Thread(target=_work, args=(services, import_id, lock), daemon=True, name="undo").start()
-
-
-def is_running(services: Services, import_id: int) -> bool:
-    """Some process is at work on it."""
-    if not _path(services, import_id).exists():
-        return False
-    lock = _lock(services, import_id)
-    if lock is not None:
-        lock.close()
-    return lock is None
+        if undo.is_held(session, import_id):
+            raise Conflict("This import is being undone already.")
+        undo.begin(session, import_id, utcnow())
+    threading.Thread(target=_work, args=(services, import_id), daemon=True, name="undo").start()
 
 
 def rows(tally: Tally) -> list[tuple[str, int, int, list[tuple[str, int]]]]:
@@ -70,29 +60,11 @@ def _kept(tally: Tally, wanted: str) -> list[tuple[str, int]]:
     return [(str(REASONS.get(why, OTHER)), count) for why, count in sorted(found.items(), key=lambda one: -one[1])]
 
 
-def _work(services: Services, import_id: int, lock: IO[bytes]) -> None:
-    with lock:
-        try:
-            undo.undo(services.database, import_id, now=utcnow())
-            services.warehouse.refresh()
-        except RapportError as error:
-            log.warning("undo stopped", number=import_id, why=error.message)
-        except Exception:
-            log.exception("undo failed", number=import_id)
-    _path(services, import_id).unlink(missing_ok=True)
-
-
-def _lock(services: Services, import_id: int) -> IO[bytes] | None:
-    path = _path(services, import_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
+def _work(services: Services, import_id: int) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def _path(services: Services, import_id: int) -> Path:
-    return services.config.folder / "tmp" / f"undo-{import_id}"
+        undo.undo(services.database, import_id, now=utcnow())
+        services.warehouse.refresh()
+    except RapportError as error:
+        log.warning("undo stopped", number=import_id, why=error.message)
+    except Exception:
+        log.exception("undo failed", number=import_id)

@@ -16,8 +16,8 @@ Crossing = Callable[[], None]
 @dataclass(frozen=True, slots=True)
 class Message:
     """One rendered message to one person. `message_id` never changes between attempts and begins with the send's
-    number: `<send id>.<mac>@<domain>` in angle brackets. `headers` go out as they are (List-Unsubscribe ...). A test
-    message has `send_id` 0.
+    number: `<send id>.<mac>@<domain>` in angle brackets. `headers` go out as they are (List-Unsubscribe ...). `items`:
+    ids of the items offered. A test message has `send_id` 0.
     """
 
     send_id: int
@@ -30,6 +30,7 @@ class Message:
     from_address: str
     from_name: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    items: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class _Desk:
                 "List-Unsubscribe": f"<{data['unsubscribe_url']}>",  # no mailto: nobody reads that mailbox
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             },
+            items=[item.item_id for item in products.leading(answer)],
         )
 
     def write_sms(self, letter: _Letter, compiled: sms.Compiled) -> Message:

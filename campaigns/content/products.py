@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from babel.numbers import format_currency
 from sqlalchemy.orm import Session
 
+from campaigns import offered
 from engine import money
 
 PLACEMENT: Final = "email"
@@ -19,9 +20,16 @@ class Recommends(Protocol):
     """What is needed of recommender.Recommender."""
 
     def recommend_many(
-        self, session: Session, placement: str, contact_ids: Sequence[int], n: int, *, now: datetime
+        self,
+        session: Session,
+        placement: str,
+        contact_ids: Sequence[int],
+        n: int,
+        *,
+        now: datetime,
+        shown: Callable[[Session, Sequence[int], int], Mapping[int, Sequence[int]]] | None = None,
     ) -> Mapping[int, Any]:
-        """An answer for each contact."""
+        """An answer for each contact; `shown` tells what stood in the last mails of some."""
 
 
 def offers(
@@ -35,7 +43,8 @@ def offers(
     """The recommender's answer for each contact, enough items for all product blocks of the mail together."""
     if not blocks or recommender is None or not contact_ids:
         return {}
-    return recommender.recommend_many(session, PLACEMENT, contact_ids, sum(n for _, n in blocks), now=now)
+    most = sum(n for _, n in blocks)
+    return recommender.recommend_many(session, PLACEMENT, contact_ids, most, now=now, shown=offered.last)
 
 
 def fill(
@@ -44,13 +53,18 @@ def fill(
     """Liquid variables of the product blocks: each block its share of the items, none twice. A block for which
     nothing is left stays empty and is left out of the mail.
     """
-    items = [item for item in answer.items if item.url] if answer else []
+    items = leading(answer)
     filled: dict[str, list[dict[str, str | None]]] = {}
     start = 0
     for variable, n in blocks:
         filled[variable] = [_shown(item, language, link(item)) for item in items[start : start + n]]
         start += n
     return filled
+
+
+def leading(answer: Any | None) -> list[Any]:
+    """The items that a reader can follow, in their order."""
+    return [item for item in answer.items if item.url] if answer else []
 
 
 def _shown(item: Any, language: str, url: str) -> dict[str, str | None]:

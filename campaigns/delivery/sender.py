@@ -16,6 +16,7 @@ from typing import Final, Self
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from campaigns import offered
 from campaigns.channels import open_transport
 from campaigns.channels.base import Exclusion, Fenced, Message, Silence, Transport, TransportError
 from campaigns.delivery import ledger
@@ -171,6 +172,8 @@ class Sender:
 
     def _queue(self, writer: Writer, batch: list[Leased]) -> None:
         messages = self._rendered(batch)
+        if any(isinstance(message, Message) and message.items for message in messages.values()):
+            writer.call(partial(offered.note, messages))
         for leased in batch:
             match messages.get(leased.id):
                 case Message() as message if message.to == leased.address:

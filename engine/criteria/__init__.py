@@ -1,13 +1,13 @@
 """Criteria: JSON <-> checked tree -> Ibis expression, and the sentence that says it.
 
-- `operators`   the one table of operators
+- `operators`   the one table of operators; `comparisons` what they ask of a column
 - `nodes`       the checked tree; every node writes itself back as JSON
-- `parse`       JSON -> tree; anything not understood is an error with its path
+- `parse`       JSON -> tree; anything not understood is an error with its path; `reading` what stands in one condition
 - `rows`, `expression`   tree -> Ibis
 - `sentence`    tree -> English and Simplified Chinese
 """
 
-from engine.criteria import moves, reach
+from engine.criteria import moves, reach, sample
 from engine.criteria.expression import people, select
 from engine.criteria.nodes import Criteria, Node, walk
 from engine.criteria.parse import EVERYONE, parse
@@ -15,6 +15,7 @@ from engine.criteria.sentence import phrase, sentence
 
 moves.register()
 reach.register()
+sample.register()
 
 
 def to_json(criteria: Criteria) -> dict[str, object]:

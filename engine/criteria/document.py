@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from engine.config import WarehouseConfig
 from engine.criteria import scored
 from engine.criteria.operators import MANY, OPERATORS, Operator
-from engine.criteria.parse import DEPTH_LIMIT, NODE_LIMIT, STEP_LIMIT
+from engine.criteria.parse import DEPTH_LIMIT, EVENT_WEIGHT, NODE_LIMIT, STEP_LIMIT, STEP_WEIGHT
 from engine.fields import BEHAVIOURS, FIELDS, GROUPS, MEASURES, ROW_FIELDS, ROW_TITLES, Field
 from engine.values import TYPES
 
@@ -53,11 +54,23 @@ frozen.
 
 At most {DEPTH_LIMIT} levels and {NODE_LIMIT:,} conditions, those of the lists they name included.
 
+What is counted may weigh up to `warehouse.criteria_weight` ({WarehouseConfig.criteria_weight:,}), so that no request
+takes the machine for long: a field of contacts or a list weighs 1, an event {EVENT_WEIGHT}, the event of `since` and
+the stretch of `compared_to` as much again, a step of a sequence {STEP_WEIGHT}, other kinds what is said there. A
+dynamic list weighs what its criteria weigh, too. What is heavier is an error at its costliest part. Half of a server's
+threads count at once, others are told to try again (503, `Retry-After`); what takes longer than
+`warehouse.longest_seconds` ({WarehouseConfig.longest_seconds:g}) is interrupted.
+
 ## Unknown values
 
 A condition on a value that nobody gave is false, so its contrary is true: "not between 18 and 25" keeps people whose
 age is unknown, as do `not_between`, `is_not` and all other contraries. The preview says of each condition for how many
 the value is unknown; add `known` to leave them out.
+
+## Text
+
+Text is compared without regard to case. Letters with marks are stored and asked for in one form (Unicode NFC), however
+they were typed; what came in before Rapport did so is found after it is sent again.
 
 ## Time
 
@@ -69,10 +82,13 @@ its whole day. A window `within` holds what happened from its start on, up to bu
 | `{{"last_days": 90}}` | from this time of the day 90 days ago until now |
 | `{{"last_days": 90, "before": "2011-12-01"}}` | the 90 whole days before that day: 2 September to 30 November |
 | `{{"from": "2011-01-01", "to": "2011-12-01"}}` | 1 January to 30 November; either can be missing |
+| `{{"last_hours": 3}}` | from 3 hours ago until now; `last_minutes` likewise |
 | `{{"since": {{"event": "cart_abandon"}}, "days": 7}}` | 7 times 24 hours from the contact's last such event |
 
-The event of `since` can have its own `where`, and `days` be left out; the last one until now counts, and who has none
-has no rows.
+The event of `since` can have its own `where`, and `days` be left out or be `hours` or `minutes`; the last one until now
+counts, and who has none has no rows. Days of `last_days` are days of the shop's clock, of which one has 23 hours in
+spring and one 25 in autumn; hours and minutes go by as they do. While one types, the preview may count as of a moment
+up to a minute ago.
 
 Without a window everything counts, also what is dated after now (intake allows `intake.max_future_days`).
 
@@ -82,13 +98,16 @@ Without a window everything counts, also what is dated after now (intake allows 
 
 The rows of the event inside the window for which every condition of `where` holds make one number per contact, which is
 compared. `order` means purchases: orders with a total above zero, so a return is no order. With a condition on items or
-lines an order counts once if one of its lines fits, and sums take the fitting lines alone. Amounts are those in the
-shop's currency; orders in others are counted, but never mixed in. `return` means lines with a quantity below zero;
+lines an order counts once if one of its lines fits, and sums take the fitting lines alone. Lines that
+came back are no purchases, whatever else was ordered with them. Amounts are those in the shop's currency; orders in
+others are counted, but their amounts are unknown, in `where` too. `return` means lines with a quantity below zero;
 their units and amounts are above zero, and a return counts once.
 
 `open`, `click`, `bounce`, `complaint`, `unsubscribe`, `list_join` and `list_leave` count only when Rapport wrote them
 itself, and what a program fetched is nobody's open or click. A `reference` (a campaign, a variant, a list) is given by
-its number; `GET /api/v1/fields/campaign/values?event=click` names those that occur.
+its number; `GET /api/v1/fields/campaign/values?event=click` names those that occur. `delivered` are those of `sent`
+that the carrier says arrived, or that were opened or answered, each at the time it was sent; where a carrier says
+nothing it stays unknown. Devices and browsers are not kept, so nothing can be asked of them.
 
 `first` and `last` tell the property of the first or last of the rows, of the same instant the one that came in first or
 last; `days_since` counts whole days since the last.
@@ -113,9 +132,10 @@ the change is unknown.
 
 *People who viewed an item where the brand is Dune in the last 30 days, then did not order within 7 days*
 
-2 to {STEP_LIMIT} steps, each later than the one before and, with `days`, before so many days of 24 hours have passed.
+2 to {STEP_LIMIT} steps, each later than the one before and, with `days` (or `hours`, `minutes`), before so many days of
+24 hours have passed.
 `within` is the window of the first step. The last step can be one that did not happen (`"not": true`): true when for
-some row of the step before the days are over and no such row came in them.
+some row of the step before that time is over and no such row came in it.
 """
 
 
@@ -176,7 +196,7 @@ def _events() -> Iterator[str]:
 
 def _kind(kind: scored.Kind) -> Iterator[str]:
     yield f"## {kind.label.en} · {kind.label.zh}\n"
-    yield f"`{json.dumps(kind.example)}`\n\n{kind.doc}\n"
+    yield f"`{json.dumps(kind.example)}`\n\n{kind.doc} Weighs {kind.weight}.\n"
     yield from _table("input", "type", "words", "", "without it", rows=(
         (f"`{one.key}`", _range(one), one.label.en, one.label.zh, _default(one)) for one in kind.inputs))  # fmt: skip
 

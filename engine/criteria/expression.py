@@ -46,11 +46,11 @@ class People:
             return COMBINE[node.kind]([self.truth(child) for child in node.nodes], node.least)
         if (instead := listed(node, self.unit)) is not None:
             return self.truth(instead)
-        if verdict := self.verdicts.get((_key(node, self.unit), getattr(node, "question", None))):
+        if verdict := self.verdicts.get((column_key(node, self.unit), getattr(node, "question", None))):
             return self.table[verdict]
         value = self.value(node)
-        if _is_shared(node, self.unit):
-            return ~value.fill_null(False) if _is_negated(node) else value.fill_null(False)
+        if is_shared(node, self.unit):
+            return ~value.fill_null(False) if is_negated(node) else value.fill_null(False)
         if isinstance(node, Membership):
             return value.fill_null(False)
         return (
@@ -66,7 +66,7 @@ class People:
 
     def value(self, node: AnyLeaf) -> Any:
         """The value a leaf compares."""
-        return self.table[self.columns[_key(node, self.unit)]]
+        return self.table[self.columns[column_key(node, self.unit)]]
 
     def known(self, node: AnyLeaf) -> Any:
         """What the operator of a leaf says before it is negated; NULL where the value is unknown."""
@@ -79,7 +79,7 @@ class People:
         """The rows that the values of a leaf are from (contact_id, value), and the value of contacts without a row;
         None when they are columns of contacts.
         """
-        name = self.columns[_key(node, self.unit)]
+        name = self.columns[column_key(node, self.unit)]
         if name not in self.sides:
             return None
         rows = self.sides[name]
@@ -92,7 +92,12 @@ class People:
 
 def people(criteria: Criteria, warehouse: Tables, now: datetime) -> People:
     """The contacts with the values of all leaves of `criteria`, at `now`."""
-    clock, unit = Clock(now, criteria.zone), criteria.unit or CONTACT
+    return people_by(criteria, warehouse, Clock(now, criteria.zone))
+
+
+def people_by(criteria: Criteria, warehouse: Tables, clock: Clock) -> People:
+    """The same, by a clock."""
+    unit = criteria.unit or CONTACT
     sides = _Sides(warehouse, clock, criteria.currency, unit)
     sides.gather(criteria.root)
     table = _compared(sides.join(), sides.columns, sides.verdicts, clock)
@@ -167,13 +172,13 @@ class _Sides:
         elif (instead := listed(node, self.unit)) is not None:
             self.gather(instead)
         else:
-            self._leaf(node, _key(node, self.unit))
+            self._leaf(node, column_key(node, self.unit))
 
     def _leaf(self, node: AnyLeaf, key: Any) -> None:
         if key not in self.columns:
             name = self.columns[key] = f"v{len(self.columns)}"
             self._add(node, name)
-        if isinstance(node, Membership) or _is_shared(node, self.unit):
+        if isinstance(node, Membership) or is_shared(node, self.unit):
             return
         if node.question and node.question.operator.compares:
             self.verdicts.setdefault((key, node.question), f"w{len(self.verdicts)}")
@@ -184,7 +189,7 @@ class _Sides:
         return self.warehouse if self.unit == CONTACT else Together(self.warehouse, self.unit)
 
     def _add(self, node: AnyLeaf, name: str) -> None:
-        if _is_shared(node, self.unit):
+        if is_shared(node, self.unit):
             self.others[name] = self._any_member(node).rename({f"{name}_id": "contact_id", name: "value"})
         elif isinstance(node, Leaf):
             row = fields.read_as(node.field, node.question.type)
@@ -250,25 +255,27 @@ def listed(node: Node, unit: str | None = CONTACT) -> Node | None:
     return node.criteria if isinstance(node, Membership) and unit in {None, CONTACT} else None
 
 
-def _is_shared(node: AnyLeaf, unit: str) -> bool:
+def is_shared(node: AnyLeaf, unit: str) -> bool:
     """Is it asked of each member, and true when it is of any?"""
-    return unit != CONTACT and not isinstance(node, EventLeaf | Sequence)
+    of_unit = isinstance(node, EventLeaf | Sequence) or (isinstance(node, Scored) and node.score.of_unit)
+    return unit != CONTACT and not of_unit
 
 
-def _is_negated(node: AnyLeaf) -> bool:
+def is_negated(node: AnyLeaf) -> bool:
+    """Does its operator say the contrary of another?"""
     return not isinstance(node, Membership) and node.question is not None and node.question.operator.negated
 
 
 def _positive(node: Any) -> Any:
-    return replace(node, question=node.question.opposite()) if _is_negated(node) else node
+    return replace(node, question=node.question.opposite()) if is_negated(node) else node
 
 
-def _key(node: AnyLeaf, unit: str = CONTACT) -> Any:
+def column_key(node: AnyLeaf, unit: str = CONTACT) -> Any:
     """What makes two leaves share a column: the same field read as the same type, the same deed, the same list, the
     same score; among members also the same question.
     """
-    if _is_shared(node, unit) and not isinstance(node, Membership):
-        return _key(node), _positive(node).question
+    if is_shared(node, unit) and not isinstance(node, Membership):
+        return column_key(node), _positive(node).question
     if isinstance(node, Scored):
         return node.kind, node.given, node.stamp
     if isinstance(node, Leaf):

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
+from engine.criteria.duration import LAST, Duration
 from engine.criteria.operators import OPERATORS, Operator
 from engine.criteria.scored import Scored
 from engine.fields import Behaviour, Field, Measure
@@ -53,33 +54,36 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time [start, end): last_days before `end` (or before now), or from `start`; None is unbounded."""
+    """A stretch of time [start, end): the `last` before `end` (or before now), or from `start`; None is unbounded."""
 
-    last_days: int | None = None
+    last: Duration | None = None
     start: date | datetime | None = None
     end: date | datetime | None = None
 
     def bounds(self, clock: Clock) -> tuple[datetime | None, datetime | None]:
         """First instant, and first instant after."""
         end = clock.start(self.end) if self.end else None
-        if self.last_days is None:
+        if self.last is None:
             return (clock.start(self.start) if self.start else None), end
         end = end or clock.now
-        return clock.shift(end, -self.last_days), end
+        return self.last.back(end, clock), end
 
     def previous(self, clock: Clock) -> tuple[datetime, datetime]:
-        """The bounds of the equally long stretch just before, as long by the shop's calendar and clock; of a window
-        with both ends.
+        """The bounds of the equally long stretch just before, as long by the shop's calendar and clock unless hours or
+        minutes are meant; of a window with both ends.
         """
         start, end = (bound.astimezone(clock.zone) for bound in self.bounds(clock) if bound)
+        if self.last and not self.last.on_calendar:
+            return self.last.back(start.astimezone(UTC), clock), start.astimezone(UTC)
         length = end.replace(tzinfo=None) - start.replace(tzinfo=None)
         return (start - length).astimezone(UTC), start.astimezone(UTC)
 
     def to_json(self) -> dict[str, Any]:
         """As it was written."""
-        end = "to" if self.last_days is None else "before"
-        given = {"last_days": self.last_days, "from": _written(self.start), end: _written(self.end)}
-        return {key: value for key, value in given.items() if value is not None}
+        end = "before" if self.last else "to"
+        given = {"from": _written(self.start), end: _written(self.end)}
+        last: dict[str, Any] = self.last.to_json(LAST) if self.last else {}
+        return last | {key: value for key, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,14 @@ class Happening:
 
 @dataclass(frozen=True)
 class Since:
-    """A window that begins after the last of another event of the same contact, and is `days` of 24 hours long."""
+    """A window that begins after the last of another event of the same contact, and is so long, a day 24 hours."""
 
     happening: Happening
-    days: int | None
+    within: Duration | None
 
     def to_json(self) -> dict[str, Any]:
         """As it was written."""
-        days = {} if self.days is None else {"days": self.days}
-        return {"since": self.happening.to_json(), **days}
+        return {"since": self.happening.to_json(), **(self.within.to_json() if self.within else {})}
 
 
 @dataclass(frozen=True)
@@ -157,16 +160,16 @@ class EventLeaf:
 
 @dataclass(frozen=True)
 class Step:
-    """What happened next, within `days` of 24 hours; or did not (`absent`)."""
+    """What happened next, so soon (a day has 24 hours); or did not (`absent`)."""
 
     happening: Happening
-    days: int | None = None
+    within: Duration | None = None
     absent: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As it was written."""
-        days = {} if self.days is None else {"days": self.days}
-        return {**self.happening.to_json(), **days, **({"not": True} if self.absent else {})}
+        within = self.within.to_json() if self.within else {}
+        return {**self.happening.to_json(), **within, **({"not": True} if self.absent else {})}
 
 
 @dataclass(frozen=True)

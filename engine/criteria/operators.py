@@ -8,23 +8,35 @@ people whose value is unknown included.
 from __future__ import annotations
 
 import dataclasses
-from calendar import isleap
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from functools import reduce
+from datetime import UTC, date, datetime
 from operator import and_, or_
 from typing import Any, Final
 
-import ibis
-
-from engine import dialect
-from engine.values import CHOICES_LIMIT, Clock, Words
+from engine.criteria.comparisons import (
+    Test,
+    anniversary_in_last,
+    anniversary_in_next,
+    away,
+    between,
+    bottom,
+    first,
+    has,
+    in_last,
+    in_next,
+    in_period,
+    local,
+    one_of,
+    past,
+    same,
+    text,
+    top,
+    within,
+)
+from engine.values import CHOICES_LIMIT, Words
 
 MANY: Final = -1
 MANY_LIMIT: Final = 1_000
-LONGEST_YEAR: Final = 366  # days
-LEVELS: Final = " > "  # between the levels of a category path
 
 TEXTS: Final = ("text", "choice", "path")
 NUMBERS: Final = ("number", "money")
@@ -44,8 +56,6 @@ CONTROLS: Final = (
     "period",
     "pattern",
 )
-
-Test = Callable[[Any, Sequence[Any], Clock], Any]  # (column, checked values, clock) -> Ibis boolean, maybe NULL
 
 
 @dataclass(frozen=True)
@@ -94,114 +104,12 @@ class Operator:
         )
 
 
-def _same(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-    return column.lower() == ibis.literal(values[0]).lower() if _is_text(column) else column == values[0]
-
-
-def _one_of(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-    if _is_text(column):
-        return column.lower().isin([ibis.literal(value).lower() for value in values])
-    return column.isin(list(values))
-
-
-def _within(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-    path = ibis.literal(values[0]).lower()
-    return (column.lower() == path) | column.lower().startswith(ibis.literal(values[0] + LEVELS).lower())
-
-
-def _is_text(column: Any) -> bool:
-    return bool(column.type().is_string())
-
-
-def _text(method: str) -> Test:
-    """Text is compared without regard to case; the words are data, never a pattern."""
-    return lambda column, values, _clock: getattr(column.lower(), method)(ibis.literal(values[0]).lower())
-
-
-def _first(column: Any, value: date | datetime, clock: Clock) -> Any:
-    return ibis.literal(value if column.type().is_date() else clock.start(value))
-
-
-def _past(column: Any, value: date | datetime, clock: Clock) -> Any:
-    """The first day, or instant, after `value`."""
-    return ibis.literal(value + timedelta(days=1) if column.type().is_date() else clock.end(value))
-
-
-def _between(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    if column.type().is_numeric():
-        return (column >= values[0]) & (column <= values[1])
-    return (column >= _first(column, values[0], clock)) & (column < _past(column, values[1], clock))
-
-
-def _away(column: Any, days: int, clock: Clock) -> Any:
-    """The bound `days` from now: dates count whole days, so that today belongs to the last and not to the next N."""
-    if column.type().is_date():
-        return ibis.literal(clock.today + timedelta(days=days + 1))
-    return ibis.literal(clock.shift(clock.now, days))
-
-
-def _in_last(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    return (column >= _away(column, -values[0], clock)) & (column < _away(column, 0, clock))
-
-
-def _in_next(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    return (column >= _away(column, 0, clock)) & (column < _away(column, values[0], clock))
-
-
-def _local(column: Any, clock: Clock) -> Any:
-    """The day, or time, that the shop's calendar and clock show."""
-    return column if column.type().is_date() else dialect.local(column, clock.zone)
-
-
-def _in_period(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    return _between(column, clock.period(values[0]), clock)
-
-
-def _anniversary(column: Any, first: date, days: int, clock: Clock) -> Any:
-    """Does the day of the year come round in `days` days from `first` on? 29 February does on 1 March in years
-    without one.
-    """
-    if days > LONGEST_YEAR:
-        return column.notnull()
-    last = first + timedelta(days=days - 1)
-    local = _local(column, clock)
-    day = local.month() * 100 + local.day()
-    start, end = (bound.month * 100 + bound.day for bound in (first, last))
-    is_inside = (day >= start) & (day <= end) if first.year == last.year else (day >= start) | (day <= end)
-    marches = [date(year, 3, 1) for year in {first.year, last.year} if not isleap(year)]
-    return is_inside | (day == 229) if any(first <= march <= last for march in marches) else is_inside
-
-
-def _anniversary_in_next(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    return _anniversary(column, clock.today + timedelta(days=1), values[0], clock)
-
-
-def _anniversary_in_last(column: Any, values: Sequence[Any], clock: Clock) -> Any:
-    return _anniversary(column, clock.today - timedelta(days=values[0] - 1), values[0], clock)
-
-
-def _top(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-    return -column <= dialect.lowest(-column, values[0])
-
-
-def _bottom(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-    return column <= dialect.lowest(column, values[0])
-
-
-def _has(join: Callable[[Any, Any], Any]) -> Test:
-    def test(column: Any, values: Sequence[Any], _clock: Clock) -> Any:
-        held = column.map(lambda one: one.lower())
-        return reduce(join, (held.contains(ibis.literal(value).lower()) for value in values))
-
-    return test
-
-
 _NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _DAY: Final = date(2026, 3, 1)
 
 _ROWS: Final = (
     Operator(
-        "is", (*TEXTS, *NUMBERS, "yes_no", "reference"), 1, _same,
+        "is", (*TEXTS, *NUMBERS, "yes_no", "reference"), 1, same,
         Words("is {0}", "为{0}"), "is_not", Words("is not {0}", "不为{0}"), "value",
         "Equal; text without regard to case.",
         (
@@ -213,7 +121,7 @@ _ROWS: Final = (
         amount=Words("exactly {0}", "恰好{0}"),
     ),
     Operator(
-        "in", (*TEXTS, *NUMBERS, "reference"), MANY, _one_of,
+        "in", (*TEXTS, *NUMBERS, "reference"), MANY, one_of,
         Words("is {0}", "为{0}"), "not_in", Words("is not {0}", "不为{0}"), "several",
         "Equal to one of up to 1,000 values.",
         (
@@ -222,7 +130,7 @@ _ROWS: Final = (
         ),
     ),
     Operator(
-        "contains", TEXTS, 1, _text("contains"),
+        "contains", TEXTS, 1, text("contains"),
         Words("contains {0}", "包含{0}"), "not_contains", Words("does not contain {0}", "不包含{0}"), "value",
         "The text occurs anywhere in the value.",
         (
@@ -231,14 +139,14 @@ _ROWS: Final = (
         ),
     ),
     Operator(
-        "starts_with", TEXTS, 1, _text("startswith"),
+        "starts_with", TEXTS, 1, text("startswith"),
         Words("starts with {0}", "以{0}开头"), "not_starts_with",
         Words("does not start with {0}", "不以{0}开头"), "value",
         "The value begins with the text.",
         (Case("text", "SW1A 1AA", ("sw1",), True), Case("text", "ESW1", ("SW1",), False)),
     ),
     Operator(
-        "ends_with", TEXTS, 1, _text("endswith"),
+        "ends_with", TEXTS, 1, text("endswith"),
         Words("ends with {0}", "以{0}结尾"), "not_ends_with", Words("does not end with {0}", "不以{0}结尾"), "value",
         "The value ends with the text.",
         (
@@ -247,7 +155,7 @@ _ROWS: Final = (
         ),
     ),
     Operator(
-        "within", ("path",), 1, _within,
+        "within", ("path",), 1, within,
         Words("is in {0}", "属于{0}"), "not_within", Words("is not in {0}", "不属于{0}"), "value",
         "The category itself or one below it.",
         (
@@ -288,7 +196,7 @@ _ROWS: Final = (
         amount=Words("less than {0}", "少于{0}"),
     ),
     Operator(
-        "between", (*NUMBERS, *TIMES), 2, _between,
+        "between", (*NUMBERS, *TIMES), 2, between,
         Words("is between {0} and {1}", "在{0}至{1}之间"), "not_between",
         Words("is not between {0} and {1}", "不在{0}至{1}之间"), "range",
         "Both ends belong to it; a date stands for its whole day.",
@@ -301,27 +209,27 @@ _ROWS: Final = (
         amount=Words("between {0} and {1}", "{0}至{1}"),
     ),
     Operator(
-        "on", TIMES, 1, lambda column, values, clock: _between(column, (values[0], values[0]), clock),
+        "on", TIMES, 1, lambda column, values, clock: between(column, (values[0], values[0]), clock),
         Words("is {0}", "为{0}"), "not_on", Words("is not {0}", "不为{0}"), "value",
         "On that day.",
         (Case("date", _DAY, ("2026-03-01",), True), Case("moment", _NOON, ("2026-03-01",), True),
          Case("moment", _NOON, ("2026-03-02",), False)),
     ),
     Operator(
-        "before", TIMES, 1, lambda column, values, clock: column < _first(column, values[0], clock),
+        "before", TIMES, 1, lambda column, values, clock: column < first(column, values[0], clock),
         Words("is before {0}", "早于{0}"), "not_before", Words("is not before {0}", "不早于{0}"), "value",
         "Before the day begins.",
         (Case("date", _DAY, ("2026-03-02",), True), Case("date", _DAY, ("2026-03-01",), False),
          Case("moment", _NOON, ("2026-03-01T12:00:01",), True)),
     ),
     Operator(
-        "after", TIMES, 1, lambda column, values, clock: column >= _past(column, values[0], clock),
+        "after", TIMES, 1, lambda column, values, clock: column >= past(column, values[0], clock),
         Words("is after {0}", "晚于{0}"), "not_after", Words("is not after {0}", "不晚于{0}"), "value",
         "After the day has ended.",
         (Case("date", _DAY, ("2026-02-28",), True), Case("moment", _NOON, ("2026-03-01",), False)),
     ),
     Operator(
-        "in_last", TIMES, 1, _in_last,
+        "in_last", TIMES, 1, in_last,
         Words("is in the last {0} days", "在最近{0}天内"), "not_in_last",
         Words("is not in the last {0} days", "不在最近{0}天内"), "days",
         "From so many days ago until now; dates count whole days, today included.",
@@ -330,7 +238,7 @@ _ROWS: Final = (
         takes="days",
     ),
     Operator(
-        "in_next", TIMES, 1, _in_next,
+        "in_next", TIMES, 1, in_next,
         Words("is in the next {0} days", "在未来{0}天内"), "not_in_next",
         Words("is not in the next {0} days", "不在未来{0}天内"), "days",
         "From now until so many days later; dates count whole days, from tomorrow.",
@@ -339,7 +247,7 @@ _ROWS: Final = (
         takes="days",
     ),
     Operator(
-        "days_ago", TIMES, 1, lambda column, values, clock: column < _away(column, -values[0], clock),
+        "days_ago", TIMES, 1, lambda column, values, clock: column < away(column, -values[0], clock),
         Words("is more than {0} days ago", "早于{0}天前"), "not_days_ago",
         Words("is not more than {0} days ago", "不早于{0}天前"), "days",
         "Longer ago than so many days: earlier than all that `in_last` finds.",
@@ -360,7 +268,7 @@ _ROWS: Final = (
         takes="pattern",
     ),
     Operator(
-        "top_percent", NUMBERS, 1, _top,
+        "top_percent", NUMBERS, 1, top,
         Words("is among the highest {0}%", "位于最高的{0}%"), "not_top_percent",
         Words("is not among the highest {0}%", "不在最高的{0}%之中"), "percent",
         "Of the n contacts whose value is known, sorted from the highest, the first n × percent / 100, rounded up; and"
@@ -369,7 +277,7 @@ _ROWS: Final = (
         takes="percent", compares=True,
     ),
     Operator(
-        "bottom_percent", NUMBERS, 1, _bottom,
+        "bottom_percent", NUMBERS, 1, bottom,
         Words("is among the lowest {0}%", "位于最低的{0}%"), "not_bottom_percent",
         Words("is not among the lowest {0}%", "不在最低的{0}%之中"), "percent",
         "The same from the lowest.",
@@ -377,7 +285,7 @@ _ROWS: Final = (
         takes="percent", compares=True,
     ),
     Operator(
-        "in_period", TIMES, 1, _in_period,
+        "in_period", TIMES, 1, in_period,
         Words("is {0}", "在{0}"), "not_in_period", Words("is not {0}", "不在{0}"), "period",
         "In a day, week (from Monday), month, quarter or year of the calendar, counted from today.",
         (
@@ -388,7 +296,7 @@ _ROWS: Final = (
         takes="period",
     ),
     Operator(
-        "in_month", TIMES, 1, lambda column, values, clock: _local(column, clock).month() == values[0],
+        "in_month", TIMES, 1, lambda column, values, clock: local(column, clock).month() == values[0],
         Words("is in {0}", "在{0}"), "not_in_month", Words("is not in {0}", "不在{0}"), "month",
         "In that month of any year.",
         (Case("date", _DAY, (3,), True), Case("moment", _NOON, (3,), True), Case("date", _DAY, (2,), False)),
@@ -396,14 +304,14 @@ _ROWS: Final = (
     ),
     Operator(
         "on_weekday", TIMES, 1,
-        lambda column, values, clock: _local(column, clock).day_of_week.index() == values[0] - 1,
+        lambda column, values, clock: local(column, clock).day_of_week.index() == values[0] - 1,
         Words("is on a {0}", "在{0}"), "not_on_weekday", Words("is not on a {0}", "不在{0}"), "weekday",
         "On that day of the week, 1 (Monday) to 7.",
         (Case("date", _DAY, (7,), True), Case("moment", _NOON, (7,), True), Case("date", _DAY, (1,), False)),
         takes="weekday",
     ),
     Operator(
-        "anniversary_in_next", TIMES, 1, _anniversary_in_next,
+        "anniversary_in_next", TIMES, 1, anniversary_in_next,
         Words("has its anniversary in the next {0} days", "的周年日在未来{0}天内"), "not_anniversary_in_next",
         Words("does not have its anniversary in the next {0} days", "的周年日不在未来{0}天内"), "days",
         "Its day of the year comes round from tomorrow until so many days later; 29 February on 1 March in years"
@@ -416,7 +324,7 @@ _ROWS: Final = (
         takes="days",
     ),
     Operator(
-        "anniversary_in_last", TIMES, 1, _anniversary_in_last,
+        "anniversary_in_last", TIMES, 1, anniversary_in_last,
         Words("had its anniversary in the last {0} days", "的周年日在最近{0}天内"), "not_anniversary_in_last",
         Words("did not have its anniversary in the last {0} days", "的周年日不在最近{0}天内"), "days",
         "Its day of the year came round in the last so many days, today included.",
@@ -428,7 +336,7 @@ _ROWS: Final = (
         takes="days",
     ),
     Operator(
-        "has_any", ("choices",), MANY, _has(or_),
+        "has_any", ("choices",), MANY, has(or_),
         Words("include {0}", "包含{0}"), "not_has_any", Words("do not include {0}", "不包含{0}"), "several",
         "One of up to 50 values is among those of the attribute, without regard to case.",
         (Case("choices", ["Red", "dry"], ("white", "RED"), True), Case("choices", ["Red"], ("Re",), False),
@@ -436,7 +344,7 @@ _ROWS: Final = (
         takes="choice", most=CHOICES_LIMIT,
     ),
     Operator(
-        "has_all", ("choices",), MANY, _has(and_),
+        "has_all", ("choices",), MANY, has(and_),
         Words("include {0}", "同时包含{0}"), "not_has_all",
         Words("do not include all of {0}", "未同时包含{0}"), "several",
         "All of up to 50 values are among those of the attribute, without regard to case.",

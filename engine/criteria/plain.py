@@ -7,15 +7,14 @@ from __future__ import annotations
 from calendar import isleap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from math import inf, isnan
 from operator import eq, ge, gt, le, lt
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.criteria.comparisons import LEVELS, LONGEST_YEAR
 from engine.criteria.nodes import Question
-from engine.criteria.operators import LEVELS, LONGEST_YEAR
 from engine.values import Clock
 
 Test = Callable[[Any, Sequence[Any], Clock], bool]  # (known value, checked values, clock)
@@ -23,7 +22,6 @@ Test = Callable[[Any, Sequence[Any], Clock], bool]  # (known value, checked valu
 
 def truth(question: Question, value: Any, clock: Clock) -> bool:
     """The verdict on a value; unknown (None) is false before it is negated."""
-    value = inf if isinstance(value, float) and isnan(value) else value  # DuckDB holds it for the greatest, too
     key = question.operator.opposite if question.operator.negated else question.operator.key
     return (value is not None and TESTS[key](value, question.values, clock)) is not question.operator.negated
 

@@ -37,14 +37,15 @@ class Input:
 class Score:
     """What a kind made of its inputs. `rows`: (warehouse, clock, currency) -> Ibis table of contact_id and value, at
     most one row for a contact. `words` say who is meant ("among the 500 ..."), or what is compared ("share of ...").
-    `reasons`: (warehouse, clock, currency, contact ids) -> why each has its value.
+    `reasons`: (tables, what runs an expression over them, clock, contact ids) -> why those of them have their value.
     """
 
     rows: Callable[[Any, Clock, str], Any]
     words: Words
     contrary: Words = NOTHING  # who is meant by the negation; not needed where a value is compared
     empty: Any = None  # the value of contacts without a row
-    reasons: Callable[[Any, Clock, str, Sequence[int]], Mapping[int, Words]] | None = None
+    reasons: Callable[[Any, Callable[[Any], Any], Clock, Sequence[int]], Mapping[int, Words]] | None = None
+    of_unit: bool = False  # of a household it is asked of who stands for it alone, not of each member
     stamp: str = ""  # differs when something outside the warehouse made it differ: another training
 
 
@@ -61,6 +62,7 @@ class Kind:
     inputs: tuple[Input, ...]
     make: Callable[[Mapping[str, Any], Catalogue], Score]
     type: str | None = None  # of the value that operators compare; None: to have a value is enough
+    weight: int = 20  # the work of counting one, where a field of contacts is 1 (docs/criteria.md)
 
     @property
     def keys(self) -> tuple[str, ...]:

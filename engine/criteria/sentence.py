@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from engine.criteria.duration import Duration
 from engine.criteria.nodes import (
     Criteria,
     Deed,
@@ -63,7 +64,7 @@ AT_LEAST: Final = {
 WHOSE: Final = Words("whose {0} {1}", "{0}{1}")
 NUMBER_OF: Final = Words("number of {1}", "{1}次数")
 SINCE: Final = Words(" since they last {0}{1}", "自上次{0}{1}以来")
-AFTER: Final = Words(" in the {2} days after they last {0}{1}", "在上次{0}{1}之后{2}天内")
+AFTER: Final = Words(" in the {2} after they last {0}{1}", "在上次{0}{1}之后{2}内")
 THEN: Final = Words(", then ", "，随后")
 FOLLOWED: Final = {
     False: Words("who {0}", "先后{0}"),
@@ -179,10 +180,11 @@ class _Writer:
         return f"（{text}）" if self.is_chinese else f"({text})"
 
     def people(self, parts: list[str]) -> str:
-        """English "and": first what describes ("in United Kingdom and aged 30"), then " who ..."."""
+        """English "and": first what describes ("in United Kingdom and aged 30"), then " who ...", " and (who"."""
         clauses = [part for part in parts if part.lstrip("(").startswith(("who ", "whose "))]
         others = [part for part in parts if part not in clauses]
-        return " ".join(self.join(group, AND) for group in (others, clauses) if group)
+        link = AND(self.style.language) if clauses and clauses[0].startswith("(") else " "
+        return link.join(self.join(group, AND) for group in (others, clauses) if group)
 
     def join(self, parts: list[str], word: Words) -> str:
         """A, B and C."""
@@ -240,8 +242,8 @@ class _Writer:
 
     def against(self, window: Window | Since | None) -> str:
         """What is compared to: the equally long stretch before."""
-        if isinstance(window, Window) and window.last_days:
-            return self.say(Words("the {0} days before", "此前{0}天"), f"{window.last_days:,}")
+        if isinstance(window, Window) and window.last:
+            return self.say(Words("the {0} before", "此前{0}"), self.lasting(window.last))
         return self.say(Words("the equally long time before", "此前同样长的时间"))
 
     def sequence(self, node: Sequence, *, negated: bool) -> str:
@@ -253,14 +255,16 @@ class _Writer:
         """ "did not order within 7 days"."""
         behaviour, where = step.happening.behaviour, self.where(step.happening.where)
         verb = self.say(behaviour.contrary if step.absent else behaviour.verb)
-        when = self.window(node.window) if place == 0 else self.within(step.days)
+        when = self.window(node.window) if place == 0 else self.within(step.within)
         return f"{when}{verb}{where}" if self.is_chinese else f"{verb}{where}{when}"
 
-    def within(self, days: int | None) -> str:
+    def within(self, duration: Duration | None) -> str:
         """ "within 7 days"."""
-        if days is None:
-            return ""
-        return self.say(Words(" within {0} day" if days == 1 else " within {0} days", "{0}天内"), f"{days:,}")
+        return self.say(Words(" within {0}", "{0}内"), self.lasting(duration)) if duration else ""
+
+    def lasting(self, duration: Duration | None) -> str:
+        """ "7 days"."""
+        return duration.words(self.style.language) if duration else ""
 
     def counted(self, deed: Deed, question: Question) -> str | None:
         """ "ordered", "did not order", "ordered at least 3 times"; None when there is no such way to say it."""
@@ -308,11 +312,9 @@ class _Writer:
             return ""
         if isinstance(window, Since):
             told = self.say(window.happening.behaviour.verb), self.where(window.happening.where)
-            return self.say(SINCE if window.days is None else AFTER, *told, f"{window.days or 0:,}")
-        if window.last_days and not window.end:
-            days = window.last_days
-            text = Words(" in the last day" if days == 1 else f" in the last {days:,} days", f"在最近{days}天内")
-            return self.say(text)
+            return self.say(AFTER if window.within else SINCE, *told, self.lasting(window.within))
+        if window.last and not window.end:
+            return self.say(Words(" in the last {0}", "在最近{0}内"), self.lasting(window.last).removeprefix("1 "))
         return self.say(*self.fixed(window))
 
     def fixed(self, window: Window) -> tuple[Words, *tuple[str, ...]]:

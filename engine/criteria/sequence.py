@@ -8,14 +8,14 @@ times as long.)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import ibis
 from ibis import _
 
 from engine.criteria.nodes import Sequence, Step
-from engine.criteria.rows import DAY, Tables, between, happened
+from engine.criteria.rows import Tables, between, happened
 from engine.database import microseconds as exact
 from engine.dialect import microseconds
 from engine.values import Clock
@@ -41,15 +41,15 @@ def _moments(sequence: Sequence, warehouse: Tables, clock: Clock) -> Iterator[tu
 
 
 def _latest(end: datetime | None, step: Step) -> datetime | None:
-    return end + timedelta(days=step.days) if end and step.days else None
+    return end + step.within.length if end and step.within else None
 
 
 def _before(rows: Any, later: Any, step: Step, clock: Clock) -> Any:
     """The rows that one of the `later` follows as `step` says; or that none does, once the wait is over."""
-    if step.days is None:
+    if step.within is None:
         last = later.group_by(later_id=later.contact_id).agg(last=_.at.max())
         return rows.inner_join(last, rows.contact_id == last.later_id).filter(_.last > _.at).select("contact_id", "at")
-    wait = step.days * DAY
+    wait = step.within.microseconds
     rows, ends = rows.mutate(stretch=rows.at // wait), _ends(later, wait)
     same = (rows.contact_id == ends.later_id, rows.stretch == ends.later_stretch)
     both = rows.left_join(ends, same) if step.absent else rows.inner_join(ends, same)

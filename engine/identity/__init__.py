@@ -17,6 +17,7 @@ from engine.identity.visitors import (
     VISITOR,
     contact_of_visitor,
     contacts_of_visitors,
+    hold,
     identify,
     mistaken,
     owners_of_visitors,
@@ -24,6 +25,6 @@ from engine.identity.visitors import (
 )
 
 __all__ = ["FORM", "IDENTIFY", "KINDS", "VISITOR", "Moved", "alone", "contact_of_visitor", "contacts_of_visitors",
-           "disown", "erased", "identify", "is_provisional", "is_used", "join", "kept", "linked", "members", "mistaken",
-           "move_with_contacts", "owners", "owners_of_visitors", "part", "prove", "rehome", "settle",
+           "disown", "erased", "hold", "identify", "is_provisional", "is_used", "join", "kept", "linked", "members",
+           "mistaken", "move_with_contacts", "owners", "owners_of_visitors", "part", "prove", "rehome", "settle",
            "unfolded", "visitors_of"]  # fmt: skip

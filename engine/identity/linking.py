@@ -3,18 +3,19 @@
 Provisional contacts that share a name are one group. The group joins the customer who bears one of its names when there
 is exactly one such customer; with none it joins its own first (`names.rank`); with several nobody can say which, so it
 stays a group of its own and is shown as a likely duplicate. Two customer numbers are never merged by a record.
-A name that more than LIMIT bear tells nobody from another. What a person undid stays undone.
+A name that more than LIMIT bear tells nobody from another. What a person undid stays undone, also by way of others: of
+two whom a person parted one joins a customer, the first.
 
 The rule looks at what everybody is named with, never at what came first: the same records in any order give the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from engine.identity import merging
@@ -32,11 +33,18 @@ def settle(session: Session, contact_ids: Collection[int], now: datetime) -> Non
     if not contact_ids or not is_used(session):
         return
     names, keys = _neighbourhood(session, contact_ids)
-    provisional = [contact_id for contact_id, key in keys.items() if is_provisional(key)]
+    provisional = {contact_id for contact_id, key in keys.items() if is_provisional(key)}
     if not provisional:
         return
-    standing, refused, by_hand = _merges(session, provisional)
-    wanted = targets({one: names[one] for one in keys}, keys, refused)
+    merges, whole = _merges(session, keys)
+    by_hand = {one.merged_id: one.kept_id for one in merges if one.undone_at is None and one.how != RECORD}
+    standing = {
+        one.merged_id: (one.id, one.kept_id)
+        for one in merges
+        if one.undone_at is None and one.how == RECORD and one.merged_id in provisional
+    }
+    away = {one: root for one, root in whole.items() if one not in keys}
+    wanted = targets({one: names[one] for one in keys}, keys, _apart(merges, by_hand, away))
     wanted = {one: into for one, into in wanted.items() if one not in by_hand and not _leads_to(one, into, by_hand)}
     undone = [merge_id for one, (merge_id, into) in standing.items() if wanted.get(one) != into]
     stays = {one for one, (merge_id, _) in standing.items() if merge_id not in undone}
@@ -63,9 +71,11 @@ def linked(session: Session, contact_ids: Collection[int]) -> set[int]:
 
 
 def targets(
-    names: Mapping[int, Collection[Name]], keys: Mapping[int, str], refused: Collection[tuple[int, int]] = ()
+    names: Mapping[int, Collection[Name]], keys: Mapping[int, str], apart: Mapping[int, Collection[int]]
 ) -> dict[int, int]:
-    """provisional contact -> the contact it is a part of, by the rule; who stands alone is not in it."""
+    """provisional contact -> the contact it is a part of, by the rule; who stands alone is not in it. Of those whom
+    `apart` keeps from each other the first joins.
+    """
     bearing: dict[Name, list[int]] = {}
     for contact_id, some in names.items():
         for name in some:
@@ -74,9 +84,13 @@ def targets(
     found: dict[int, int] = {}
     for group in _groups(names, keys, shared):
         near = {other for one in group for name in names[one] for other in shared.get(name, ())} - group
-        first = min(group, key=lambda one: rank(keys[one]))
-        into = near.pop() if len(near) == 1 else first
-        found |= {one: into for one in group if one != into and (one, into) not in refused}
+        ranked = sorted(group, key=lambda one: rank(keys[one]))
+        into = near.pop() if len(near) == 1 else ranked[0]
+        whole = {into}
+        for one in ranked:
+            if one != into and whole.isdisjoint(apart.get(one, ())):
+                found[one] = into
+                whole.add(one)
     return found
 
 
@@ -124,22 +138,49 @@ def _neighbourhood(session: Session, contact_ids: Collection[int]) -> tuple[dict
     return {one: some for one, some in names.items() if one in keys}, keys
 
 
-def _merges(
-    session: Session, provisional: Collection[int]
-) -> tuple[dict[int, tuple[int, int]], set[tuple[int, int]], dict[int, int]]:
-    """The merges by a record that stand; pairs that a person parted; who was merged by hand."""
-    theirs = select(Merge).where(Merge.merged_id.in_(among(session, provisional)))
-    standing: dict[int, tuple[int, int]] = {}
-    refused: set[tuple[int, int]] = set()
-    by_hand: dict[int, int] = {}
-    for merge in session.scalars(theirs):
-        if merge.undone_at is None and merge.how == RECORD:
-            standing[merge.merged_id] = (merge.id, merge.kept_id)
-        elif merge.undone_at is None:
-            by_hand[merge.merged_id] = merge.kept_id
-        elif merge.undone_by:
-            refused.add((merge.merged_id, merge.kept_id))
-    return standing, refused, by_hand
+def _merges(session: Session, contact_ids: Collection[int]) -> tuple[Sequence[Merge], dict[int, int]]:
+    """All merges, undone ones too, of these contacts and of those merged with them; each of whom with who stands for
+    them.
+    """
+    roots = {**dict.fromkeys(contact_ids), **merging.kept(session, contact_ids)}
+    stand = {root or one for one, root in roots.items()}
+    root = func.coalesce(Contact.merged_into, Contact.id)
+    theirs = Contact.id.in_(among(session, stand)) | Contact.merged_into.in_(among(session, stand))
+    whole = {row.id: row.root for row in session.execute(select(Contact.id, root.label("root")).where(theirs))}
+    return session.scalars(select(Merge).where(Merge.merged_id.in_(among(session, whole)))).all(), whole
+
+
+def _apart(merges: Collection[Merge], by_hand: Mapping[int, int], away: Mapping[int, int]) -> dict[int, set[int]]:
+    """contact -> with whom no record brings it together, because a person parted them, or others whom a person merged
+    with them. `away`: who is not decided on now stands for the contact they are a part of.
+    """
+    people: dict[int, set[int]] = {}
+    for one in {*by_hand, *by_hand.values()}:
+        people.setdefault(_by_hand(one, by_hand), set()).add(one)
+    found: dict[int, set[int]] = {}
+    for merge in merges:
+        if not merge.undone_by or _by_hand(merge.merged_id, by_hand) == _by_hand(merge.kept_id, by_hand):
+            continue  # not undone by a person, or a person merged them since
+        these, those = (_side(side, people, by_hand, away) for side in (merge.merged_id, merge.kept_id))
+        for side, opposite in ((these, those), (those, these)):
+            for member in side:
+                found.setdefault(member, set()).update(opposite)
+    return found
+
+
+def _side(
+    one: int, people: Mapping[int, Collection[int]], by_hand: Mapping[int, int], away: Mapping[int, int]
+) -> set[int]:
+    """The contact with all whom a person merged with it, and who stands for them."""
+    together = people.get(_by_hand(one, by_hand), {one})
+    return {*together, *(away[member] for member in together if member in away)}
+
+
+def _by_hand(one: int, by_hand: Mapping[int, int]) -> int:
+    """Whom persons made the contact a part of, in the end."""
+    while one in by_hand:
+        one = by_hand[one]
+    return one
 
 
 def _leads_to(one: int, into: int, by_hand: Mapping[int, int]) -> bool:

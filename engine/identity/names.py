@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import SQLColumnExpression
 
 from engine.database import among as texts
-from engine.database import next_revision
+from engine.database import next_revision, take_turn
 from engine.identity.rows import among
 from engine.models import Contact, Identity
 
@@ -73,8 +73,7 @@ def alone(session: Session) -> None:
     would not see each other, and nobody would merge what they said. Before any row is written or locked, a row about a
     contact too: whoever is first would wait for it, and it for them. SQLite has one writer.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('rapport: who is who'))"))
+    take_turn(session, "who is who")
 
 
 def show(session: Session, contact_ids: Collection[int]) -> None:

@@ -24,8 +24,9 @@ class Recognition:
     """People, each counted once however many of their names were merged.
 
     Buyers by the channels of their orders with a total above 0: on the web only, in a store only, both; `elsewhere` on
-    other channels or none; `no_orders`: contacts who never bought. Visitors are browsers' names with an event in the
-    last 30 days: `recognised` ones stand with a contact. `merged`: merges that stand, by a record or a person.
+    others (the web or a store beside them, too) or none; `no_orders`: contacts who never bought. Visitors are browsers'
+    names with an event in the last 30 days: `recognised` ones stand with a contact. `merged`: merges that stand, by a
+    record or a person.
     """
 
     contacts: int

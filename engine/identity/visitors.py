@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Final
+from zlib import crc32
 
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from engine.database import among, next_revision
+from engine.database import among, next_revision, take_turn
 from engine.errors import Invalid, NotFound
 from engine.identity.rows import rehome
 from engine.models import Contact, Event, Identity, MergedRow
 
 VISITOR = "visitor"
 IDENTIFY = "identify"  # the event by which a visitor makes themselves known
-
+DOORS: Final = 64  # visitors share them, since a file names more than PostgreSQL has room for locks
 _WHOLE = {"synchronize_session": False}
+
+
+def hold(session: Session, writing: Iterable[str], becoming: Iterable[str] = ()) -> None:
+    """Before events of visitors are written and before visitors become somebody: the one waits until the other is
+    committed, or an event of that moment would stay nobody's for ever. Those who write do not wait for each other.
+    """
+    shared = dict.fromkeys(map(_door, writing), True)
+    for door, is_shared in sorted((shared | dict.fromkeys(map(_door, becoming), False)).items()):
+        take_turn(session, f"visitors {door}", shared=is_shared)
+
+
+def _door(visitor: str) -> int:
+    return crc32(visitor.encode()) % DOORS
 
 
 def identify(session: Session, visitor: str, contact_id: int, at: datetime) -> int:
@@ -33,6 +48,7 @@ def identify(session: Session, visitor: str, contact_id: int, at: datetime) -> i
     contact = session.get(Contact, contact_id)
     if contact is None:
         raise NotFound(f"There is no contact {contact_id}.")
+    hold(session, (), [visitor])
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     row = {"contact_id": contact_id, "kind": VISITOR, "value": visitor, "created_at": at}
     session.execute(dialect.insert(Identity).values(row).on_conflict_do_nothing())
@@ -90,6 +106,7 @@ def mistaken(session: Session, visitor: str, contact_id: int) -> int:
     were recognised, is anonymous again. How many events. Raises NotFound, also when they are known as somebody else. A
     later identify joins them anew.
     """
+    hold(session, (), [visitor])
     if contact_of_visitor(session, visitor) != contact_id:
         raise NotFound("This browser is not known as this contact any more; open the contact again.")
     session.execute(

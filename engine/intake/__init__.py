@@ -9,7 +9,7 @@ from engine.intake.finding import FIND, WINS
 from engine.intake.forecast import Forecast
 from engine.intake.kinds import KINDS, Column, Kind
 from engine.intake.parsing import Reject
-from engine.intake.requests import Accepted, Call, accept, read
+from engine.intake.requests import Accepted, Call, accept, read, write
 from engine.models import Import
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "accept",
     "import_file",
     "read",
+    "write",
 ]

@@ -36,7 +36,8 @@ HEAD = """# What comes in
   reason. What it changed gets its former values, field by field, unless they were changed again; orders it replaced
   come back with their lines. A yes to messages that it brought is as if never said; a no of somebody who was here
   before stays. An import or an undo that was killed can be undone, or goes on, like any other. A removal from a list
-  by hand outlives an import into it; places on lists that it gave go. Of two undos at once the later goes on.
+  by hand outlives an import into it; places on lists that it gave go. Of two undos at once the later goes on; the page
+  offers to go on when nobody took a step for a minute.
   What that needs is
   kept for {life} days, compressed, in the database; the worker then deletes it, and erasing a person takes theirs out
   of it at once.
@@ -55,8 +56,8 @@ HEAD = """# What comes in
 - For contacts who are here the file wins (`--wins file`), what is here (`here`), or empty fields are filled
   (`fill`), field by field; with these two an empty cell clears nothing. New contacts come in whole, and a no to
   messages always counts.
-- `--list 7` (on the page: "Put the contacts on a list") puts the contacts of a file on a list by hand, whatever its
-  criteria say (docs/lists.md).
+- `--list 7` (on the page: "Put the contacts on a list"; over the API: `POST /api/v1/contacts?list=7`) puts the contacts
+  on a list by hand, whatever its criteria say (docs/lists.md).
 - Amounts are decimals with a point and at most four places; a file with `--decimal comma` writes 1.234,56. A time
   without a zone is the shop's.
 - In a file `attributes.size` is the shop's own field `size`; over the API `attributes` and `properties` are objects.

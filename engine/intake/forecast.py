@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session, aliased
 
 from engine import money
 from engine.database import Base
+from engine.identity.names import KINDS, key_of
 from engine.identity.rows import among
 from engine.intake import values
 from engine.intake.journal import Journal
 from engine.intake.kinds import Kind
-from engine.models import Contact
+from engine.models import Contact, Identity
 
 EXAMPLES: Final = 12  # changes shown; all are counted
 _ADDRESSES: Final = {"email": Contact.email, "phone": Contact.phone}
@@ -38,8 +39,10 @@ class Forecast:
         changes = journal.changes.get(kind.name, {})
         self.fields.update(name for row in changes.values() for name in row)
         self._show(session, kind, changes)
+        new = journal.ids.get("contacts", set())
+        self._name(session, journal.ids.get("identities", set()), new)
         if kind.name == "contacts":
-            self._match(session, journal.ids.get("contacts", set()))
+            self._match(session, new)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it; fields by how many change."""
@@ -58,6 +61,17 @@ class Forecast:
             for name, (before, after) in sorted(changes[row_id].items()):
                 was, will = _word(kind, name, before), _word(kind, name, after)
                 self.examples.append({"key": key, "field": name, "before": was, "after": will})
+        del self.examples[EXAMPLES:]
+
+    def _name(self, session: Session, given: set[int], new: set[int]) -> None:
+        """Cards and addresses by which contacts who are here will be known."""
+        if not given:
+            return
+        of_some = Identity.id.in_(among(session, given)), Identity.contact_id.not_in(among(session, new))
+        rows = select(Contact.key, Identity.kind, Identity.value).join(Contact).where(*of_some).order_by(Identity.id)
+        found = [row for row in session.execute(rows) if row.kind in KINDS and key_of(row.kind, row.value) != row.key]
+        self.fields.update(row.kind for row in found)
+        self.examples += [{"key": row.key, "field": row.kind, "before": "", "after": row.value} for row in found]
         del self.examples[EXAMPLES:]
 
     def _match(self, session: Session, new: set[int]) -> None:

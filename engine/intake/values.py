@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from engine import consent, money
@@ -51,15 +52,18 @@ class Rules:
     latest: datetime
     time_format: str | None = None
     comma: bool = False  # numbers in texts are written 1.234,56
+    own: bool = False  # records of ours, whose keys may be our own
 
     @classmethod
-    def of(cls, config: Config, now: datetime, time_format: str | None = None, *, comma: bool = False) -> Rules:
+    def of(
+        cls, config: Config, now: datetime, time_format: str | None = None, *, comma: bool = False, own: bool = False
+    ) -> Rules:
         """The shop's rules; raises Invalid when `time_format` is no strptime format of a date."""
         if time_format is not None:
             _check_format(time_format, now)
         latest = now + timedelta(days=config.intake.max_future_days)
         locale = config.locale
-        return cls(locale.country, locale.zone, locale.currency, now, latest, time_format, comma)
+        return cls(locale.country, locale.zone, locale.currency, now, latest, time_format, comma, own)
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,10 @@ def text(limit: int) -> Type:
     """Free text of at most `limit` characters, blanks around it removed."""
 
     def parse(value: Any, _rules: Rules) -> str | None:
-        words = value.strip() if type(value) is str else _as_text(value)
+        words = storable(value.strip() if type(value) is str else _as_text(value))
         if len(words) > limit:
             raise Invalid(f"is longer than {limit} characters.")
-        return storable(words)
+        return words
 
     return Type(f"text, at most {limit} characters", parse, limit=limit)
 
@@ -97,7 +101,7 @@ def beyond(plain: Type, ours: str) -> Type:
 
     def parse(value: Any, rules: Rules) -> str:
         words: str = plain.parse(value, rules)
-        if words.startswith(ours):
+        if words.startswith(ours) and not rules.own:
             raise Invalid(f"{show(words)} begins with '{ours}', as only Rapport's own keys do; give it another.")
         return words
 
@@ -318,7 +322,9 @@ ATTRIBUTE = Type("text, number, true or false, or a list of up to 50 texts (in a
 
 
 def storable(words: str) -> str:
-    """The text itself; raises Invalid: PostgreSQL cannot store NUL, nothing can store half a surrogate pair."""
+    """The text, letters with marks in one form (NFC), so that the same words are found however they were typed. Raises
+    Invalid: PostgreSQL cannot store NUL, nothing can store half a surrogate pair.
+    """
     if "\0" in words:
         raise Invalid("holds a NUL character; remove it.")
     if not words.isascii():
@@ -326,6 +332,7 @@ def storable(words: str) -> str:
             words.encode()
         except UnicodeEncodeError:
             raise Invalid("holds a broken character (a lone surrogate); remove it.") from None
+        return normalize("NFC", words)
     return words
 
 

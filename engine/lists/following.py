@@ -50,11 +50,14 @@ class Followed:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one look at a list found. `rules`, `data`: as of ListState; `turn`: of the state it goes on from, or 0."""
+    """What one look at a list found. `version`, `changed`: of the list, the latter moved by picks too; `rules`, `data`:
+    as of ListState; `turn`: of the state it goes on from, or 0.
+    """
 
     list_id: int
     name: str
     version: int
+    changed: datetime
     rules: str
     data: str
     turn: int
@@ -182,7 +185,8 @@ def _look(database: Database, warehouse: Warehouse, list_id: int, data: str, now
         before = bits.ids({} if is_baseline else remembered(session, list_id))
         after = member_ids(session, warehouse, list_id, now)
         turn = state.turn if state else 0
-        return _Look(list_id, found.name, found.version, rules, data, turn, before, after, is_baseline)
+        at = found.name, found.version, found.updated_at
+        return _Look(list_id, *at, rules, data, turn, before, after, is_baseline)
 
 
 def _rules(session: Session, list_id: int) -> str:
@@ -193,8 +197,12 @@ def _rules(session: Session, list_id: int) -> str:
 
 def _move(session: Session, found: _Look, people: Ids, moment: _Moment) -> bool:
     """Remember `people`, if the list is still as it was found and nobody looked since."""
-    unchanged = (ContactList.id == found.list_id, ContactList.version == found.version)
-    counted = update(ContactList).where(*unchanged).values(size=len(people), counted_at=moment.now)
+    as_it_was = (ContactList.version == found.version, ContactList.updated_at == found.changed)
+    counted = (
+        update(ContactList)
+        .where(ContactList.id == found.list_id, *as_it_was)
+        .values(size=len(people), counted_at=moment.now)
+    )
     if _rows(session, counted) != 1:
         return False
     data = found.data if moment.is_last else ""  # broken off here, the next round goes on at once

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from sqlalchemy import ARRAY, BigInteger, Select, Text, bindparam, delete, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from engine import criteria, leaves
+from engine import criteria, identity, leaves
 from engine.catalogue import open_catalogue
 from engine.criteria import Criteria
 from engine.criteria.nodes import picked
 from engine.database import Database
 from engine.errors import Invalid
-from engine.lists.saved import change, forget_state, get
+from engine.lists.saved import change, forget_state, get, held
 from engine.models import Contact, ContactList, ListMember, ListPick
 
 if TYPE_CHECKING:
@@ -73,21 +73,23 @@ def recount(
     deadline = time.monotonic() + seconds
     dynamic = (ContactList.id.in_(list_ids), ContactList.frozen_at.is_(None), ContactList.deleted_at.is_(None))
     oldest = (ContactList.counted_at.is_not(None), ContactList.counted_at, ContactList.id)
-    counted: list[tuple[int, int, int]] = []
+    counted: list[tuple[int, int, datetime, int]] = []
     left = 0
     with database.read() as session:
-        for list_id, version in session.execute(
-            select(ContactList.id, ContactList.version).where(*dynamic).order_by(*oldest)
+        for list_id, version, changed in session.execute(
+            select(ContactList.id, ContactList.version, ContactList.updated_at).where(*dynamic).order_by(*oldest)
         ).all():
             if counted and time.monotonic() >= deadline:
                 left += 1
                 continue
             with suppress(Invalid):
-                counted.append((list_id, version, _size(session, warehouse, list_id, now)))
+                counted.append((list_id, version, changed, _size(session, warehouse, list_id, now)))
     with database.begin() as session:
-        for list_id, version, size in counted:
-            unchanged = (ContactList.id == list_id, ContactList.version == version)
-            session.execute(update(ContactList).where(*unchanged).values(size=size, counted_at=now))
+        for list_id, version, changed, size in counted:
+            as_it_was = (ContactList.version == version, ContactList.updated_at == changed)
+            session.execute(
+                update(ContactList).where(ContactList.id == list_id, *as_it_was).values(size=size, counted_at=now)
+            )
     return len(counted), left
 
 
@@ -153,7 +155,8 @@ def _kept(list_id: int, after: int) -> Select[Any]:
 
 def freeze(session: Session, warehouse: Warehouse, list_id: int, now: datetime) -> int:
     """Write down who is on the list now; from then on it stays so. How many; the same again when it is frozen."""
-    found = get(session, list_id)
+    identity.alone(session)  # a merge would not see the places that are being written
+    found = held(session, list_id)  # nor would who picks see that they are too late for what was found
     if found.frozen_at is not None:
         return found.size or 0
     ids = member_ids(session, warehouse, list_id, now)

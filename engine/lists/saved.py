@@ -11,16 +11,27 @@ from sqlalchemy.orm import Session
 
 from engine import criteria
 from engine.catalogue import Catalogue
+from engine.database import take_turn
 from engine.errors import Conflict, Invalid, NotFound
 from engine.models import ContactList, ListBlock, ListState, ListVersion
 
 NAME_LIMIT: Final = 128
 UNDO: Final = timedelta(days=30)
+NAMING: Final = "lists that name others"  # two who save at once would not see that their lists name each other
 
 
 def get(session: Session, list_id: int) -> ContactList:
     """A list that is not deleted; raises NotFound."""
     found = session.get(ContactList, list_id)
+    if found is None or found.deleted_at is not None:
+        raise NotFound(f"There is no list {list_id}.")
+    return found
+
+
+def held(session: Session, list_id: int) -> ContactList:
+    """The same as it is now; nobody else changes it, picks for it or freezes it until the end of the transaction."""
+    session.flush()
+    found = session.get(ContactList, list_id, with_for_update={"key_share": True}, populate_existing=True)
     if found is None or found.deleted_at is not None:
         raise NotFound(f"There is no list {list_id}.")
     return found
@@ -49,15 +60,14 @@ def save(
     list was changed since `version` was read or is frozen. Without a catalogue the shop's own names (attributes,
     event types) are believed; with one they must have come in. `author`: who saves, for the versions.
     """
-    checked = catalogue or Catalogue(session, None, ZoneInfo("UTC"), "")
-    criteria.parse(criteria_json, checked, list_id=list_id)
+    _check(session, criteria_json, catalogue or Catalogue(session, None, ZoneInfo("UTC"), ""), list_id)
     name = _name(name)
     if list_id is None:
         made = ContactList(name=name, criteria=criteria_json, version=1, created_at=now, updated_at=now)
         session.add(made)
         session.flush()
         return _kept(session, made, author)
-    found = get(session, list_id)
+    found = held(session, list_id)
     values: dict[str, Any] = {"name": name}
     if found.criteria != criteria_json:
         if found.frozen_at is not None:
@@ -82,6 +92,7 @@ def copy(session: Session, list_id: int, name: str, *, now: datetime, author: st
 
 def put_away(session: Session, list_id: int, *, version: int | None = None, now: datetime) -> None:
     """Put a list away; `restore` brings it back within 30 days. Raises Conflict while other lists refer to it."""
+    take_turn(session, NAMING)
     found = get(session, list_id)
     users = [other.name for other in users_of(session, list_id)]
     if users:
@@ -146,6 +157,16 @@ def named(data: Any) -> set[int]:
     if not isinstance(data, dict):
         return set()
     return {data["list"]} if "list" in data else set().union(*map(named, data.values()))
+
+
+def _check(session: Session, criteria_json: Any, catalogue: Catalogue, list_id: int | None) -> None:
+    """Raise Invalid for criteria that cannot be read; the lists they name are looked at as they are now."""
+    criteria.parse(criteria_json, catalogue, list_id=list_id)
+    if named(criteria_json):
+        take_turn(session, NAMING)
+        session.flush()
+        session.expire_all()
+        criteria.parse(criteria_json, catalogue, list_id=list_id)
 
 
 def _kept(session: Session, saved: ContactList, author: str) -> ContactList:

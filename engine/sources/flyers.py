@@ -50,22 +50,24 @@ def every(session: Session) -> Sequence[Flyer]:
     return session.scalars(select(Flyer).order_by(Flyer.closed_at.is_not(None), Flyer.id.desc()).limit(MOST)).all()
 
 
-def make(session: Session, name: str, target: str, code: str = "", *, now: datetime) -> Flyer:
-    """A new flyer; without a `code` one is made up. Raises Invalid, and Conflict when the code is taken."""
+def make(session: Session, name: str, target: str, code: str = "", *, now: datetime, own: str = "") -> Flyer:
+    """A new flyer; without a `code` one is made up; a form is at the server's `own` address. Raises Invalid, and
+    Conflict when the code is taken.
+    """
     code = normal(code) or people.short(6).upper()
     if not CODE.fullmatch(code):
         raise Invalid("A code has 3 to 32 letters A to Z, digits and hyphens.", field="code")
     if find(session, code) is not None:
         raise Conflict(f"There is a flyer with the code {code} already.", field="code")
-    flyer = _set(Flyer(code=code, created_at=now), name, target, now)
+    flyer = _set(Flyer(code=code, created_at=now), name, target, now, own)
     session.add(flyer)
     session.flush()
     return flyer
 
 
-def change(session: Session, flyer_id: int, name: str, target: str, *, now: datetime) -> Flyer:
+def change(session: Session, flyer_id: int, name: str, target: str, *, now: datetime, own: str = "") -> Flyer:
     """Another name or target; the code is printed and stays. Raises NotFound, Invalid."""
-    return _set(get(session, flyer_id), name, target, now)
+    return _set(get(session, flyer_id), name, target, now, own)
 
 
 def close(session: Session, flyer_id: int, *, now: datetime | None) -> None:
@@ -115,11 +117,11 @@ def _drawn(address: str, **how: object) -> bytes:
     return file.getvalue()
 
 
-def _set(flyer: Flyer, name: str, target: str, now: datetime) -> Flyer:
+def _set(flyer: Flyer, name: str, target: str, now: datetime, own: str) -> Flyer:
     if not name.strip():
         raise Invalid("Give the flyer a name, to know later where it lay.", field="name")
     if not target.strip():
         raise Invalid("Say where the code leads.", field="target")
-    flyer.target = check_https(target.strip()[:1100], "target")
+    flyer.target = check_https(target.strip()[:1100], "target", own)
     flyer.name, flyer.updated_at = storable(name.strip()[:128]), now
     return flyer

@@ -13,29 +13,31 @@ from sqlalchemy.orm import Session
 from engine import consent, contacts, identity
 from engine.config import Config
 from engine.consent import ADDRESSES
+from engine.database import next_revision
 from engine.errors import Conflict, Invalid, NotFound
 from engine.identity import names
 from engine.identity.names import NAME_LIMIT
-from engine.models import Contact, Event, Form
+from engine.models import OWN_KEYS, Contact, Event, Form
 from engine.sources import people, questions
 from engine.sources.questions import ORIGINS, Definition
 
 EVENT: Final = "survey"
 MOST: Final = 500  # forms of a shop
-KEY: Final = "answer-"  # begins the keys of answers
+KEY: Final = f"{OWN_KEYS}answer:"  # begins the keys of answers: nobody outside can take one before it comes
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What the owner of an address has to confirm before it counts: a consent (its wording), facts to change, and that
-    the browser is theirs.
+    """What the owner of an address has to confirm before it counts: a consent (its wording), facts to change, that the
+    browser is theirs, and the `answer` itself (the key of its event).
     """
 
     channel: str
     address: str
     wording: str | None
-    facts: Mapping[str, Any]
-    visitor: str | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    visitor: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,10 @@ def reopen(session: Session, form_id: int) -> None:
 
 def answer(session: Session, form: Form, given: Answer, *, now: datetime, config: Config) -> Answered:
     """Take an answer. A stranger may know somebody's address: who is new bears no name before an address is confirmed,
-    so that nothing of theirs joins anybody else; of a contact who is known, only what is empty is filled at once. Facts
-    that differ, addresses, a "yes" after a "no" and whose browser this is wait for the owner of the address (`Ask`);
-    without double opt-in facts that differ are left alone. Raises Invalid for what intake refuses.
+    so that nothing of theirs joins anybody else. Of a contact who is known nothing counts before the owner of the
+    address confirmed it (`Ask`), unless it is the contact's own browser or there is no double opt-in: then the answer
+    counts and what is empty is filled; facts that differ, addresses and a "yes" after a "no" wait, and without double
+    opt-in such facts are left alone. Raises Invalid for what intake refuses.
     """
     names.alone(session)  # two answers with one new address make one contact
     if session.scalar(select(Event.id).where(Event.key == KEY + given.nonce)):
@@ -145,6 +148,14 @@ def answer(session: Session, form: Form, given: Answer, *, now: datetime, config
     taking = Taking(session, form, definition, given, facts, now, config)
     contact = people.find(session, facts.get("email"), facts.get("phone"), proven=definition.double_opt_in)
     return taking.known(contact) if contact else taking.unknown()
+
+
+def own(session: Session, key: str, contact_id: int) -> None:
+    """An answer that was nobody's is this contact's: the owner of the address said so."""
+    theirs = Event.key == key, Event.contact_id.is_(None)
+    values = {"contact_id": contact_id, "revision": next_revision(session)}
+    session.execute(update(Event).where(*theirs).values(values), execution_options={"synchronize_session": False})
+    identity.rehome(session, [contact_id])
 
 
 @dataclass(frozen=True)
@@ -161,12 +172,16 @@ class Taking:
 
     def known(self, contact: Contact) -> Answered:
         """The answer of somebody whose address we had."""
-        self._note({"contact": contact.key}, visitor=None, origin=self.form.origin)
-        held = self._fill(contact, but=ADDRESSES.values())
         visitor = self.given.visitor
-        if visitor and identity.contact_of_visitor(self.session, visitor) == contact.id:
-            visitor = None  # theirs already
-        return Answered(contact.id, new=True, asks=self._asks(contact, held, visitor))
+        theirs = visitor is not None and identity.contact_of_visitor(self.session, visitor) == contact.id
+        if theirs or not self.definition.double_opt_in:
+            self._note({"contact": contact.key}, visitor=None, origin=self.form.origin)
+            held = self._fill(contact, but=ADDRESSES.values())
+            waits = held if self.definition.double_opt_in else {}
+            return Answered(contact.id, new=True, asks=self._asks(contact, facts=waits))
+        self._note({}, visitor=people.short(20), origin=self.form.origin)  # nobody's: the browser may be another's
+        asked = self._asks(contact, facts=self._fill(contact, but=self.facts), visitor=visitor, answer=self._key)
+        return Answered(contact.id, new=True, asks=asked)
 
     def unknown(self) -> Answered:
         """The answer of somebody new, or of nobody we could find again."""
@@ -183,7 +198,7 @@ class Taking:
         self._fill(contact, but=())
         if self.given.visitor:
             identity.identify(self.session, self.given.visitor, contact.id, self.now)
-        return Answered(contact.id, new=True, asks=self._asks(contact, {}, None, prove="email" in self.facts))
+        return Answered(contact.id, new=True, asks=self._asks(contact, prove="email" in self.facts))
 
     def _fill(self, contact: Contact, but: Collection[str]) -> dict[str, Any]:
         """Fill what is empty; what is left and differs."""
@@ -199,7 +214,7 @@ class Taking:
         """The event; `origin` of a contact who is made by it."""
         agreed = {f"{channel}_consent": channel in self.given.consents for channel in self.definition.consents}
         event = {
-            "key": KEY + self.given.nonce,
+            "key": self._key,
             "type": EVENT,
             "at": self.now.isoformat(),
             **who,
@@ -209,20 +224,20 @@ class Taking:
         }
         people.take(self.session, "events", [event], origin=origin, now=self.now, config=self.config)
 
-    def _asks(
-        self, contact: Contact, held: Mapping[str, Any], visitor: str | None, *, prove: bool = False
-    ) -> list[Ask]:
-        """Write the consents that count at once; what has to wait for the owner of an address. `prove`: that the
-        address is theirs, too.
+    @property
+    def _key(self) -> str:
+        return KEY + self.given.nonce
+
+    def _asks(self, contact: Contact, *, prove: bool = False, **held: Any) -> list[Ask]:
+        """Write the consents that count at once; what has to wait for the owner of an address: `held` (of `Ask`) for
+        the main one. `prove`: that the address is theirs, too.
         """
         waiting = self._grant(contact)
         main = "email" if self.facts.get("email") else "sms"
-        if self.definition.double_opt_in and (held or visitor or prove):
+        if self.definition.double_opt_in and (prove or any(held.values())):
             waiting.setdefault(main, None)
         return [
-            Ask(channel, self.facts[ADDRESSES[channel]], wording, held, visitor)
-            if channel == main
-            else Ask(channel, self.facts[ADDRESSES[channel]], wording, {}, None)
+            Ask(channel, self.facts[ADDRESSES[channel]], wording, **(held if channel == main else {}))
             for channel, wording in waiting.items()
         ]
 

@@ -57,7 +57,7 @@ def take(
     session: Session, kind: str, records: Sequence[Mapping[str, Any]], *, origin: str, now: datetime, config: Config
 ) -> int:
     """Records of our own through the one door in; how many were new. Raises Invalid for one that is refused."""
-    taken = intake.accept(session, kind, records, now=now, config=config, origin=origin, refuse_all=True)
+    taken = intake.accept(session, kind, records, now=now, config=config, origin=origin, refuse_all=True, own=True)
     for reject in taken.rejected:
         raise Invalid(reject.message, field=reject.field)
     return taken.created

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from engine.errors import Invalid, nearest
 from engine.intake.kinds import KINDS
@@ -194,15 +195,18 @@ def read(
     return values, faults
 
 
-def check_https(address: str, field: str) -> str:
-    """A https address, or "" for none; raises Invalid."""
+def check_https(address: str, field: str, own: str = "") -> str:
+    """A https address, or one of the server's `own`, or "" for none; raises Invalid."""
     if not address:
         return ""
     try:
         KINDS["items"].column("url").type.parse(address, None)  # type: ignore[union-attr, arg-type]
     except Invalid as error:
         raise Invalid(error.message, field=field) from None
-    if not address.startswith("https://") or not address.isascii() or "\\" in address:
+    if "@" in urlsplit(address).netloc:  # what stands before it looks like the host, and is none
+        raise Invalid("This must be an address without a user's name and @ before its host.", field=field)
+    is_ours = bool(own) and address.startswith(f"{own.rstrip('/')}/")
+    if not (address.startswith("https://") or is_ours) or not address.isascii() or "\\" in address:
         raise Invalid("This must be an address that begins with https://, in plain letters.", field=field)
     return address
 

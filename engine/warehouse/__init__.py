@@ -7,6 +7,7 @@ SQL is the truth; the copy can be deleted and rebuilt at any time (docs/why.md, 
 - `parts`    one Delta table: parts of rows in id order, changed by one atomic commit
 - `current`  the small file that names the files which belong together, and the locks
 - `reader`   DuckDB and Ibis over those files, for many threads
+- `guard`    how many questions at once, and for how long
 - `fill`      one pass over all tables
 - `pipeline`  reading, parsing and writing at the same time
 - `warehouse` `Warehouse`: refresh, rebuild, table, execute

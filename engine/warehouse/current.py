@@ -12,8 +12,8 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 
@@ -36,6 +36,12 @@ class Current:
     signed: bool = False  # and whether that came after everything shown here
     as_of: datetime | None = None
     tables: dict[str, State] = field(default_factory=dict)
+
+    def later(self, before: Current) -> timedelta:
+        """By how much this is the same at another moment; nothing when it is something else."""
+        if self.as_of is None or before.as_of is None or replace(before, as_of=self.as_of) != self:
+            return timedelta()
+        return self.as_of - before.as_of
 
 
 def read(folder: Path) -> Current | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,7 @@ from ibis.expr import operations
 
 from engine.config import WarehouseConfig
 from engine.warehouse.current import locked
+from engine.warehouse.guard import Watch
 from engine.warehouse.tables import PART, digest
 
 SPILL = "temp"  # where DuckDB puts what does not fit into memory: a folder for each reader
@@ -60,6 +61,7 @@ class Reader:
             self._duckdb.execute(f"SET {name} = {value}")
         self._duckdb.execute("SET GLOBAL timezone = 'UTC'")  # what Ibis sets for its own cursors
         self._states: dict[str, list[str]] = {}
+        self._watch = Watch()
 
     def __enter__(self) -> Self:
         return self
@@ -84,21 +86,24 @@ class Reader:
             cursor.commit()
         return names
 
-    def execute(self, expression: ibis.Expr) -> pa.Table:
-        """Run it; a scalar or column comes back as a table of one column."""
+    def execute(self, expression: ibis.Expr, deadline: float | None = None) -> pa.Table:
+        """Run it; a scalar or column comes back as a table of one column. Raises Unavailable after the deadline."""
         table = expression.as_table()
         schema = table.schema().to_pyarrow()
-        return self.query(*written(table)).select(schema.names).cast(schema)  # a bare view also has `part`
+        return self.query(*written(table), deadline).select(schema.names).cast(schema)  # a bare view also has `part`
 
-    def query(self, sql: str, tables: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run an expression that is compiled already, over Arrow `tables` of the caller's own too."""
-        with self._cursor() as cursor:
+    def query(self, sql: str, tables: Mapping[str, Any] | None = None, deadline: float | None = None) -> pa.Table:
+        """Run an expression that is compiled already, over Arrow `tables` of the caller's own too. Raises Unavailable
+        after the deadline.
+        """
+        with self._cursor() as cursor, self._watch.over(cursor, deadline):
             for name, rows in (tables or {}).items():
                 cursor.register(name, rows)
             return cursor.sql(sql).to_arrow_table()
 
     def close(self) -> None:
         """Let go of the memory and the spilled files."""
+        self._watch.close()
         with self._turn:
             self._duckdb.close()
         self._files.close()
@@ -131,10 +136,14 @@ def clear_spill(folder: Path) -> None:
 def _select(schema: pa.Schema, paths: Sequence[str]) -> str:
     if paths:
         names = ", ".join(f'"{name}"' for name in schema.names)
-        files = ", ".join(_quoted(path) for path in paths)
-        return f"SELECT {names}, filename AS {PART} FROM read_parquet([{files}], filename = true)"
+        return f"SELECT {names}, filename AS {PART} FROM read_parquet([{listed(paths)}], filename = true)"
     columns = ", ".join(f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"' for field in schema)
     return f"SELECT {columns}, CAST(NULL AS VARCHAR) AS {PART} WHERE false"
+
+
+def listed(texts: Iterable[object]) -> str:
+    """Literals of SQL between commas."""
+    return ", ".join(map(_quoted, texts))
 
 
 def _quoted(text: object) -> str:

@@ -8,10 +8,10 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from engine.warehouse import descent, parts, tables
 from engine.warehouse.current import Current
 from engine.warehouse.extract import Extract, snapshot
 from engine.warehouse.fill import Filling, Progress
+from engine.warehouse.guard import Guard
 from engine.warehouse.reader import SPILL, Reader, clear_spill
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ WAIT_MS = 200  # for another writer of SQLite at a refresh: pages refresh too; i
 BUILD_WAIT_MS = 30_000  # and after a build, which has none yet
 TRIES = 3  # a reader whose files another process deleted meanwhile starts again with the new ones
 ABSENT = ("", -1)
+AGE = timedelta(seconds=1)  # of `as_of` in the file while nothing changes; to write it at each letter takes 1 ms
 PASSING: dict[type[duckdb.Error], str] = {  # what is another the next time, by what its message says
     duckdb.IOException: "",  # a file went while we read
     duckdb.InvalidInputException: ".parquet",  # or is cut
@@ -61,14 +63,16 @@ class Pin:
     as_of: datetime | None
     names: Mapping[str, str]  # of these states of the tables: the same rows have the same name
     reader: Reader
+    deadline: float | None = None  # of what is asked of it
 
-    def table(self, name: str) -> ibis.Table:
-        """A table to build expressions on. Raises NotFound."""
-        return tables.unbound(name, as_name=self.names.get(name, ""))
+    def bound(self, sql: str, tables: Iterable[str]) -> str:
+        """SQL over `tables` by their plain names, of these states of them."""
+        states = ", ".join(f'"{name}" AS NOT MATERIALIZED (SELECT * FROM "{self.names[name]}")' for name in tables)
+        return f"WITH {states} SELECT * FROM ({sql})" if states else sql
 
     def query(self, sql: str, rows: Mapping[str, Any] | None = None) -> pa.Table:
         """Run the SQL of an expression, over Arrow tables of the caller's own too."""
-        return self.reader.query(sql, rows)
+        return self.reader.query(sql, rows, self.deadline)
 
 
 class Warehouse:
@@ -81,8 +85,10 @@ class Warehouse:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._source = database.url.set(username=None, password=None, query={}).render_as_string()
         self._reader = Reader(self._folder, config.warehouse)
+        self.guard = Guard()
         self._following = threading.Lock()
         self._current: Current | None = None
+        self._checked: Current | None = None  # what was found to be still so
         self._shown: dict[str, Place | None] = {}
         self._names: dict[str, str] = {}
         self._parts: dict[str, frozenset[str]] = {}
@@ -103,27 +109,20 @@ class Warehouse:
         self._follow()
         return self._parts[name]
 
-    def parted(self, name: str) -> ibis.Table:
-        """The same as `table`, with the file that each row is in as the column `part`."""
-        rows = tables.unbound(name)
-        return ibis.table({**rows.schema(), tables.PART: "string"}, name=name)
-
     def execute(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression over `table`s, all showing the same moment. A scalar gives one row of one column."""
-        return self.pinned(lambda _: self._reader.execute(expression))
+        return self._asked(lambda pin: self._reader.execute(expression, pin.deadline))
+
+    def query(self, sql: str) -> pa.Table:
+        """Run SQL over the tables; of each row, `part` is the file it is in."""
+        return self._asked(lambda pin: pin.query(sql))
 
     def pinned(self, ask: Callable[[Pin], Answer]) -> Answer:
         """What `ask` finds in the tables as they stand now; it may run several queries, and runs again from its start
-        when another process deletes their files meanwhile.
+        when another process deletes their files meanwhile. Raises Busy, and Unavailable after the guard's deadline.
         """
-        for _ in range(TRIES):
-            try:
-                return ask(self._follow())
-            except tuple(PASSING) as error:
-                if PASSING[type(error)] not in str(error):
-                    raise
-                gone = error
-        raise Unavailable(f"The warehouse cannot be read ({gone}): run `rapport warehouse rebuild`.")
+        with self.guard.turn():
+            return self._asked(ask)
 
     def refresh(self) -> Refreshed:
         """Bring the copy up to everything committed by now; build it when there is none that fits the database.
@@ -148,6 +147,17 @@ class Warehouse:
     def close(self) -> None:
         """Let go of DuckDB's memory."""
         self._reader.close()
+
+    def _asked(self, ask: Callable[[Pin], Answer]) -> Answer:
+        deadline = self.guard.deadline()
+        for _ in range(TRIES):
+            try:
+                return ask(replace(self._follow(), deadline=deadline))
+            except tuple(PASSING) as error:
+                if PASSING[type(error)] not in str(error):
+                    raise
+                gone = error
+        raise Unavailable(f"The warehouse cannot be read ({gone}): run `rapport warehouse rebuild`.")
 
     def _catch_up(self) -> Refreshed | None:
         start = time.perf_counter()
@@ -199,7 +209,9 @@ class Warehouse:
         """
         before, after = filling.current.tables, filling.run()
         if filling.current.signed and not filling.rows:  # marks may not run ahead of the token
-            switch.write(self._folder, replace(filling.current, as_of=after.as_of))
+            self._checked = replace(filling.current, as_of=after.as_of)
+            if abs(self._checked.later(filling.current)) >= AGE:
+                switch.write(self._folder, self._checked)
             return
         after = self._sign(after)
         folder = self._folder / after.generation
@@ -272,6 +284,8 @@ class Warehouse:
         with self._following:
             for _ in range(TRIES):
                 current = switch.read(self._folder)
+                if current and self._checked and self._checked.later(current) > timedelta():
+                    current = self._checked
                 places = {name: _place(current, name) for name in tables.TABLES}
                 news = {name: place for name, place in places.items() if self._shown.get(name, ABSENT) != place}
                 try:

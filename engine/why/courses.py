@@ -132,7 +132,7 @@ def _moments(person: Person, leaf: AnyLeaf, nights: Nights) -> Iterator[datetime
     offsets, waits = _offsets(leaf)
     for at in _times(person, leaf):
         try:
-            shifted = (at, *(clock.shift(at, days) for days in offsets), *(at + timedelta(days=days) for days in waits))
+            shifted = (at, *(clock.shift(at, days) for days in offsets), *(at + wait for wait in waits))
         except OverflowError:  # a moment in the year 9999, or 1
             continue
         for moment in shifted:
@@ -164,12 +164,15 @@ def _is_nightly(leaf: AnyLeaf) -> bool:
     return is_counted or any(question.operator.takes in MOVES for question in _questions(leaf))
 
 
-def _offsets(leaf: AnyLeaf) -> tuple[set[int], set[int]]:
-    """Days of the calendar, and of 24 hours, after a row at which it may count otherwise."""
+def _offsets(leaf: AnyLeaf) -> tuple[set[int], set[timedelta]]:
+    """Days of the calendar, and time that goes by, after a row at which it may count otherwise."""
     asked = {question.values[0] for question in _questions(leaf) if question.operator.takes == "days"}
     days = asked | {-number for number in asked}
     window: Any = leaf.deed.window if isinstance(leaf, EventLeaf) else getattr(leaf, "window", None)
-    if isinstance(window, Window) and window.last_days and not window.end:
-        days |= {window.last_days, 2 * window.last_days}
-    waits = {step.days for step in leaf.steps if step.days} if isinstance(leaf, Steps) else set()
+    waits = {step.within.length for step in leaf.steps if step.within} if isinstance(leaf, Steps) else set()
+    if isinstance(window, Window) and window.last and not window.end:
+        if window.last.on_calendar:
+            days |= {window.last.number, 2 * window.last.number}
+        else:
+            waits |= {window.last.length, 2 * window.last.length}
     return days, waits

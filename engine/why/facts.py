@@ -16,9 +16,10 @@ from engine.criteria.expression import AnyLeaf
 from engine.criteria.nodes import Deed, EventLeaf, Group, Happening, Leaf, Since
 from engine.criteria.nodes import Sequence as Steps
 from engine.criteria.rows import ROWS, Tables
+from engine.criteria.scored import Scored
 from engine.criteria.units import CONTACT, Together
 from engine.fields import Field
-from engine.values import Clock
+from engine.values import Clock, Words
 
 MOST_ROWS: Final = 5_000  # of one kind of event and one contact; with more, only the warehouse's answer is told
 ALL_ROWS: Final = 20_000  # of one kind of event and all contacts asked about together
@@ -184,6 +185,17 @@ def answered(asked: Asked, leaves: Sequence[AnyLeaf]) -> dict[tuple[AnyLeaf, int
         (leaf, row["contact_id"]): (row[f"t{place}"], row[f"v{place}"])
         for row in asked.run(rows).to_pylist()
         for place, leaf in enumerate(leaves)
+    }
+
+
+def reasons(asked: Asked, leaves: Sequence[AnyLeaf]) -> dict[AnyLeaf, Mapping[int, Words]]:
+    """By leaf that knows them and contact: why they are meant; of units several people would have to be told."""
+    if (asked.criteria.unit or CONTACT) != CONTACT:
+        return {}
+    return {
+        leaf: leaf.score.reasons(asked.tables, asked.run, asked.clock, asked.ids)
+        for leaf in leaves
+        if isinstance(leaf, Scored) and leaf.score.reasons
     }
 
 

@@ -15,9 +15,8 @@ from engine.criteria.expression import AnyLeaf
 from engine.criteria.nodes import Deed, EventLeaf, Happening, Leaf, Since, Step, Window
 from engine.criteria.nodes import Sequence as Steps
 from engine.criteria.plain import truth
-from engine.criteria.rows import IN_CURRENCY
 from engine.database import EPOCH
-from engine.fields import DAY_SECONDS, Field
+from engine.fields import DAY_SECONDS, IN_CURRENCY, Field
 from engine.values import Clock
 from engine.why.facts import MOVING, Asked, Row, Told, reading, source
 
@@ -130,7 +129,7 @@ class Person:
             return _rows([])
         last = others[place - 1]
         first = last + timedelta(microseconds=1)
-        return rows.between(first, last + timedelta(days=since.days) if since.days else None)
+        return rows.between(first, last + since.within.length if since.within else None)
 
     def _measured(self, deed: Deed, clock: Clock) -> Any:
         found = self._measure(deed, self.windowed(deed, clock), clock)
@@ -166,7 +165,7 @@ class Person:
 
 def _next(step: Step, moments: Sequence[datetime], later: Sequence[datetime], clock: Clock) -> Iterator[datetime]:
     """The moments that follow one of `moments` as the step says; of a step that must not come, those it spared."""
-    wait = timedelta(days=step.days) if step.days else None
+    wait = step.within.length if step.within else None
     reached = 0  # of `later`; a row that follows two moments counts once
     for at in moments:
         first = bisect_right(later, at)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+from ibis.expr.operations import UnboundTable
 
 from engine import criteria
 from engine.criteria import Criteria, Node
@@ -16,7 +20,9 @@ from engine.criteria.scored import Scored
 from engine.criteria.units import CONTACT
 from engine.errors import Invalid
 from engine.fields import ROW_FIELDS, Behaviour, Field
+from engine.leaves import Tables
 from engine.values import NUMBER_LIMIT, TYPES, Clock, Style, Words
+from engine.warehouse.reader import written
 from engine.why import facts
 from engine.why.courses import INSTANT, Course, Nights, course, steady, together
 from engine.why.facts import MOVING, Asked, Row, happenings
@@ -108,10 +114,17 @@ def why(
     """Of up to MOST contacts, those that the warehouse knows, in the order given. Raises Invalid for more."""
 
     def look(pin: Pin) -> list[Why]:
-        about = Asked(asked, pin, pin.reader.execute, tuple(contact_ids), now)
+        about = Asked(asked, Tables(), partial(_run, pin), tuple(contact_ids), now)
         return explain(about, lambda row: row.names(session) if row.names else {})
 
     return warehouse.pinned(look)
+
+
+def _run(pin: Pin, expression: Any) -> pa.Table:
+    """An expression over the tables as they stand in `pin`."""
+    read = {table.name for table in expression.op().find(UnboundTable)}
+    sql, rows = written(expression)
+    return pin.query(pin.bound(sql, sorted(read)), rows).cast(expression.schema().to_pyarrow())
 
 
 def explain(asked: Asked, names: Names = lambda _row: {}) -> list[Why]:
@@ -137,6 +150,7 @@ class _Trees:
     answered: dict[tuple[AnyLeaf, int], tuple[bool, Any]]
     nights: Nights
     names: Names
+    reasons: Mapping[AnyLeaf, Mapping[int, Words]]
     courses: dict[tuple[int, Node], Course] = field(default_factory=dict)
 
     @classmethod
@@ -148,7 +162,8 @@ class _Trees:
         stored = facts.stored(asked, [leaf for leaf in plain if isinstance(leaf, Leaf)])
         rest = [leaf for leaf in leaves if leaf not in plain and not _is_frozen(asked, leaf)]
         rest += [leaf for leaf in plain if any(_is_cut(told, leaf, one) for one in asked.ids)]
-        return cls(asked, told, stored, facts.answered(asked, rest), Nights(asked.clock), names)
+        answered, reasons = facts.answered(asked, rest), facts.reasons(asked, rest)
+        return cls(asked, told, stored, answered, Nights(asked.clock), names, reasons)
 
     def why(self, contact_id: int, owner: int) -> Why:
         """One contact, by the one that stands for their unit."""
@@ -206,6 +221,8 @@ class _Trees:
     def _value(self, person: Person, node: Node) -> tuple[Words | None, bool]:
         """In words, and whether it is unknown."""
         is_shared = (self.asked.criteria.unit or CONTACT) != CONTACT and not isinstance(node, EventLeaf)
+        if isinstance(node, Scored) and node in self.reasons and self.answered[node, person.contact_id][0]:
+            return self.reasons[node].get(person.contact_id), False
         if is_shared or isinstance(node, Group | Membership | Steps) or node.question is None:
             return None, False
         answer = self.answered.get((node, person.contact_id))

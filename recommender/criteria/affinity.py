@@ -8,7 +8,7 @@ from typing import Any, Final
 import ibis
 
 from engine.catalogue import Catalogue
-from engine.criteria.operators import LEVELS
+from engine.criteria.comparisons import LEVELS
 from engine.criteria.scored import Input, Kind, Score
 from engine.errors import Invalid
 from engine.values import Clock, Words

@@ -7,7 +7,7 @@ sum that ranks items for a person ranks people for an item. How many more of the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import ibis
@@ -20,13 +20,15 @@ from engine.database import microseconds as microseconds_of
 from engine.dialect import microseconds
 from engine.errors import Invalid
 from engine.values import Clock, Words
-from recommender.criteria.published import category_input, fitted, holdings, item_input, named, stamp, unasked
+from recommender.arrays import DAY, FAINT, Ints
+from recommender.criteria.published import category_input, fitted, holdings, item_input, named, stamp, titles, unasked
 from recommender.fitted import Fitted
-from recommender.interactions import DAY, FAINT, HALF_LIFE_DAYS, Ints
+from recommender.interactions import HALF_LIFE_DAYS
 from recommender.sources.collaborative import Collaborative
 
 MOST: Final = 1_000_000
 FADING: Final = -math.log(2) / (HALF_LIFE_DAYS * DAY)  # a microsecond: powers of 2 and ages of moments are 4 x slower
+TOLD: Final = 3  # items that are named as the reason
 OWN: Final = 2.0  # what holding the item itself counts beside its nearest neighbour, where buyers are not left out
 
 
@@ -44,7 +46,12 @@ def _make(given: Mapping[str, Any], catalogue: Catalogue) -> Score:
     def rows(warehouse: Any, clock: Clock, _currency: str) -> Any:
         return _best(warehouse, clock, weights, top=given["top"], new_only=new_only)
 
-    return Score(rows, *_words(name, given["top"], new_only=new_only), stamp=stamp(weights))
+    def reasons(tables: Any, run: Callable[[Any], Any], clock: Clock, ids: Sequence[int]) -> Mapping[int, Words]:
+        parts = _parts(tables, clock, weights)
+        rows = run(parts.filter(parts.contact_id.isin(list(ids)), parts.part > 0)).to_pylist()
+        return _told(catalogue, rows)
+
+    return Score(rows, *_words(name, given["top"], new_only=new_only), reasons=reasons, stamp=stamp(weights))
 
 
 def _words(name: Words, top: int, *, new_only: bool) -> tuple[Words, Words]:
@@ -77,16 +84,30 @@ def _weights(training: Fitted, targets: Ints, *, new_only: bool) -> pa.Table:
 
 def _best(warehouse: Any, clock: Clock, weights: pa.Table, *, top: int, new_only: bool) -> Any:
     """contact_id and value: their place among the best, from 1; equals by contact_id."""
-    known = ibis.memtable(weights)
-    held = holdings(warehouse, known).inner_join(known, "item_id")
-    age = ibis.greatest(microseconds_of(clock.now) - microseconds(held["at"]), 0)
-    taste = (age * FADING).exp()
-    people = held.mutate(part=taste * held.weight).group_by("contact_id")
+    people = _parts(warehouse, clock, weights).group_by("contact_id")
     scores = people.agg(score=ibis._.part.sum().round(9), owned=ibis._.target.any())
     scores = scores.filter(scores.score > 0, ~scores.owned) if new_only else scores.filter(scores.score > 0)
     order = [ibis.desc("score"), "contact_id"]
     best = scores.order_by(order).limit(top)
     return best.select("contact_id", value=ibis.row_number().over(ibis.window(order_by=order)) + 1)
+
+
+def _parts(warehouse: Any, clock: Clock, weights: pa.Table) -> Any:
+    """contact_id, item_id, target and part: what holding each item adds to the score."""
+    known = ibis.memtable(weights)
+    held = holdings(warehouse, known).inner_join(known, "item_id")
+    age = ibis.greatest(microseconds_of(clock.now) - microseconds(held["at"]), 0)
+    return held.select("contact_id", "item_id", "target", part=(age * FADING).exp() * held.weight)
+
+
+def _told(catalogue: Catalogue, rows: Sequence[Mapping[str, Any]]) -> Mapping[int, Words]:
+    """The items that add most to the score of each contact, by name."""
+    best: dict[int, list[int]] = {}
+    for row in sorted(rows, key=lambda row: (-row["part"], row["item_id"])):
+        best.setdefault(row["contact_id"], []).append(row["item_id"])
+    names = titles(catalogue, {item for items in best.values() for item in items[:TOLD]})
+    quoted = {who: [f"“{names[item]}”" for item in items[:TOLD] if item in names] for who, items in best.items()}
+    return {who: Words(f"for they hold {', '.join(told)}", f"因持有{'、'.join(told)}") for who, told in quoted.items()}
 
 
 KIND: Final = Kind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +13,13 @@ import pyarrow as pa
 from sqlalchemy import ColumnElement, func, or_, select
 
 from engine.catalogue import Catalogue
-from engine.criteria.operators import LEVELS
+from engine.criteria.comparisons import LEVELS
 from engine.criteria.scored import Input, Score
 from engine.errors import Invalid, Unreadable
 from engine.models import Item
 from engine.values import Clock, Words
+from recommender.arrays import Ints
 from recommender.fitted import Fitted, load
-from recommender.interactions import Ints
 from recommender.training import current
 
 REMEDY: Final = "No training serves yet: train on the page Recommendations or with `rapport train`."
@@ -80,6 +80,12 @@ def named(catalogue: Catalogue, given: Mapping[str, Any], prefix: str) -> tuple[
     if item is not None:
         return of_item(catalogue, item, f"{prefix}.item")
     return None if category is None else of_category(catalogue, category, f"{prefix}.category")
+
+
+def titles(catalogue: Catalogue, ids: Iterable[int]) -> dict[int, str]:
+    """What items are called, by id: their title, or number."""
+    query = select(Item.id, Item.title, Item.key).where(Item.id.in_(list(ids)))
+    return {number: title or key for number, title, key in catalogue.session.execute(query)}
 
 
 def unasked(words: Words, contrary: Words) -> Score:

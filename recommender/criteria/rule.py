@@ -6,7 +6,7 @@ chance. Counts are of buyers, as the reasons on the page Recommendations say the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -15,16 +15,24 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sqlalchemy import select
 
 from engine.catalogue import Catalogue
 from engine.criteria.scored import Input, Kind, Score
 from engine.errors import Invalid
-from engine.models import Item
 from engine.values import Clock, Words
-from recommender.criteria.published import category_input, fitted, holdings, item_input, named, of_item, stamp, unasked
+from recommender.arrays import Ints
+from recommender.criteria.published import (
+    category_input,
+    fitted,
+    holdings,
+    item_input,
+    named,
+    of_item,
+    stamp,
+    titles,
+    unasked,
+)
 from recommender.fitted import Fitted
-from recommender.interactions import Ints
 from recommender.sources.rules import LEAST_TOGETHER, Rules
 
 MOST: Final = (
@@ -114,9 +122,9 @@ def _score(catalogue: Catalogue, training: Fitted, found: _Table, words: Words, 
         lacking = _lacking(warehouse, table)
         return lacking.group_by("contact_id").agg(value=lacking.lift.max())
 
-    def reasons(warehouse: Any, _clock: Clock, _currency: str, contact_ids: Sequence[int]) -> Mapping[int, Words]:
-        lacking = _lacking(warehouse, table, contact_ids)
-        best = warehouse.execute(lacking.group_by("contact_id").agg(place=lacking.place.min())).to_pylist()
+    def reasons(tables: Any, run: Callable[[Any], Any], _clock: Clock, ids: Sequence[int]) -> Mapping[int, Words]:
+        lacking = _lacking(tables, table, ids)
+        best = run(lacking.group_by("contact_id").agg(place=lacking.place.min())).to_pylist()
         return _told(catalogue, found, columns, {row["contact_id"]: row["place"] for row in best})
 
     return Score(rows, words, contrary, reasons=reasons, stamp=stamp(table))
@@ -143,8 +151,7 @@ def _told(
 ) -> Mapping[int, Words]:
     """The best rule of each contact, by name."""
     wanted = {int(columns[name][place]) for name in columns for place in places.values()}
-    query = select(Item.id, Item.title, Item.key).where(Item.id.in_(wanted))
-    names = {number: title or key for number, title, key in catalogue.session.execute(query)}
+    names = titles(catalogue, wanted)
 
     def say(place: int) -> Words:
         first, second, leads_to = (names.get(int(columns[name][place]), "") for name in ("first", "second", "leads_to"))

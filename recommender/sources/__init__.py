@@ -6,9 +6,14 @@ from typing import Final
 
 from recommender.sources.base import Source
 from recommender.sources.collaborative import Collaborative
+from recommender.sources.next_purchase import NextPurchase
 from recommender.sources.popular import Newest, Popular, PopularInCategory, Trending
 from recommender.sources.rules import Rules
+from recommender.sources.session import Session
+from recommender.sources.similar import Similar
+from recommender.sources.upsell import UpSell
 
-SOURCES: Final[dict[str, type[Source]]] = {
-    source.name: source for source in (Rules, Collaborative, Trending, PopularInCategory, Popular, Newest)
-}
+_ALL: Final[tuple[type[Source], ...]] = (
+    Rules, Collaborative, NextPurchase, Session, Similar, UpSell, Trending, PopularInCategory, Popular, Newest,
+)  # fmt: skip
+SOURCES: Final[dict[str, type[Source]]] = {source.name: source for source in _ALL}

@@ -7,14 +7,16 @@ every field of a Query has one row per question.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.interactions import Floats, Interactions, Ints, Mask
+from recommender.arrays import Floats, Ints, Mask
+from recommender.interactions import Interactions
+from recommender.trail import Trail
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 NOTHING: Final = -1  # fills the rest of a row of candidates
@@ -23,13 +25,14 @@ NOTHING: Final = -1  # fills the rest of a row of candidates
 @dataclass(frozen=True)
 class Settings:
     """What the fit of a source depends on, besides the interactions; kept with the training. reasons: False where only
-    ranks are asked for.
+    ranks are asked for; tuned: by source, "parts" and "weights" that were chosen for this shop.
     """
 
     minimum_support: float = 0.001
     minimum_confidence: float = 0.05
     head: int = 10_000
     reasons: bool = True
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,16 @@ class Query:
     """q questions about n items.
 
     context: q x n, weights of what is looked at now (page, cart, session); history: q x n, weights of what the
-    contact bought or viewed; excluded: q x n, not zero = never offer this here; allowed: n, may be offered at all.
+    contact bought or viewed; excluded: q x n, not zero = never offer this here; allowed: n, may be offered at all;
+    past: what the contact did; visit: what is looked at in this visit, both in order.
     """
 
     context: sparse.csr_array
     history: sparse.csr_array
     excluded: sparse.csr_array
     allowed: Mask
+    past: Trail | None = None
+    visit: Trail | None = None
 
     def __len__(self) -> int:
         return int(self.context.shape[0])
@@ -52,7 +58,14 @@ class Query:
         """The questions of `rows`."""
         if len(rows) == len(self):
             return self
-        return replace(self, context=self.context[rows], history=self.history[rows], excluded=self.excluded[rows])
+        return replace(
+            self,
+            context=self.context[rows],
+            history=self.history[rows],
+            excluded=self.excluded[rows],
+            past=self.past and self.past.only(rows),
+            visit=self.visit and self.visit.only(rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,8 +90,10 @@ class Candidates:
 class Because:
     """Why one item is offered.
 
-    items: the numbers that led to it; support: buyers of them and the item; n: buyers of them (popular: within
-    `days`); confidence = support / n; lift = confidence over the item's share of all buyers.
+    items: the numbers that led to it; support: buyers of them and the item; n: buyers of them; confidence = support /
+    n; lift = confidence over the item's share of all buyers. popular: n bought it of late. upsell: n people took
+    another item than they had looked at, support of them one by this much dearer. next_purchase: the contact bought it
+    support times, and people buy it again after about `days`.
     """
 
     kind: str
@@ -87,6 +102,7 @@ class Because:
     n: int | None = None
     confidence: float | None = None
     lift: float | None = None
+    days: int | None = None
 
 
 class Source(Protocol):
@@ -110,6 +126,12 @@ class Source(Protocol):
     @classmethod
     def restore(cls, arrays: Arrays) -> Self:
         """The source of `arrays`, which may be memory-mapped."""
+
+
+def within(arrays: Arrays, name: str) -> dict[str, npt.NDArray[Any]]:
+    """Those whose names begin with `name` and a point, without it."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def rows_of(matrix: sparse.csr_array) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.database import microseconds
-from recommender.interactions import DAY, Interactions, Ints, Mask
+from recommender.arrays import DAY, Ints, Mask
+from recommender.interactions import Interactions
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, best, rows_of
 
 POPULAR_HALF_LIFE: Final = 14  # days; HR@10 .403 and .276 against .257 and .222 of all-time best-sellers
@@ -114,7 +115,7 @@ class PopularInCategory:
     @classmethod
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Count."""
-        paths, code = np.unique(np.array(interactions.categories, str), return_inverse=True)
+        paths, code = np.unique(np.array(interactions.catalogue.categories, str), return_inverse=True)
         code = np.where(paths[code] == "", -1, code) if len(paths) else code
         return cls(code.astype(np.int32), popularity(interactions), buyers(interactions, POPULAR_DAYS))
 

@@ -1,13 +1,16 @@
-"""Bought together: pairs ranked by EASE and a size-weighted cosine, explained by support, confidence and lift.
+"""Bought together: a blend of EASE, a cosine and likeness of titles, explained by support, confidence and lift.
 
-Ranking by the textbook measures is poor (HR@10 on the fixed Online Retail II cases: lift .104, confidence .280, this
-.335), so they are kept as the reason and as a filter only. Rules with two antecedents come from mlxtend's FP-growth
-on baskets thinned out beforehand: a one-hot frame of everything asks for 368 GiB on 88,162 baskets.
+Ranking by the textbook measures is poor (HR@10 on the fixed Online Retail II cases: lift .104, confidence .280, EASE on
+baskets .336), so they are kept as the reason and as a filter only. A shop's range and its seasons change: later baskets
+count more, and items that read alike count as if they had been bought together, which finds the new ones. Rules with
+two antecedents come from mlxtend's FP-growth on baskets thinned out beforehand: a one-hot frame of everything asks for
+368 GiB on 88,162 baskets.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
@@ -16,13 +19,20 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from recommender.interactions import Interactions, Ints, Mask
-from recommender.sources import neighbours
-from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, row_of, rows_of
+from recommender import blend
+from recommender.arrays import Floats, Ints, Mask
+from recommender.interactions import Interactions
+from recommender.sources import content, neighbours
+from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, row_of, rows_of, within
+from recommender.sources.blended import Blended, Part, Recipe, Weighing
 
-L2: Final = 50.0  # of EASE on baskets
+LATELY: Final = {
+    "bought": 1.0,
+    "bought lately": 0.2,
+    "bought just now": 0.05,
+}  # half-lives of how well known an item is
 SHRINK: Final = 10.0  # orders added to both counts under the cosine, buyers to n when rules are compared
-BROAD: Final = 0.25  # share of the cosine beside EASE
+BROAD: Final = 0.25  # share of the cosine beside EASE, in which pairs are told as rules
 LEAST_TOGETHER: Final = 2  # buyers: one is no rule
 LONGEST_BASKET: Final = 50  # items FP-growth sees of one basket; more turn minutes into half hours
 MOST_BASKETS: Final = 20_000  # newest baskets FP-growth sees: rules are counted on all of them afterwards
@@ -32,10 +42,11 @@ CONTEXT: Final = 50  # items of the context that a reason is looked for in
 
 @dataclass(frozen=True)
 class Rules:
-    """pairs: item x item weights; together: buyers of both, beside pairs.data; buyers: of each item; total: all
-    buyers; antecedents r x 2 (lower number first), consequents, rule_support, rule_buyers: rules of two.
+    """mix: what ranks; pairs: item x item weights; together: buyers of both, beside pairs.data; buyers: of each item;
+    total: all buyers; antecedents r x 2 (lower number first), consequents, rule_support, rule_buyers: rules of two.
     """
 
+    mix: Blended
     pairs: sparse.csr_array
     together: npt.NDArray[np.int32]
     buyers: npt.NDArray[np.int32]
@@ -50,15 +61,18 @@ class Rules:
     @classmethod
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Rank by what shares a basket, count who bought what, in whichever order."""
-        baskets, buyers, offerable = interactions.baskets, interactions.buyers, interactions.offerable
-        strong = neighbours.ease(baskets, settings.head, L2, offerable)
-        ranked = neighbours.blend(strong, cosine(baskets, offerable), BROAD, offerable)
-        rules = _counted(buyers, *mine(baskets, settings), settings.minimum_confidence)
-        return cls(*_met(ranked, buyers), buyers.sum(axis=0).astype(np.int32), buyers.shape[0], *rules)
+        buyers, blended = interactions.buyers, RECIPE.fit(interactions, settings)
+        strong, broad = (blended.parts[name].table for name in ("ease", "cosine"))
+        assert strong is not None
+        assert broad is not None
+        ranked = neighbours.blend(strong, broad, BROAD, interactions.offerable)
+        rules = _counted(buyers, *mine(interactions.baskets, settings), settings.minimum_confidence)
+        counts = buyers.sum(axis=0).astype(np.int32)
+        return cls(blended, *_met(ranked, buyers), counts, buyers.shape[0], *rules)
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """Best companions of what is looked at."""
-        return neighbours.candidates(query.context, self.pairs, query, n)
+        return self.mix.candidates(query, n)
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
         """The rule that says most for each item; two antecedents when they say more than one."""
@@ -78,6 +92,7 @@ class Rules:
         """All that was learned."""
         return {
             **neighbours.pack(self.pairs),
+            **{f"mix.{name}": array for name, array in self.mix.arrays().items()},
             "together": self.together,
             "buyers": self.buyers,
             "total": np.array([self.total], np.int64),
@@ -92,7 +107,8 @@ class Rules:
         """From arrays, which may be memory-mapped."""
         rest = {name: arrays[name] for name in _RULE_ARRAYS}
         pairs = neighbours.unpack(arrays["starts"], arrays["items"], arrays["weights"])
-        return cls(pairs=pairs, total=int(arrays["total"][0]), **rest)
+        mix = Blended.restore(within(arrays, "mix"))
+        return cls(mix=mix, pairs=pairs, total=int(arrays["total"][0]), **rest)
 
     def _because(self, antecedents: tuple[int, ...], item: int, support: int, n: int) -> Because:
         confidence = support / n
@@ -126,11 +142,67 @@ _RULE_ARRAYS: Final = ("together", "buyers", "antecedents", "consequents", "rule
 _Found = tuple[tuple[int, ...], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 
-def cosine(baskets: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
+def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Part:
+    """One part of the blend."""
+    offerable, features = interactions.offerable, content.features(interactions.catalogue)
+    if name == "alike":
+        return Part(Weighing("context"), content.alike(features, offerable))
+    recent = _fading(interactions, chosen["half_life"])
+    if name == "cosine":
+        return Part(Weighing("context"), cosine(interactions.baskets, recent, offerable))
+    ridge = neighbours.Ridge(chosen["l2"], relative=True, dropout=chosen["dropout"], alike=chosen["alike"])
+    baskets = weighed(interactions.baskets, recent, chosen["size"])
+    return Part(Weighing("context"), neighbours.ease(baskets, settings.head, ridge, offerable, features))
+
+
+def known(interactions: Interactions) -> dict[str, Floats]:
+    """Log of how often each item is bought: ever, lately and just now."""
+    return {
+        name: blend.prior(interactions.baskets.T @ _fading(interactions, half_life))
+        for name, half_life in LATELY.items()
+    }
+
+
+RECIPE: Final = Recipe(
+    "rules",
+    # half_life: of a basket, as a share of the time all of them span; size: a basket of b counts (b - 1) ** -size; l2,
+    # and what likeness counts beside it, as shares of the mean diagonal
+    usual={
+        "ease": {"half_life": 0.5, "size": 0.5, "l2": 0.2, "alike": 0.1, "dropout": 0.0},
+        "cosine": {"half_life": 0.5},
+        "alike": {},
+    },
+    grid={
+        "ease": {
+            "half_life": (None, 1, 0.5, 0.25, 0.125),
+            "size": (0, 0.25, 0.5, 0.75, 1),
+            "l2": (0.05, 0.1, 0.2, 0.4, 0.8, 1.6),
+            "alike": (0, 0.05, 0.1, 0.2, 0.4),
+            "dropout": (0, 0.1, 0.25),
+        }
+    },
+    weights=blend.alone("ease"),
+    part=part,
+    priors=known,
+)
+
+
+def weighed(baskets: sparse.csr_array, recent: npt.NDArray[np.float64], size: float) -> sparse.csr_array:
+    """Baskets whose product with themselves counts each by how recent it is and by (items - 1) ** -size."""
+    weight = recent * np.maximum(np.diff(baskets.indptr) - 1, 1.0) ** -size
+    return sparse.csr_array(baskets * np.sqrt(weight).astype(np.float32)[:, None])
+
+
+def cosine(baskets: sparse.csr_array, recent: npt.NDArray[np.float64], offerable: Mask) -> sparse.csr_array:
     """Cosine of items over baskets, a basket of b items counting 1/(b-1), SHRINK orders added to every item."""
-    share = 1 / np.sqrt(np.maximum(baskets.sum(axis=1) - 1, 1))
-    norm = 1 / np.sqrt(baskets.sum(axis=0) + SHRINK)
-    return neighbours.nearest(sparse.csr_array(baskets * share[:, None] * norm[None, :]), offerable)
+    norm = 1 / np.sqrt(baskets.T @ recent + SHRINK)
+    return neighbours.nearest(sparse.csr_array(weighed(baskets, recent, 1.0) * norm[None, :]), offerable)
+
+
+def _fading(interactions: Interactions, half_life: float | None) -> npt.NDArray[np.float64]:
+    """Weight of each basket, halved by `half_life` of the time they span."""
+    days = interactions.basket_days
+    return np.exp2(-days / (half_life * max(days.max(initial=0), 1e-9))) if half_life else np.ones(len(days))
 
 
 def pair_counts(baskets: sparse.csr_array, least: int) -> sparse.csr_array:

@@ -6,6 +6,8 @@ ones and then the same once more. `floor` is the same rows put into the same tab
 driver's executemany and COPY, a transaction for each batch: what the database takes with nothing around it.
 
     --quick       a tenth of the shop and a quarter of the records
+    --workspace   a shop that is there, such as one of `make bench NAME=lists ARGS="--workspace PATH"`, on SQLite; it
+                  keeps what is sent
     --profile     where one process spends its time on events, without HTTP
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import os
 import pstats
 import queue
 import tempfile
@@ -26,10 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from engine import config as settings
-from engine import intake
+from engine import intake, schema
 from engine.config import Config
 from engine.database import Database, microseconds, next_revision
 from engine.intake import bulk
@@ -54,18 +58,22 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(RECORDS), action="append")
     parser.add_argument("--workers", default="1", help="processes of the server")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--workspace", type=Path)
     given = parser.parse_args()
     contacts, events = (10_000, 100_000) if given.quick else (100_000, 1_000_000)
     figures: dict[str, float] = {}
-    for kind in given.database or ("sqlite", "postgresql"):
-        with shop(kind, contacts, events) as (config, database):
+    for kind in ["sqlite"] if given.workspace else given.database or ("sqlite", "postgresql"):
+        with there(given.workspace) if given.workspace else shop(kind, contacts, events) as (config, database):
+            contacts = _count(database, Contact)
+            print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {contacts:,} contacts,"
+                  f" {_count(database, Event):,} events")  # fmt: skip
             if given.profile:
                 profile(config, database, contacts)
                 continue
             with Served(config, database, RAPPORT_SERVER__WORKERS=given.workers) as served:
                 for name in given.kind or RECORDS:
                     count = RECORDS[name] // (4 if given.quick else 1)
-                    bodies = batches(name, count, contacts)
+                    bodies = batches(name, count, contacts, seed=_count(database, Event))
                     figures[f"{kind}_{name}_per_s"] = rate(served, name, bodies)
                     figures[f"{kind}_{name}_again_per_s"] = rate(served, name, bodies)
             figures[f"{kind}_floor_per_s"] = floor(database, RECORDS["events"] // 4, contacts)
@@ -79,6 +87,21 @@ def shop(kind: str, contacts: int, events: int) -> Iterator[tuple[Config, Databa
     with tempfile.TemporaryDirectory() as folder, scratch_database(kind, Path(folder)) as database:
         fill(database, contacts, events)
         yield settings.build({"workspace": {"path": folder}}), database
+
+
+@contextmanager
+def there(folder: Path) -> Iterator[tuple[Config, Database]]:
+    """A shop from before."""
+    config = settings.build({"workspace": {"path": str(folder)}})
+    database = Database(config.database_url)
+    schema.upgrade(database)
+    yield config, database
+    database.close()
+
+
+def _count(database: Database, model: Any) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.max(model.id))) or 0
 
 
 def rate(served: Served, kind: str, bodies: Sequence[bytes]) -> float:
@@ -103,13 +126,13 @@ def floor(database: Database, count: int, contacts: int) -> float:
     start = time.perf_counter()
     for first in range(0, count, BATCH):
         with database.begin() as session:
-            _load(session, Event, BATCH, _events(10**9 + first, BATCH, contacts))
+            _load(session, Event, BATCH, _events(_count(database, Event) + 10**9 + first, BATCH, contacts))
     return count / (time.perf_counter() - start)
 
 
-def batches(kind: str, count: int, contacts: int) -> list[bytes]:
+def batches(kind: str, count: int, contacts: int, seed: int = 7) -> list[bytes]:
     """Bodies of calls that bring `count` new records."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     made = [RECORD[kind](number, rng.integers(0, 2**31, 8).tolist(), contacts) for number in range(count)]
     return [json.dumps({kind: made[first : first + BATCH]}).encode() for first in range(0, count, BATCH)]
 

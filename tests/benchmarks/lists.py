@@ -4,7 +4,7 @@ Writes a seeded shop into SQLite, copies it into the warehouse, serves it as `ra
 criteria (lists_reference.py) over a connection that is kept: `POST /api/v1/lists/preview` gives the count, the count
 of every clause, 20 people and the sentence. Three figures of each, every count compared with the SQL's:
 
-    cold    the first ask after contacts, events and orders changed: nothing of any leaf is kept, the ids are
+    cold    the first ask after contacts, events and orders changed: no leaf is kept, but the ids and the SQL are
     typed   asks while one types, another value each time, so that no answer is there already
     SQL     written by hand for the count alone, run by DuckDB on the same files, after each of the asks
 

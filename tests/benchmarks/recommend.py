@@ -32,7 +32,7 @@ from apiflask import APIFlask
 from flask import Response
 from granian import Granian
 from granian.constants import Interfaces
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from engine import config as settings
 from engine import schema
@@ -46,8 +46,9 @@ from web.demo.load import load
 from web.demo.shop import generate
 from web.services import opened, utcnow
 
-CONNECTIONS = 8
+CONNECTIONS = 64
 ASKED = 2000  # different questions
+UNSOLD = "unsold-"  # begins the keys of items that fill the shop up
 RECOMMENDATIONS, CONSTANT = "/api/v1/recommendations", "/constant"
 
 
@@ -64,6 +65,9 @@ def main() -> None:
     """Measure and print one line for machines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--contacts", type=int, default=20_000)
+    parser.add_argument(
+        "--items", type=int, default=100_000, help="how many the shop sells; most of them nobody bought"
+    )
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="a quarter of the contacts, 4 seconds")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -74,7 +78,7 @@ def main() -> None:
     contacts, seconds = (given.contacts // 4, 4) if given.quick else (given.contacts, given.seconds)
     with tempfile.TemporaryDirectory() as folder:
         config = settings.build({"workspace": {"path": folder}, "server": {"port": _free_port()}})
-        key, bodies = _prepare(config, contacts)
+        key, bodies = _prepare(config, contacts, given.items)
         with _serving(config):
             connection = HTTPConnection("127.0.0.1", config.server.port)
             (Path(folder) / "constant.json").write_bytes(_ask(connection, RECOMMENDATIONS, key, bodies[0])[1])
@@ -106,27 +110,41 @@ def create() -> APIFlask:
     return app
 
 
-def _prepare(config: Config, contacts: int) -> tuple[str, list[bytes]]:
+def _prepare(config: Config, contacts: int, items: int) -> tuple[str, list[bytes]]:
     """The shop, a training, a key and questions."""
     now = utcnow()
     database = Database(config.database_url)
     schema.upgrade(database)
     load(database, generate(1, now, contacts))
+    _stock(database, items)
     database.close()
     with opened(config) as services:
         training.train(services.database, services.warehouse, config, now=now)
         with services.database.begin() as session:
             key = access.add_key(session, "bench", ["recommendations:read"], now=now)
             people = list(session.scalars(select(Contact.key)))
-            items = list(session.scalars(select(Item.key).where(Item.active)))
+            sold = list(session.scalars(select(Item.key).where(Item.active, Item.key.not_like(f"{UNSOLD}%"))))
     draw = random.Random(1)
     bodies = [
         {"placement": "home", "contact": draw.choice(people)}
         if number % 2
-        else {"placement": "item", "contact": draw.choice(people), "context": {"items": [draw.choice(items)]}}
+        else {"placement": "item", "contact": draw.choice(people), "context": {"items": [draw.choice(sold)]}}
         for number in range(ASKED)
     ]
     return key, [json.dumps(body).encode() for body in bodies]
+
+
+def _stock(database: Database, count: int) -> None:
+    """Fill the shop up to `count` items."""
+    with database.begin() as session:
+        rows = [dict(row) for row in session.execute(select(Item.__table__)).mappings()]
+        first = max(row["id"] for row in rows) + 1
+        more = [
+            {**rows[number % len(rows)], "id": first + number, "key": f"{UNSOLD}{number}"}
+            for number in range(count - len(rows))
+        ]
+        if more:
+            session.execute(insert(Item), more)
 
 
 def _batch(config: Config) -> float:

@@ -103,8 +103,8 @@ def test_sequence(desk: Page, site: Site, buyers: None) -> None:
     at(desk, "n.0.sequence.2.not").select_option("1")
     expect(desk.locator("#sentence")).to_contain_text("returned nothing")
     at(desk, "n.0.sequence.2:unstep").click()
-    at(desk, "n.0.sequence.1.days").fill("")
     expect(at(desk, "n.0.sequence.2")).to_have_count(0)
+    at(desk, "n.0.sequence.1.days").fill("")
     expect(desk.locator("#sentence")).not_to_contain_text("within")
     at(desk, "n.0.sequence.1:earlier").click()
     expect(at(desk, "n.0.sequence.0.what")).to_have_value("event:order")
@@ -177,6 +177,8 @@ def test_three_levels_by_keyboard_alone(desk: Page, site: Site, people: None) ->
     """Nothing is clicked: conditions, groups in groups, values, and moving out again."""
     desk.goto("/lists/new")
     desk.keyboard.press("n")
+    expect(desk.get_by_role("combobox", name="Find a condition")).to_be_focused()
+    desk.keyboard.press("Escape")
     expect(at(desk, "n.0.what")).to_be_focused()
     pick(desk, "n.0.what", "country")
     expect(at(desk, "n.0.value.0")).to_be_focused()
@@ -275,3 +277,26 @@ def test_every_kind_is_accessible_and_fits(desk: Page, people: None, colours: st
     desk.keyboard.press("Escape")
     check_fits(desk)
     check_accessible(desk)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("buyers")
+def test_what_removes_a_line_stands_beside_it(desk: Page, width: int) -> None:
+    """However deep it is: never on a line of its own, where it would seem to remove the next one."""
+    where = [{"field": "category", "operator": "is", "value": "Kitchen"}]
+    viewed = {"event": "item_view", "measure": "count", "operator": "at_least", "value": 1, "where": where}
+    steps = [{"event": "item_view", "where": where}, {"event": "order", "days": 7, "where": where}]
+    nested = {"all": [viewed, {"any": [viewed, {"all": [viewed, {"none": [viewed, {"sequence": steps}]}]}]}]}
+    desk.set_viewport_size({"width": width, "height": 844})
+    desk.goto("/lists/new?q=" + quote(json.dumps(nested)))
+    ready(desk)
+    ends = desk.locator("button[id$=':unwhere'], button[id$=':unstep'], .crit-head > .crit-acts")
+    assert ends.count() == 4 + 2 + 2 + 3
+    for end in ends.all():
+        first = end.locator("xpath=ancestor::*[contains('crit-where crit-ended crit-head', @class)][1]//select").first
+        ours, theirs = end.bounding_box(), first.bounding_box()
+        assert ours is not None
+        assert theirs is not None
+        assert abs(ours["y"] - theirs["y"]) < 8
+        assert ours["x"] > theirs["x"]
+    check_fits(desk)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from campaigns import content, tokens
+from campaigns import content, offered, tokens
 from campaigns.channels.base import Exclusion, Message
 from campaigns.content import blocks, email, markup, messages, sms, templating
 from campaigns.models import Link, Send
@@ -73,8 +73,9 @@ class Recommender:
         self.calls: list[tuple[str, list[int], int]] = []
 
     def recommend_many(
-        self, session: Session, placement: str, contact_ids: Sequence[int], n: int, *, now: datetime
+        self, session: Session, placement: str, contact_ids: Sequence[int], n: int, *, now: datetime, shown: Any = None
     ) -> dict[int, Answer]:
+        assert shown == offered.last
         self.calls.append((placement, list(contact_ids), n))
         return {
             contact_id: Answer(f"r{contact_id}", [] if contact_id == 3 else [self.item(i) for i in range(1, n + 1)])
@@ -491,6 +492,7 @@ def test_product_blocks_ask_once_and_repeat_nothing(database: Database, config: 
     pixel = re.search(r"/o/([^\"]+)\.gif", html)
     assert pixel
     assert tokens.signer(config).read("open", pixel.group(1)) == [str(sends[0]), "r1"]
+    assert [list(result[number].items) for number in sends] == [[1, 2, 3], [1, 2, 3], []]
     assert "For you" not in result[sends[2]].html
     assert "For you" not in result[sends[2]].text
     assert "For you" not in rendered(database, config, sends, now)[sends[0]].html  # nothing trained yet

@@ -58,7 +58,9 @@ def _come_back(session: Session) -> None:
         at = NOW - timedelta(days=float(rng.uniform(0, 45)))
         state = rng.choice(["accepted", "failed", "unknown"], p=[0.8, 0.1, 0.1])
         opened, clicked = (state == "accepted" and rng.random() < share for share in (0.5, 0.3))
-        marks = {"opened_at": at if opened else None, "clicked_at": at if clicked else None}
+        outcome = (None, None, "delivered", "bounced", "unsubscribed", "complained")[send.id % 6]
+        marks = {"opened_at": at if opened else None, "clicked_at": at if clicked else None,
+                 "outcome": outcome if state == "accepted" else None}  # fmt: skip
         session.execute(
             update(Send).where(Send.id == send.id).values(
                 state=state, accepted_at=at if state == "accepted" else None, revision=revision, **marks)
@@ -106,11 +108,25 @@ def cond(field: str, value: Any, operator: str = "is") -> Row:
     return {"field": field, "operator": operator, "value": value}
 
 
+def has_arrived(send: Send) -> bool:
+    """As far as is known: the carrier said so, or somebody opened it or answered it."""
+    is_told = send.outcome is not None and send.outcome != "bounced"
+    return send.state == "accepted" and (is_told or send.opened_at is not None)
+
+
 CASES: dict[str, tuple[Row, Callable[[Session], set[int]]]] = {
     "sent": (at_least("sent"), lambda s: {x.contact_id for x in ledger(s) if x.state == "accepted"}),
     "sent twice by e-mail": (
         at_least("sent", cond("channel", "email"), count=2),
         lambda s: often([x.contact_id for x in ledger(s) if x.state == "accepted" and x.channel == "email"], 2),
+    ),
+    "delivered": (
+        at_least("delivered", cond("campaign", [1, 2], "in")),
+        lambda s: {x.contact_id for x in ledger(s) if x.campaign_id in {1, 2} and has_arrived(x)},
+    ),
+    "nothing delivered in the last 21 days": (
+        {"event": "delivered", "measure": "count", "within": {"last_days": 21}, "operator": "is", "value": 0},
+        lambda s: set(range(1, PEOPLE + 1)) - {x.contact_id for x in ledger(s) if has_arrived(x) and lately(x, 21)},
     ),
     "pressure": (
         at_least("sent", count=2, within={"last_days": 21}),

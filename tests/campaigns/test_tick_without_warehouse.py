@@ -107,6 +107,8 @@ def test_it_waits_no_longer_than_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After max_late_hours a person decides."""
+    with database.begin() as session:
+        shop.crowd(session, 5, now, first=6)
     monkeypatch.setattr(switch, "write", _full)
     scheduler.tick(database, warehouse, config, now=now)
     then = now + timedelta(hours=config.sending.max_late_hours, minutes=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
@@ -27,6 +28,7 @@ from engine.models import (
     Order,
     Suppression,
 )
+from engine.warehouse import Warehouse
 from tests.engine.test_consent import add
 
 
@@ -76,23 +78,39 @@ def test_get(database: Database, ann: int) -> None:
             contacts.get(session, ann + 99)
 
 
-def test_search(database: Database, now: datetime) -> None:
-    """Every word must be found, in any of key, e-mail, telephone and name; % and _ are plain letters."""
-    with database.begin() as session:
-        for key, first, last in (("1", "Ann", "Lee"), ("2", "Annabel", "Ray"), ("3", "Zoë", "Lee"), ("4%", "x_y", "Q")):
-            add(session, key, now, first_name=first, last_name=last, email=f"{last.lower()}{key[0]}@shop.example")
+@pytest.mark.parametrize("copied", [False, True])
+def test_search(database: Database, config: Config, now: datetime, copied: bool) -> None:
+    """Every word must be found, in any of key, e-mail, telephone and name; % and _ are plain letters. In SQL, and in
+    the warehouse's copy, asked once and again; whoever came since the last refresh is found, who is gone is not.
+    """
+    people = (("1", "Ann", "Lee"), ("2", "Annabel", "Ray"), ("3", "Zoë", "Lee"), ("4%", "x_y", "Q"), ("5'", None, "X"))
+    with closing(Warehouse(database, config.folder / "warehouse", config)) as opened:
+        warehouse = opened if copied else None
+        with database.begin() as session:
+            for key, first, last in people:
+                add(session, key, now, first_name=first, last_name=last, email=f"{last.lower()}{key[0]}@shop.example")
 
         def found(words: str, **options: int) -> list[str]:
-            return [contact.key for contact in contacts.search(session, words, **options)]
+            with database.read() as session:
+                return [one.key for one in contacts.search(session, words, warehouse=warehouse, **options)]
 
-        assert found("ann") == ["1", "2"]
-        assert found("  LEE  ann ") == ["1"]
-        assert found("ray2@") == ["2"]
-        assert found("%") == found("x_") == ["4%"]
-        assert found("_z") == []
-        assert found("") == ["1", "2", "3", "4%"]
-        first = contacts.search(session, "", limit=2)
-        assert found("", after=first[-1].id, limit=2) == ["3", "4%"]
+        for _ in range(2):
+            assert found("ann") == ["1", "2"]
+            assert found("  LEE  ann ") == ["1"]
+            assert found("ray2@") == ["2"]
+            assert found("%") == found("x_") == ["4%"]
+            assert found("_z") == []
+            assert found("5' shop") == ["5'"]
+            assert found("") == ["1", "2", "3", "4%", "5'"]
+        with database.read() as session:
+            ids = [one.id for one in contacts.search(session, "shop", limit=2, warehouse=warehouse)]
+        assert found("shop", after=ids[-1], limit=2) == ["3", "4%"]
+        with database.begin() as session:
+            add(session, "6", now, first_name="Annika")
+        assert found("ann") == ["1", "2", "6"]
+        with database.begin() as session:
+            contacts.erase(session, ids[0], now)
+        assert found("ann", limit=1) == ["2"]
 
 
 def test_timeline(database: Database, now: datetime, ann: int) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select
+from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.orm import Session
 
 from engine import schema
@@ -21,11 +23,11 @@ from engine.database import (
     Database,
     insert_new,
     next_revision,
-    snapshot_mark,
     upsert,
-    written_since,
 )
+from engine.marks import snapshot_mark, written_since
 from engine.models import Contact
+from engine.models import Event as Happened
 
 
 def contact(key: str, now: datetime, **given: Any) -> dict[str, Any]:
@@ -38,6 +40,40 @@ def test_models_and_migrations_agree(database: Database) -> None:
     schema.check(database)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_events_are_found_by_narrow_indexes(database: Database, now: datetime) -> None:
+    """Those of nobody stand in neither index; what was there before it was narrowed is there and found after."""
+    with database.begin() as session:
+        session.execute(insert(Contact), [contact(f"c{number}", now, id=number, revision=1) for number in range(1, 4)])
+        common = {"type": "item_view", "occurred_at": now, "properties": {}, "revision": 1}
+        who = [(1, None), (2, "v2"), (None, "v2"), (None, None)]
+        rows = [{"key": f"e{n}", "contact_id": one, "visitor": name, **common} for n, (one, name) in enumerate(who)]
+        session.execute(insert(Happened), rows)
+    move(database, "0002")
+    move(database, "head")
+    found = {"contact_id": {"e0", "e1"}, "visitor": {"e1", "e2"}}
+    values = {"contact_id": [1, 2, 3], "visitor": ["v2", "v3"]}
+    with database.read() as session:
+        if not database.is_sqlite:
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        for name, keys in found.items():
+            asked = select(Happened.key).where(getattr(Happened, name).in_(values[name]))
+            assert set(session.scalars(asked)) == keys
+            plain = str(asked.compile(session.connection(), compile_kwargs={"literal_binds": True}))
+            explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+            assert f"ix_events_{name}" in str(session.execute(text(explain + plain)).all())
+    narrow = [index["dialect_options"] for index in inspect(database.engine).get_indexes("events")]
+    assert sum(any(name.endswith("_where") for name in options) for options in narrow) == 2
+
+
+def move(database: Database, revision: str) -> None:
+    """Bring the tables to the shape of a version, whichever way that is."""
+    config = schema._alembic()
+    way = command.upgrade if revision == "head" else command.downgrade
+    with database.engine.execution_options(writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        way(config, revision)
 
 
 def test_a_deletion_that_takes_rows_along_finds_them_by_an_index(database: Database) -> None:
@@ -123,8 +159,22 @@ def test_written_since_misses_nothing(database: Database, now: datetime) -> None
     assert since(between) == {"slow"}
 
 
+def each(session: Session, pieces: Sequence[Callable[[Session], int]]) -> list[int]:
+    """The pieces, one after the other."""
+    return [piece(session) for piece in pieces]
+
+
 def while_one_writes(database: Database, pieces: list[Callable[[Session], int]]) -> list[Future[int]]:
     """Pieces of work that come while another is written; SQLite's wait until all are there."""
+    with ThreadPoolExecutor(len(pieces) + 1) as threads, holding(database, threads):
+        futures = [threads.submit(database.together, each, piece) for piece in pieces]
+        wait_for_line(database, len(pieces))
+    return futures
+
+
+@contextmanager
+def holding(database: Database, threads: ThreadPoolExecutor) -> Iterator[None]:
+    """Somebody writes meanwhile."""
     entered, leave = Event(), Event()
 
     def first(session: Session) -> int:
@@ -132,21 +182,38 @@ def while_one_writes(database: Database, pieces: list[Callable[[Session], int]])
         leave.wait(30)
         return next_revision(session)
 
-    with ThreadPoolExecutor(len(pieces) + 1) as threads:
-        threads.submit(database.together, first)
-        entered.wait(30)
-        futures = [threads.submit(database.together, piece) for piece in pieces]
-        end = time.monotonic() + 30
-        while database.is_sqlite and database.waiting < len(pieces) and time.monotonic() < end:
-            time.sleep(0.01)
-        leave.set()
-    return futures
+    threads.submit(database.together, each, first)
+    entered.wait(30)
+    yield
+    leave.set()
+
+
+def wait_for_line(database: Database, count: int) -> None:
+    """Until all stand in SQLite's line."""
+    end = time.monotonic() + 30
+    while database.is_sqlite and database.waiting < count and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def test_work_that_waits_shares_a_transaction(database: Database) -> None:
     """One for all of them on SQLite, whose writers stand in line; PostgreSQL's go side by side."""
     done = while_one_writes(database, [next_revision] * 5)
     assert len({piece.result() for piece in done}) == (1 if database.is_sqlite else 5)
+
+
+def test_work_alike_is_done_by_one_call(database: Database) -> None:
+    """What waits for SQLite's one writer with the same `write` reaches it together."""
+    sizes: list[int] = []
+
+    def count(session: Session, pieces: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(pieces))
+        return pieces
+
+    with ThreadPoolExecutor(5) as threads, holding(database, threads):
+        done = [threads.submit(database.together, count, piece) for piece in range(4)]
+        wait_for_line(database, len(done))
+    assert sorted(one.result() for one in done) == [0, 1, 2, 3]
+    assert sizes == ([4] if database.is_sqlite else [1] * 4)
 
 
 def test_work_that_fails_costs_no_other(database: Database, now: datetime) -> None:

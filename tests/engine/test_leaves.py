@@ -22,7 +22,8 @@ from engine.criteria.nodes import Membership
 from engine.criteria.parse import parse
 from engine.database import Database
 from engine.kept import STILL, Kept
-from engine.leaves import Base, Leaves, Mask, members, size
+from engine.leaves import Leaves, members, size
+from engine.masks import Base, Mask
 from engine.models import Contact, Event
 from engine.warehouse import Pin, Warehouse
 from engine.warehouse.tables import TABLES
@@ -50,7 +51,7 @@ class Memory(MemoryWarehouse):
                 cursor.execute(f'CREATE TABLE IF NOT EXISTS "{names[name]}" AS SELECT * FROM known')
         return Pin(NOW, names, self)  # type: ignore[arg-type]
 
-    def query(self, sql: str, tables: Any = None) -> pa.Table:
+    def query(self, sql: str, tables: Any = None, _deadline: Any = None) -> pa.Table:
         """What the reader does."""
         with self._ibis.con.cursor() as cursor:
             for name, rows in (tables or {}).items():

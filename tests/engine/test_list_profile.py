@@ -221,6 +221,22 @@ def test_times_are_days(database: Database, warehouse: Warehouse, now: datetime)
             assert part.base == sum(low <= day < high for day in days)
 
 
+@pytest.mark.parametrize("word", ["NaN", "inf", "-Infinity"])
+def test_what_is_no_finite_number_is_unknown(
+    database: Database, warehouse: Warehouse, now: datetime, word: str
+) -> None:
+    """Text that databases read as a number though none can count with it: the profile stands, and nobody is found."""
+    with database.begin() as session:
+        for number in range(40):
+            add(session, Contact, now, key=f"c{number}", attributes={"x": word if number < 20 else number})
+    warehouse.refresh()
+    found, traits = profiled(database, warehouse, saved(database, now, {"all": []}), now)
+    assert found.size == 40
+    assert traits["attributes.x"].type == "text"
+    asked = {"all": [{"field": "attributes.x", "operator": "at_least", "value": -100}]}
+    assert profiled(database, warehouse, saved(database, now, asked, "Large"), now)[0].size == 20
+
+
 def test_a_profile_is_kept_while_nothing_moves(
     database: Database, warehouse: Warehouse, shop: pd.DataFrame, now: datetime
 ) -> None:

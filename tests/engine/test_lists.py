@@ -154,8 +154,11 @@ def test_a_list_may_not_refer_to_itself(database: Database, shop: Warehouse, now
         first = lists.save(session, None, "first", UK, now=now)
         second = lists.save(session, None, "second", {"all": [{"list": first.id}, ADULT]}, now=now)
         assert lists.member_ids(session, shop, second.id, now).tolist() == [4, 5]
-        for data in ({"list": first.id}, {"not": {"all": [ADULT, {"list": second.id}]}}):
-            with pytest.raises(Invalid, match=f"List {first.id} refers to itself"):
+        for data, told in (
+            ({"list": first.id}, "The list “first” refers to itself"),
+            ({"not": {"all": [ADULT, {"list": second.id}]}}, "each other: “first” → “second” → “first”"),
+        ):
+            with pytest.raises(Invalid, match=told):
                 lists.save(session, first.id, "first", data, now=now)
         with pytest.raises(Conflict, match="“second”"):
             lists.delete(session, first.id, now=now)
@@ -273,8 +276,8 @@ def test_names_are_those_of_now(database: Database, shop: Warehouse, now: dateti
 
     def names() -> tuple[list[str], dict[str, str]]:
         with database.read() as session:
-            found = open_catalogue(session, shop).found()
-            return list(found.events), dict(found.attributes)
+            found = open_catalogue(session, shop)
+            return list(found.own("events")), dict(found.own("attributes"))
 
     assert names() == (["quiz"], {"attributes.size": "number"})
     with database.begin() as session:
@@ -288,10 +291,10 @@ def test_names_are_those_of_now(database: Database, shop: Warehouse, now: dateti
     shop.refresh()
     with database.read() as session:
         catalogue = open_catalogue(session, shop)
-        found = catalogue.found()
-        assert found.attributes == {"attributes.size": "number"}
-        assert found.properties == {"poll": {"properties.score": "text"}, "quiz": {"properties.score": "number"}}
-        assert open_catalogue(session, shop).found() is found
+        assert catalogue.own("attributes") == {"attributes.size": "number"}
+        assert catalogue.own("properties", "poll") == {"properties.score": "text"}
+        assert catalogue.own("properties", "quiz") == {"properties.score": "number"}
+        assert open_catalogue(session, shop).own("events") is catalogue.own("events")
 
 
 def test_a_flood_of_names_is_bounded(database: Database, shop: Warehouse, now: datetime) -> None:

@@ -21,7 +21,7 @@ from engine.config import Config, WarehouseConfig
 from engine.database import Base, Database, next_revision
 from engine.errors import Unavailable
 from engine.models import Contact, Event, Watermark
-from engine.warehouse import Mirror, Warehouse, fill, parts, register, tables
+from engine.warehouse import Mirror, Pin, Warehouse, fill, parts, register, tables
 from engine.warehouse import current as switch
 from tests.engine.copies import add, assert_exact, copied, parquet, remove
 
@@ -195,12 +195,13 @@ def test_a_reader_elsewhere_starts_again(
     assert other.execute(count).to_pylist() == [{"CountStar(contacts)": 21}]
     follow, calls = other._follow, []
 
-    def erased_after_looking() -> None:
-        follow()
+    def erased_after_looking() -> Pin:
+        pin = follow()
         calls.append(1)
         if len(calls) == 1:
             erase(database, marked)
             warehouse.refresh()
+        return pin
 
     monkeypatch.setattr(other, "_follow", erased_after_looking)
     assert other.execute(count).to_pylist() == [{"CountStar(contacts)": 20}]

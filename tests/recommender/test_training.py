@@ -296,7 +296,36 @@ def test_what_is_loaded(database: Database, warehouse: Warehouse) -> None:
     assert shop.offerable[shop.numbers(np.array([ids["A3"], ids["A2"]]))].tolist() == [False, True]
     assert shop.baskets.toarray().sum(axis=1).tolist() == [3, 2]
     assert sorted(shop.kept.item) == [ids["A0"], ids["A3"]]
-    assert shop.tastes.shape == (1, 4)
-    assert shop.tastes[0, shop.numbers(np.array([ids["A2"]]))[0]] == pytest.approx(0.2, rel=0.001)
+    tastes = shop.trails.matrix(4)
+    assert tastes.shape == (1, 4)
+    assert tastes[0, shop.numbers(np.array([ids["A2"]]))[0]] == pytest.approx(0.2, rel=0.001)
     assert len(shop.views) == 1
     assert Rules.fit(shop, training.Settings(), seed=1).total == 2
+
+
+def test_visits_and_trails(database: Database, warehouse: Warehouse) -> None:
+    """An hour of silence ends a visit; strangers have visits and no trail; a trail holds every purchase that was kept
+    and every view, oldest first."""
+    with database.begin() as session:
+        one, two, three = add_items(session, 3)
+        mei = add_contacts(session, 1)[0]
+        add_order(session, mei, [one, two], NOW - timedelta(days=3))
+        add_order(session, mei, [one], NOW - timedelta(days=2))
+        add_order(session, mei, [two], NOW - timedelta(days=2), quantity=-1)
+        for minutes, item in ((200, three), (150, one), (20, two), (10, three)):
+            add_event(session, None, item, NOW - timedelta(minutes=minutes), visitor="v1")
+        add_event(session, None, one, NOW - timedelta(minutes=15), visitor="v2")
+        add_event(session, mei, three, NOW - timedelta(minutes=5), visitor="v3")
+        ids = [item.id for item in (one, two, three)]
+    warehouse.refresh()
+    shop = load(warehouse, NOW, history_days=30)
+    names = dict(zip(shop.numbers(np.array(ids)).tolist(), "abc", strict=True))
+    told = [
+        "".join(names[number] for number in shop.visits.of_row(row).items.tolist()) for row in range(len(shop.visits))
+    ]
+    assert sorted(told) == ["a", "bc", "c", "ca"]
+    trail = shop.trails.of_row(0)
+    assert len(shop.trails) == 1
+    assert [names[number] for number in trail.items.tolist()] == ["a", "a", "c"]
+    assert trail.weights.tolist() == pytest.approx([1, 1, 0.2])
+    assert trail.back.tolist() == [2, 1, 0]

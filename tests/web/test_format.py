@@ -12,6 +12,7 @@ from web import format as formats
 from web.app import create_app
 from web.format import MINUS
 from web.services import Services
+from web.shell import LANGUAGES
 
 
 @pytest.fixture(params=["en"])
@@ -21,7 +22,8 @@ def language(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _page(services: Services, language: str) -> Iterator[None]:
+def _page(services: Services, language: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("web.shell.translated", lambda: LANGUAGES)
     locale = replace(services.config.locale, language=language, timezone="Europe/London")  # type: ignore[arg-type]
     app = create_app(replace(services, config=replace(services.config, locale=locale)))
     with app.test_request_context():

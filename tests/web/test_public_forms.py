@@ -199,8 +199,8 @@ BO = {"q.email": "bo@shop.example", "q.first_name": "<i>Mallory</i>", "q.age": "
 
 
 def test_a_stranger_who_knows_an_address(client: FlaskClient, services: Services, form: Form) -> None:
-    """Learns nothing, changes nothing that is known, joins no browser; what was empty is filled and the answer counts.
-    The owner of the address makes the rest come true.
+    """Learns nothing, changes and fills nothing, joins no browser, and the answer is nobody's: the owner of the address
+    makes all that come true.
     """
     bo = known(services)
     client.set_cookie("visitor", "v" * 20)
@@ -209,8 +209,9 @@ def test_a_stranger_who_knows_an_address(client: FlaskClient, services: Services
     page = client.get(there.location).text + client.get(f"/f/{form.key}").text
     assert "Quillfeather" not in page
     (now,) = people(services)
-    assert (now.first_name, now.age, now.phone, now.attributes) == ("Bo", 30, None, {"size": 44})
-    assert [(event.contact_id, event.visitor) for event in events(services)] == [(bo, None)]
+    assert (now.first_name, now.age, now.phone, now.attributes) == ("Bo", 30, None, {})
+    (answer,) = events(services)
+    assert (answer.contact_id, answer.visitor == "v" * 20) == (None, False)
     with services.database.read() as session:
         assert identity.contact_of_visitor(session, "v" * 20) is None
     deliver(services)
@@ -218,9 +219,51 @@ def test_a_stranger_who_knows_an_address(client: FlaskClient, services: Services
     client.post(links(services)[0])
     (after,) = people(services)
     assert (after.first_name, after.age, after.phone) == ("<i>Mallory</i>", 99, "+447700900999")
-    assert after.email_consent is None
+    assert (after.email_consent, after.attributes) == (None, {"size": 44})
+    assert [event.contact_id for event in events(services)] == [bo]
     with services.database.read() as session:
         assert identity.contact_of_visitor(session, "v" * 20) == bo
+
+
+def test_a_browser_we_know_needs_no_confirmation(client: FlaskClient, services: Services, form: Form) -> None:
+    """The answer of the contact's own browser counts and fills at once; of somebody else's it is not theirs either."""
+    bo = known(services)
+    with services.database.begin() as session:
+        identity.identify(session, "v" * 20, bo, utcnow())
+    client.set_cookie("visitor", "v" * 20)
+    send(client, form, {"q.email": "bo@shop.example", "q.size": "44"})
+    assert [event.contact_id for event in events(services)] == [bo]
+    assert people(services)[0].attributes == {"size": 44}
+    assert deliver(services) == 0
+    record = {"key": "D", "email": "di@shop.example"}
+    with services.database.begin() as session:
+        intake.accept(session, "contacts", [record], now=utcnow(), config=services.config)
+    send(client, form, {"q.email": "di@shop.example", "q.again": "no"})
+    assert [event.contact_id for event in events(services)] == [bo, None]
+
+
+def test_an_answer_that_waits_is_its_contacts_whatever_becomes_of_them(
+    client: FlaskClient, services: Services, form: Form
+) -> None:
+    """Merged away meanwhile it stands with the kept one, as their own; erased it goes, with what was typed."""
+    bo = known(services)
+    send(client, form, BO)
+    deliver(services)
+    with services.database.begin() as session:
+        intake.accept(session, "contacts", [{"key": "A"}], now=utcnow(), config=services.config)
+        kept = contacts.find(session, "A").id
+        merge = identity.join(session, bo, kept, evidence="", author="me", now=utcnow()).id
+    client.post(links(services)[0])
+    assert [event.contact_id for event in events(services)] == [kept]
+    with services.database.begin() as session:
+        identity.part(session, merge, author="me", now=utcnow())
+    assert [event.contact_id for event in events(services)] == [bo]
+    client.delete_cookie("visitor")
+    send(client, form, BO)
+    assert [event.contact_id for event in events(services)] == [bo, None]
+    with services.database.begin() as session:
+        contacts.erase(session, bo, utcnow())
+    assert events(services) == []
 
 
 def test_without_double_opt_in(client: FlaskClient, services: Services) -> None:
@@ -242,7 +285,8 @@ def test_without_double_opt_in(client: FlaskClient, services: Services) -> None:
     assert deliver(services) == 1
     client.post(links(services)[0])
     with services.database.read() as session:
-        assert contacts.get(session, bo).email_consent is True
+        bo_now = contacts.get(session, bo)
+        assert (bo_now.first_name, bo_now.email_consent) == ("Bo", True)
 
 
 @pytest.mark.parametrize(("reason", "sent", "lifted"), [("unsubscribe", 1, True), ("complaint", 0, False),
@@ -376,6 +420,8 @@ def test_closed_and_unknown(client: FlaskClient, services: Services, form: Form)
     assert client.get(f"/f/{form.key}").status_code == 410
     closed = client.post(f"/f/{form.key}", data=ANN)
     assert (closed.status_code, "closed" in closed.text) == (410, True)
+    policy = client.get(f"/f/{form.key}?embed=1").headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self'" in policy  # the page that shows it in a frame says so, too
     nothing = client.get("/f/nothing", headers={"Accept-Language": "zh-CN,zh;q=0.9"})
     assert (nothing.status_code, "没有表单" in nothing.text) == (404, True)
     for token in ("x", "1.x", "../..", "9" * 500):

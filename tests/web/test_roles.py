@@ -12,7 +12,7 @@ from sqlalchemy import select
 from engine.models import Contact
 from tests.campaigns import shop
 from web.models import ApiKey
-from web.roles import ADMIN
+from web.roles import ADMIN, ROLES, may
 from web.services import Services, utcnow
 
 # Pages of settings that change nothing but one's own account.
@@ -60,3 +60,11 @@ def test_pages_show_what_one_may_do(services: Services, marketer: FlaskClient, a
     for page, shown in ((f"/contacts/{number}", "/erase"), ("/settings", "/settings/keys"), ("/", "/settings/keys")):
         assert shown in admin.get(page).text
         assert shown not in marketer.get(page).text
+
+
+def test_an_import_and_its_undo_are_of_one_role(app: APIFlask) -> None:
+    """Whoever may bring a file in may take it back, and nobody else."""
+    doors = {endpoint for endpoint in app.view_functions if endpoint.partition(".")[0] in ("imports", "undo")}
+    assert {"imports.run", "undo.ask", "undo.start"} <= doors
+    for role in ROLES:
+        assert len({may(role, endpoint) for endpoint in doors}) == 1

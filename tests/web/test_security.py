@@ -202,5 +202,5 @@ def test_foreign_html_is_locked_in(app: APIFlask) -> None:
 def test_navigation_names_pages_by_their_views(app: APIFlask) -> None:
     """What the navigation shows exists; nothing is registered that it does not know."""
     known = {link.endpoint.partition(".")[0] for _, links in NAVIGATION for link in links}
-    known |= {"settings", "login", "search", "public", "hooks", "api", "collect", "identity", "tracking", "undo"}
+    known |= {"settings", "login", "search", "public", "hooks", "api", "collect", "tracking", "undo"}
     assert {name.partition(".")[0] for name in app.blueprints} - {"openapi"} <= known

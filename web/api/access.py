@@ -114,6 +114,12 @@ def authenticate() -> None:
     g.api_key = key
 
 
+def require(scope: str) -> None:
+    """Raise NotAllowed unless the key of this call has the scope."""
+    if scope not in g.api_key.scopes:
+        raise NotAllowed(f"This key lacks the scope {scope}.")
+
+
 def needs(scope: str, *refusals: int) -> Callable[[View], View]:
     """Let only keys with `scope` in. Stands right under the route; the API's description reads `view.scope`, and
     `view.refusals`: statuses that do not follow from the route and its input, such as 409.
@@ -124,8 +130,7 @@ def needs(scope: str, *refusals: int) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def allowed(*args: Any, **kwargs: Any) -> Any:
-            if scope not in g.api_key.scopes:
-                raise NotAllowed(f"This key lacks the scope {scope}.")
+            require(scope)
             return view(*args, **kwargs)
 
         allowed.scope, allowed.refusals = scope, refusals  # type: ignore[attr-defined]

@@ -53,9 +53,13 @@ def read(request: Request, schema: Schema) -> Any:
     if not request.is_json:
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
     found = parse(data)
-    if not isinstance(schema, Records):
+    if isinstance(schema, Records):
+        if not isinstance(found, dict):
+            [name] = schema.fields
+            raise Invalid(f'Send the records in an object: {{"{name}": [...]}}.', field=name)
+    else:
         for path, text in _texts(found, ""):
-            check_text(text, path)
+            check_text(text, path.removeprefix("criteria."))  # as all faults in criteria are told
     return found
 
 

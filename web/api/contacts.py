@@ -135,7 +135,8 @@ def index(query_data: dict[str, Any]) -> dict[str, Any]:
     """Find contacts"""
     limit = query_data["limit"]
     with services().database.read() as session:
-        found = contacts.search(session, query_data["words"], after=query_data["cursor"] or None, limit=limit)
+        after, copy = query_data["cursor"] or None, services().warehouse
+        found = contacts.search(session, query_data["words"], after=after, limit=limit, warehouse=copy)
     return {"contacts": found, "next": found[-1].id if len(found) == limit else None}
 
 

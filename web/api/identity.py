@@ -23,7 +23,9 @@ class RecognitionOut(Schema):
     web_only = Integer()
     store_only = Integer()
     both = Integer()
-    elsewhere = Integer(metadata={"description": "Bought on other channels, or on none that is named."})
+    elsewhere = Integer(
+        metadata={"description": "Bought on other channels (perhaps beside one of these), or none is named."}
+    )
     no_orders = Integer()
     recognised = Integer(metadata={"description": "Visitors who stand with a contact."})
     anonymous = Integer()

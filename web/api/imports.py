@@ -46,7 +46,10 @@ class ImportOut(Schema):
     error = String(allow_none=True)
     started_at = DateTime()
     finished_at = DateTime(allow_none=True)
-    undo_started_at = DateTime(allow_none=True)
+    undo_started_at = DateTime(
+        allow_none=True,
+        metadata={"description": "When its undo began or last took a step; none in a minute: it was killed."},
+    )
     undone_at = DateTime(allow_none=True)
     undone = List(Nested(UndoOut), metadata={"description": "What the undo did so far."})
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Dict, Field, Float, Integer, List, Nested, String
-from apiflask.validators import Length, OneOf
+from apiflask.validators import Length, OneOf, Range
 from flask import jsonify
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
-from engine import intake
-from engine.intake import KINDS, Accepted, Column, Kind
+from engine import intake, lists
+from engine.grouping import Write
+from engine.intake import KINDS, Accepted, Call, Column, Kind
 from engine.intake.requests import ORDER_LINES
-from web.api.access import needs
-from web.api.body import Records
+from web.api.access import needs, require
+from web.api.body import Records, Whole
+from web.api.lists import author
 from web.services import services, utcnow
 
 blueprint = APIBlueprint("intake", __name__, tag="Intake")
@@ -60,13 +64,26 @@ class OnErrorIn(Schema):
     )
 
 
+class OntoIn(OnErrorIn):
+    """Where contacts go beside."""
+
+    list_id = Whole(
+        data_key="list",
+        validate=Range(min=1),
+        metadata={
+            "description": "Put the contacts on this list by hand, whatever its criteria say, but for whom somebody"
+            " took off it; needs `lists:write`. Its size follows at the next tick."
+        },
+    )
+
+
 def _add(kind: Kind) -> None:
     """The door of a kind."""
 
     @blueprint.post(f"/{kind.name}", endpoint=kind.name)
-    @needs(f"{kind.name}:write")
+    @needs(f"{kind.name}:write", *((404,) if kind.name == "contacts" else ()))  # of the list they go on to
     @blueprint.input(_call(kind), arg_name="call", schema_name=f"{kind.name.title()}In")
-    @blueprint.input(OnErrorIn, location="query", arg_name="query")
+    @blueprint.input(OntoIn if kind.name == "contacts" else OnErrorIn, location="query", arg_name="query")
     @blueprint.output(AcceptedOut, description="At least one record was taken.")
     @blueprint.doc(
         summary=f"Send {kind.name}",
@@ -82,7 +99,24 @@ def _add(kind: Kind) -> None:
             config=services().config,
             refuse_all=query["on_error"] == "refuse",
         )
-        return _answer(services().database.together(read.write))
+        return _answer(services().database.together(_onto(query.get("list_id")), read))
+
+
+def _onto(list_id: int | None) -> Write[Call, Accepted]:
+    """Writes the records, and puts the contacts on a list. Raises NotAllowed."""
+    if list_id is None:
+        return intake.write
+    require("lists:write")
+    who, now = author(), utcnow()
+
+    def write(session: Session, calls: Sequence[Call]) -> list[Accepted]:
+        lists.get(session, list_id)
+        done = intake.write(session, calls)
+        for call in calls:
+            lists.pick_keys(session, list_id, call.keys, now=now, author=who)
+        return done
+
+    return write
 
 
 def _answer(accepted: Accepted) -> ResponseReturnValue:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from apiflask import Schema
 from apiflask.fields import AwareDateTime, Boolean, Date, Float, Integer, List, Nested, Raw, String
 from apiflask.validators import Length, OneOf, Range
@@ -16,15 +14,14 @@ from engine.catalogue import open_catalogue
 from engine.lists.picking import WORDS
 from engine.lists.profiles import Part, Trait
 from engine.models import ContactList, ListVersion
+from web import picking
 from web.api.access import needs
 from web.api.body import Whole
 from web.api.lists import CRITERIA, LANGUAGE, ListOut, PageIn, PersonOut, author, blueprint
 from web.limits import LARGEST, VERSIONS
 from web.services import services, utcnow
 
-__all__ = ["blueprint", "change_picks"]
-
-PICKS: Final = ("add", "remove", "undo")
+__all__ = ["blueprint"]
 
 
 class LanguageIn(Schema):
@@ -91,7 +88,7 @@ class RevertIn(Schema):
 class PickIn(Schema):
     """People to put on a list, to take off it, or to leave to the criteria again."""
 
-    pick = String(required=True, validate=OneOf(PICKS))
+    pick = String(required=True, validate=OneOf(picking.PICKS))
     ids = List(
         Integer(strict=True, validate=Range(1, LARGEST)),
         load_default=list,
@@ -107,9 +104,14 @@ class PickIn(Schema):
 
 
 class PickedOut(Schema):
-    """What a pick changed."""
+    """What a pick did; null where the list's criteria cannot be used today."""
 
-    changed = Integer()
+    changed = Integer(metadata={"description": "Picks written, or taken back."})
+    moved = Integer(allow_none=True, metadata={"description": "People who came onto the list or went off it by that."})
+    already = Integer(allow_none=True, metadata={"description": "People for whom nothing changed: they were there."})
+    left_out = Integer(
+        allow_none=True, metadata={"description": "People put on the list who stay off it: its criteria exclude them."}
+    )
     unknown = List(String(), metadata={"description": "Words that mean nobody."})  # type: ignore[assignment]
     size = Integer(allow_none=True, metadata={"description": "People on the list now."})
 
@@ -282,27 +284,10 @@ def picks(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.output(PickedOut)
 def pick(list_id: int, json_data: dict[str, Any]) -> dict[str, Any]:
     """Put people on a list, or take them off, whatever its criteria say; or undo that"""
-    changed, unknown = change_picks(list_id, json_data["pick"], json_data["ids"], json_data["words"], author=author())
+    asked = {name: json_data[name] for name in ("ids", "words")}
+    found = picking.pick(services(), list_id, json_data["pick"], **asked, now=utcnow(), author=author())
     with services().database.read() as session:
-        return {"changed": changed, "unknown": unknown, "size": lists.get(session, list_id).size}
-
-
-def change_picks(
-    list_id: int, verdict: str, ids: Sequence[int], words: Sequence[str], *, author: str
-) -> tuple[int, list[str]]:
-    """Pick by one of PICKS and count the list again: how many changed, and the words that mean nobody."""
-    now, country = utcnow(), services().config.locale.country
-    with services().database.begin() as session:
-        found = lists.recognise(session, words, country=country)
-        chosen = np.union1d(np.array(ids, np.int64), found.ids)
-        if verdict == "undo":
-            changed = lists.unpick(session, list_id, chosen, now=now)
-        else:
-            changed = lists.pick(session, list_id, chosen, added=verdict == "add", now=now, author=author)
-    if changed:
-        services().warehouse.refresh()
-        lists.count_again(services().database, services().warehouse, list_id, now)
-    return changed, found.unknown
+        return {**vars(found), "size": lists.get(session, list_id).size}
 
 
 @blueprint.get("/lists/<int:list_id>/profile")
@@ -311,6 +296,7 @@ def change_picks(
 @blueprint.output(ProfileOut)
 def profile(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
     """How the members differ from all contacts"""
+    services().warehouse.refresh()
     with services().database.read() as session:
         found = lists.profile(session, services().warehouse, list_id, utcnow())
     return {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import AwareDateTime, Boolean, Dict, Float, Integer, List, Nested, Raw, String
 from apiflask.validators import Length, OneOf, Range
-from flask import Response, g, stream_with_context
+from flask import Response, g
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -19,6 +17,7 @@ from engine.errors import Invalid, nearest
 from engine.models import ContactList
 from web.api.access import needs
 from web.api.body import Whole
+from web.exporting import csv_response
 from web.limits import LARGEST, VERSIONS
 from web.services import services, utcnow
 
@@ -111,6 +110,7 @@ class ListWithWordsOut(ListOut):
 
     sentence = String(allow_none=True, metadata={"description": "null when a field, event or list it names is gone."})
     fault = String(allow_none=True, metadata={"description": "Why it cannot be used."})
+    fault_field = String(allow_none=True, metadata={"description": "The path to it in `criteria`."})
 
 
 class PageIn(Schema):
@@ -213,9 +213,9 @@ def show(list_id: int, query_data: dict[str, Any]) -> dict[str, Any]:
         found = lists.get(session, list_id)
         try:
             asked = criteria.parse(found.criteria, open_catalogue(session, services().warehouse), list_id=list_id)
-            words = {"sentence": criteria.sentence(asked, query_data["language"]), "fault": None}
+            words = {"sentence": criteria.sentence(asked, query_data["language"]), "fault": None, "fault_field": None}
         except Invalid as error:
-            words = {"sentence": None, "fault": error.message}
+            words = {"sentence": None, "fault": error.message, "fault_field": error.field}
         return {**{name: getattr(found, name) for name in ListOut().fields}, **words}
 
 
@@ -291,24 +291,6 @@ def export(list_id: int) -> Response:
     """The people on a list as CSV; cells that a spreadsheet would run as a formula are made harmless"""
     services().warehouse.refresh()
     return csv_response(list_id, utcnow())
-
-
-def csv_response(list_id: int, now: datetime) -> Response:
-    """A list as a streamed download."""
-    pieces = _pieces(list_id, now)
-    first = next(pieces)  # a fault of the list is an error, not half a file
-
-    def stream() -> Iterator[str]:
-        yield first
-        yield from pieces
-
-    headers = {"Content-Disposition": f"attachment; filename=list-{list_id}.csv", "X-Accel-Buffering": "no"}
-    return Response(stream_with_context(stream()), mimetype="text/csv", headers=headers)
-
-
-def _pieces(list_id: int, now: datetime) -> Iterator[str]:
-    with services().database.read() as session:
-        yield from lists.export_csv(session, services().warehouse, list_id, now)
 
 
 def _save(session: Session, list_id: int | None, data: dict[str, Any]) -> ContactList:

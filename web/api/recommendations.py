@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from apiflask import APIBlueprint, Schema
-from apiflask.fields import Boolean, Decimal, Float, Integer, List, Nested, String
+from apiflask.fields import Boolean, Float, Integer, List, Nested, String
+from apiflask.schema_adapters.marshmallow import parser
 from apiflask.validators import Length, OneOf, Range
-from flask import jsonify
+from flask import Response, json, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from engine import money
+from campaigns import offered
 from engine.errors import Invalid
 from engine.models import Contact
-from recommender import placements
+from recommender import business
 from recommender.answers import MOST, Request
-from recommender.shelf import Filter
-from recommender.sources import SOURCES
+from recommender.business import RULES, Filter
 from web.api.access import needs
 from web.api.body import Truth
-from web.recommendations import shown
+from web.api.placements import Number, field_of
+from web.recommendations import TOLD, shown
 from web.services import services, utcnow
 
 blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
 
 MOST_REQUESTS = 50
+FILTERS: Final = {name: RULES[name] for name in Filter._fields if name != "suppressed"}
 _PEOPLE = Contact.__table__.c
 _CONTACT = select(func.coalesce(_PEOPLE.merged_into, _PEOPLE.id)).where(_PEOPLE.key == bindparam("key"))  # built once
 
@@ -50,13 +52,23 @@ class ContextIn(Schema):
     session = _keys("Items looked at in this visit")
 
 
-class FilterIn(Schema):
-    """What may be offered, beyond the placement's own rules."""
+FilterIn = Schema.from_dict({name: field_of(about) for name, about in FILTERS.items()}, name="Filter")
 
-    category = String(validate=Length(1, 256), metadata={"description": "A category path, or one above it."})
-    in_stock = Truth(metadata={"description": "false: sold-out items too."})
-    price_min = Decimal(metadata={"description": "In currency units, like 12.99."})
-    price_max = Decimal()
+
+class BoostIn(Schema):
+    """What is put forward, in place of what the placement says."""
+
+    margin = field_of(RULES["boost_margin"])
+    freshness = field_of(RULES["boost_freshness"])
+
+
+class ExcludeIn(Schema):
+    """What is not offered, in place of what the placement says; the items of the page never are."""
+
+    items = _keys("Items never to offer here")
+    purchased = field_of(RULES["exclude_purchased"])
+    viewed = field_of(RULES["exclude_viewed"])
+    cart = field_of(RULES["exclude_cart"])
 
 
 class QuestionIn(Schema):
@@ -67,8 +79,14 @@ class QuestionIn(Schema):
     visitor = String(validate=Length(1, 64))
     context = Nested(ContextIn, load_default=dict)
     n = Integer(load_default=10, validate=Range(1, MOST), strict=True)
-    exclude = _keys("Items never to offer here")  # type: ignore[assignment]  # a field, not marshmallow's own attribute
-    filter = Nested(FilterIn, load_default=dict)
+    filter = Nested(FilterIn, load_default=dict, metadata={"description": "Narrows what the placement may show."})
+    boost = Nested(BoostIn, load_default=dict)
+    exclude = Nested(ExcludeIn, load_default=dict)  # type: ignore[assignment]  # a field, not marshmallow's own
+    diversity = Number(validate=Range(0, 1), metadata={"description": RULES["diversity"].help})
+    fields = List(  # type: ignore[assignment]  # the same
+        String(validate=OneOf(TOLD)),
+        metadata={"description": "What is told of an item beside id, score, rank, source and reason; default: all."},
+    )
     explain = Truth(load_default=True)
 
 
@@ -97,13 +115,14 @@ class RecommendedOut(Schema):
     id = String(metadata={"description": "The item's key."})
     score = Float()
     rank = Integer()
-    source = String()
+    source = String(metadata={"description": "What found it; `pin`: a rule put it there."})
     title = String(allow_none=True)
     price = String(allow_none=True, metadata={"example": "12.99"})
     currency = String()
     url = String(allow_none=True)
     image_url = String(allow_none=True)
     category = String(allow_none=True)
+    brand = String(allow_none=True)
     reason = Nested(ReasonOut)
 
 
@@ -114,6 +133,7 @@ class AnswerOut(Schema):
 
     recommendation_id = String()
     placement = String()
+    source = String(allow_none=True, metadata={"description": "The source that found most of the items."})
     training = Integer(allow_none=True, metadata={"description": "The training that answered."})
     degraded = Boolean(metadata={"description": "true: no training serves yet; these are best-sellers."})
     took_ms = Float()
@@ -127,101 +147,82 @@ class AnswersOut(AnswerOut):
     answers = List(Nested(AnswerOut))
 
 
-class RulesIn(Schema):
-    """What a placement does not show."""
-
-    exclude_purchased = Truth(metadata={"description": "Nothing the contact bought already."})
-    in_stock = Truth(metadata={"description": "Nothing that is sold out."})
-
-
-class PlacementIn(Schema):
-    """Where an offer appears: its sources in order, the first that fills it first."""
-
-    name = String(required=True, validate=Length(1, 128), metadata={"example": "Cart"})
-    sources = List(String(validate=OneOf(SOURCES)), required=True, validate=Length(1, len(SOURCES)))
-    rules = Nested(RulesIn, load_default=dict)
-
-
-class PlacementOut(PlacementIn):
-    """A placement."""
-
-    key = String()
-
-
-class PlacementsOut(Schema):
-    """All placements."""
-
-    placements = List(Nested(PlacementOut))
-
-
 @blueprint.post("/recommendations")
 @needs("recommendations:read")
-@blueprint.input(RecommendationsIn)
+@blueprint.input(RecommendationsIn, validation=False)  # `_read` does: it costs marshmallow as much as all the rest
 @blueprint.output(AnswersOut)
-def recommend(json_data: dict[str, Any]) -> ResponseReturnValue:
+def recommend(json_data: Any) -> ResponseReturnValue:
     """Ask what to offer"""
-    asked = json_data.get("requests")
-    if (asked is None) == ("placement" not in json_data):
+    asked = json_data if _is_plain(json_data) else parser.parse(RecommendationsIn(), request, location="json")
+    questions = asked.get("requests")
+    if (questions is None) == ("placement" not in asked):
         raise Invalid("Name a placement, or give a list of requests.", field="placement")
     with services().database.read() as session:
-        if asked is None:
-            return jsonify(_answer(session, json_data, ""))
-        return jsonify(answers=[_answer(session, one, f"requests.{place}.") for place, one in enumerate(asked)])
+        if questions is None:
+            return _json(_answer(session, asked, ""))
+        answers = [_answer(session, one, f"requests.{place}.") for place, one in enumerate(questions)]
+        return _json({"answers": answers})
 
 
-@blueprint.get("/placements")
-@needs("recommendations:read")
-@blueprint.output(PlacementsOut)
-def all_placements() -> dict[str, Any]:
-    """Read the placements"""
-    with services().database.read() as session:
-        return {"placements": list(placements.read(session).values())}
+def _json(answer: dict[str, Any]) -> Response:
+    return Response(json.dumps(answer, sort_keys=False), mimetype="application/json")
 
 
-@blueprint.put("/placements/<string(maxlength=64):key>")
-@needs("recommendations:write")
-@blueprint.input(PlacementIn)
-@blueprint.output(PlacementOut)
-@blueprint.doc(description="A new key makes a new placement. Answers follow within seconds.")
-def put_placement(key: str, json_data: dict[str, Any]) -> placements.Plan:
-    """Write a placement"""
-    with services().database.begin() as session:
-        placements.edit(
-            session, key, name=json_data["name"], sources=json_data["sources"], given=json_data["rules"], now=utcnow()
-        )
-    services().recommender.reload()
-    with services().database.read() as session:
-        return placements.read(session)[key]
+def _is_text(longest: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is str and 1 <= len(value) <= longest
+
+
+def _is_list(value: Any) -> bool:
+    return (
+        type(value) is list and len(value) <= MOST and all(type(one) is str and 1 <= len(one) <= 128 for one in value)
+    )
+
+
+_LISTS: Final = frozenset(("items", "cart", "session"))
+_PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "placement": _is_text(64),
+    "contact": _is_text(128),
+    "visitor": _is_text(64),
+    "context": lambda value: type(value) is dict and value.keys() <= _LISTS and all(map(_is_list, value.values())),
+    "n": lambda value: type(value) is int and 1 <= value <= MOST,
+    "explain": lambda value: type(value) is bool,
+}
+
+
+def _is_plain(given: Any) -> bool:
+    """A body that the schema would take as it is: what storefronts ask a thousand times a second. All others, right or
+    wrong, are the schema's.
+    """
+    return type(given) is dict and all(name in _PLAIN and _PLAIN[name](value) for name, value in given.items())
 
 
 def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, Any]:
     begun = time.perf_counter()
     contact = asked.get("contact")
     contact_id = contact and session.connection().scalar(_CONTACT, {"key": contact})
+    excluded = asked.get("exclude", {})
     try:
-        request = Request(
+        question = Request(
             asked["placement"],
             contact_id or None,
             asked.get("visitor"),
-            **asked["context"],
-            n=asked["n"],
-            exclude=asked["exclude"],
-            filter=_filter(asked["filter"]),
-            explain=asked["explain"],
+            **asked.get("context", {}),
+            n=asked.get("n", 10),
+            exclude=excluded.get("items", ()),
+            filter=Filter(**business.read(asked.get("filter", {}), FILTERS, "filter")),
+            rules=_rules(asked, excluded),
+            explain=asked.get("explain", True),
         )
-        answer = services().recommender.recommend(session, request, now=utcnow())
+        answer = services().recommender.recommend(session, question, now=utcnow(), shown=offered.last)
     except Invalid as error:
         raise Invalid(error.message, field=f"{path}{error.field}") from None
+    told = shown(answer, asked.get("fields", TOLD))
     missing = [*answer.missing_ids, *([contact] if contact and not contact_id else [])]
-    return shown(answer) | {"missing_ids": missing, "took_ms": round((time.perf_counter() - begun) * 1000, 2)}
+    return told | {"missing_ids": missing, "took_ms": round((time.perf_counter() - begun) * 1000, 2)}
 
 
-def _filter(given: Mapping[str, Any]) -> Filter:
-    wanted = dict(given)
-    for name in ("price_min", "price_max"):
-        if name in wanted:
-            try:
-                wanted[name] = money.parse(wanted[name])
-            except Invalid as error:
-                raise Invalid(error.message, field=f"filter.{name}") from None
-    return Filter(**wanted)
+def _rules(asked: Mapping[str, Any], excluded: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules that the question gives in place of the placement's."""
+    rules = {f"exclude_{name}": value for name, value in excluded.items() if name != "items"}
+    rules |= {f"boost_{name}": value for name, value in asked.get("boost", {}).items()}
+    return rules | ({"diversity": asked["diversity"]} if "diversity" in asked else {})

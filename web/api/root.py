@@ -1,4 +1,4 @@
-"""The API as a whole: its nouns under one address, the key before every view, one description."""
+"""The API as a whole: its nouns under one address, key and query checked before every view, one description."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from web.api import (
     identity,
     imports,
     intake,
+    placements,
+    query,
     recommendations,
     sources,
     why,
@@ -33,6 +35,7 @@ NOUNS: tuple[APIBlueprint, ...] = (
     identity.blueprint,
     imports.blueprint,
     intake.blueprint,
+    placements.blueprint,
     recommendations.blueprint,
     sources.blueprint,
     why.blueprint,  # that of lists
@@ -72,6 +75,7 @@ def register(app: APIFlask) -> None:
     """Put the API on `app`."""
     api = APIBlueprint("api", __name__, url_prefix="/api/v1")
     api.before_request(_authenticate)
+    api.before_request(query.check)
     api.get("/openapi.json")(api.doc(hide=True)(openapi))
     for noun in NOUNS:
         api.register_blueprint(noun)

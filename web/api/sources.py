@@ -154,11 +154,11 @@ def save_flyer(code: str, json_data: dict[str, Any]) -> dict[str, Any]:
     now = utcnow()
     with services().database.begin() as session:
         found = flyers.find(session, code)
-        given = json_data["name"], json_data["target"]
+        given, own = (json_data["name"], json_data["target"]), services().config.server.public_url
         if found is None:
-            found = flyers.make(session, *given, code, now=now)
+            found = flyers.make(session, *given, code, now=now, own=own)
         else:
-            flyers.change(session, found.id, *given, now=now)
+            flyers.change(session, found.id, *given, now=now, own=own)
         flyers.close(session, found.id, now=_closed_at(found, json_data["active"], now))
         session.flush()
     return _flyer(found, figures.of_flyers(services().warehouse, now))

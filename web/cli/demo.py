@@ -103,7 +103,12 @@ def kept(config: Config, marker: workspace.Marker, wanted: workspace.Marker, con
 def greet(config: Config, marker: workspace.Marker, console: Console) -> None:
     """Where it is, how to get in, what to try."""
     console.print(f"\n[bold]{SHOP}[/bold] is at [bold]{config.server.public_url}[/bold]\n", soft_wrap=True)
-    for name, value in (("Log-in", workspace.EMAIL), ("Password", marker.password), ("API key", marker.key)):
+    for name, value in (
+        ("Log-in", workspace.EMAIL),
+        ("Password", marker.password),
+        ("API key", marker.key),
+        ("Data", config.folder),
+    ):
         console.print(f"  {name:<10}{value}", soft_wrap=True, highlight=False)
     console.print("\nThree things to try:")
     console.print(_numbered(TRY))

@@ -19,6 +19,7 @@ from engine.values import Style
 from engine.warehouse import Warehouse
 from engine.warehouse.spark import over
 from engine.why import why as explained
+from web import picking
 from web.api.why import find as contacts_by
 from web.api.why import told as told_of
 from web.cli import given
@@ -27,6 +28,11 @@ from web.services import Services, opened, opened_database, utcnow
 AUTHOR = "command line"
 TRAITS = 15  # fields of a profile that are shown
 VERSION = ("version", "name", "criteria", "at", "author")
+DID = {  # by pick: who moved, and for whom nothing changed
+    "add": ("Put on the list", "Were already on it"),
+    "remove": ("Taken off the list", "Were not on it"),
+    "undo": ("Came or went as the criteria say", "Are where they were"),
+}
 DAY = ("day", "size", "joined", "left")
 SHOWN = ("id", "name", "criteria", "version", "size", "counted_at", "frozen_at", "created_at", "updated_at")
 
@@ -230,7 +236,7 @@ def _tree(node: Mapping[str, Any], depth: int) -> None:
 @click.option(
     "--as",
     "verdict",
-    type=click.Choice(["add", "remove", "undo"]),
+    type=click.Choice(picking.PICKS),
     default="add",
     show_default=True,
     help="Put on the list, take off it, or leave to its criteria again.",
@@ -238,19 +244,22 @@ def _tree(node: Mapping[str, Any], depth: int) -> None:
 @click.pass_obj
 def pick(config: Config, list_id: int, words: tuple[str, ...], file: IO[str] | None, verdict: str) -> None:
     """Put people on a list, or take them off, by customer number, e-mail or telephone (WORDS), whatever it asks for."""
-    asked, now = [*words, *(file or ())], utcnow()
     with opened(config) as services:
-        with services.database.begin() as session:
-            found = lists.recognise(session, asked, country=config.locale.country)
-            if verdict == "undo":
-                changed = lists.unpick(session, list_id, found.ids, now=now)
-            else:
-                changed = lists.pick(session, list_id, found.ids, added=verdict == "add", now=now, author=AUTHOR)
-        services.warehouse.refresh()
-        lists.count_again(services.database, services.warehouse, list_id, now)
-    click.echo(f"Changed: {changed:,}.")
+        asked = [*words, *(file or ())]
+        found = picking.pick(services, list_id, verdict, words=asked, now=utcnow(), author=AUTHOR)
+    click.echo(_did(verdict, found))
     for word in found.unknown:
         click.echo(f"Not known: {word}", err=True)
+
+
+def _did(verdict: str, found: picking.Picked) -> str:
+    """What a pick did, in a line."""
+    if found.moved is None:
+        return f"Picks changed: {found.changed:,}. The list's criteria cannot be used today: see `rapport list count`."
+    told = [f"{DID[verdict][0]}: {found.moved:,}."]
+    told += [f"{DID[verdict][1]}: {found.already:,}."] if found.already else []
+    told += [f"Still off it, for its criteria exclude them: {found.left_out:,}."] if found.left_out else []
+    return " ".join(told)
 
 
 @group.command("versions")

@@ -7,11 +7,12 @@ from typing import Any
 import click
 from sqlalchemy import func, select
 
+from campaigns import offered
 from engine import money
 from engine.config import Config
 from engine.models import Contact
 from recommender.answers import MOST, Answer, Request
-from recommender.shelf import Filter
+from recommender.business import Filter
 from web.cli.given import as_json, show
 from web.recommendations import shown
 from web.services import opened, utcnow
@@ -34,8 +35,10 @@ def recommend(config: Config, /, contact: str | None, category: str | None, *, a
     with opened(config) as services, services.database.read() as session:
         known = select(func.coalesce(Contact.merged_into, Contact.id)).where(Contact.key == contact)
         contact_id = contact and session.scalar(known)
-        request = Request(placement, contact_id or None, filter=Filter(category), **given)
-        answer = services.recommender.recommend(session, request, now=utcnow())
+        request = Request(
+            placement, contact_id or None, filter=Filter(categories=(category,) if category else ()), **given
+        )
+        answer = services.recommender.recommend(session, request, now=utcnow(), shown=offered.last)
     missing = (*answer.missing_ids, *([contact] if contact and not contact_id else []))
     if as_json:
         show(shown(answer) | {"missing_ids": missing})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,8 +37,8 @@ NEW: Final = f"{MARKER}.new"  # being written
 STORE: Final = "rapport.db"
 EMAIL: Final = "marketer@demo.example"
 
-# A workspace, a database and a sender of its own, whatever the settings say; nothing leaves the machine.
-OWN: Final = {
+# A workspace and a sender of its own, whatever config.toml says.
+OWN: Final[Mapping[str, Mapping[str, str]]] = {
     "workspace": {"path": "var/demo"},
     "database": {"url": ""},
     "locale": {"currency": CURRENCY, "country": "GB"},
@@ -50,6 +51,8 @@ OWN: Final = {
     },
     "sms": {"transport": "outbox", "from_number": "+447700900000"},
 }
+# What the environment does not change either: nothing leaves the machine, and the prices are in this currency.
+FIXED: Final = {"database.url", "locale.currency", "locale.country", "mail.transport", "sms.transport"}
 
 Progress = Callable[[str, int, int], None]  # what is done now, done, in all
 
@@ -74,20 +77,32 @@ class Marker:
         new.replace(folder / MARKER)
 
 
-def settings(config: Config) -> Config:
-    """The given settings with the demo's own in their place; its address follows host and port unless one is set."""
+def settings(config: Config, environ: Mapping[str, str] = os.environ) -> Config:
+    """The given settings with the demo's own in their place, but for those that the environment names and may change;
+    its address follows host and port unless one is set.
+    """
     server = config.server
     if server.public_url == Server().public_url:
         host = server.host if server.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104  # all addresses
         server = replace(server, public_url=f"http://{f'[{host}]' if ':' in host else host}:{server.port}")
-    own = {name: replace(getattr(config, name), **own) for name, own in OWN.items()}
-    return replace(config, server=server, **own)
+    given = {name.removesuffix("_FILE") for name in environ}
+    sections = {}
+    for section, own in OWN.items():
+        kept = {key for key in own if f"{section}.{key}" not in FIXED and _variable(section, key) in given}
+        sections[section] = replace(
+            getattr(config, section), **{key: value for key, value in own.items() if key not in kept}
+        )
+    return replace(config, server=server, **sections)
 
 
 def environment(config: Config) -> dict[str, str]:
     """The demo's own settings for the processes that it starts."""
-    own = {f"{PREFIX}{section}__{key}".upper(): value for section, own in OWN.items() for key, value in own.items()}
-    return {**own, f"{PREFIX}SERVER__PUBLIC_URL": config.server.public_url}
+    own = {_variable(section, key): getattr(getattr(config, section), key) for section in OWN for key in OWN[section]}
+    return {**own, _variable("server", "public_url"): config.server.public_url}
+
+
+def _variable(section: str, key: str) -> str:
+    return f"{PREFIX}{section}__{key}".upper()
 
 
 def read(folder: Path) -> Marker | None:
@@ -96,7 +111,10 @@ def read(folder: Path) -> Marker | None:
         marker = Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
     except FileNotFoundError:
         if folder.exists() and any(path.name != NEW for path in folder.iterdir()):
-            raise Conflict(f"{folder} holds something that is no demo shop; move it away first.") from None
+            raise Conflict(
+                f"{folder} holds something that is no demo shop; move it away first, or set"
+                f" {_variable('workspace', 'path')} to another folder."
+            ) from None
         return None
     except (ValueError, TypeError):
         raise Conflict(f"{folder / MARKER} cannot be read; delete {folder} to make the demo shop anew.") from None

@@ -49,7 +49,7 @@ def index() -> ResponseReturnValue:
     """People by what is typed, fifty at a time."""
     words, after = request.args.get("q", "").strip()[:200], request.args.get("after", type=int)
     with services().database.read() as session:
-        found = contacts.search(session, words, after=after, limit=PAGE + 1)
+        found = contacts.search(session, words, after=after, limit=PAGE + 1, warehouse=services().warehouse)
         people = found[:PAGE]
         return render_template(
             "contacts/index.html",

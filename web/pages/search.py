@@ -21,7 +21,7 @@ def found() -> ResponseReturnValue:
     """A few of each kind."""
     words = request.args.get("q", "").strip()[:100]
     with services().database.read() as session:
-        people = contacts.search(session, words, limit=MOST) if words else []
+        people = contacts.search(session, words, limit=MOST, warehouse=services().warehouse) if words else []
         named = {
             table: session.scalars(
                 select(table)

@@ -16,7 +16,7 @@ from web import auth, security
 from web.api import access
 from web.models import ApiKey, User, WebSession
 from web.services import services, utcnow
-from web.shell import LANGUAGES, toast
+from web.shell import toast, translated
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
@@ -52,7 +52,8 @@ def save_profile() -> ResponseReturnValue:
     with services().database.begin() as session:
         user = session.get_one(User, security.user().id)
         user.name = request.form.get("name", "").strip()[:128] or user.email
-        user.language = request.form.get("language") if request.form.get("language") in LANGUAGES else None
+        if "language" in request.form:
+            user.language = request.form["language"] if request.form["language"] in translated() else None
     toast(gettext("Saved"))
     return redirect(url_for("settings.index"), 303)
 

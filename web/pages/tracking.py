@@ -26,7 +26,7 @@ CALLS: Final = (
     ("rapport('cart_add', '85123A', {quantity: 2})", "cart_add"),
     ("rapport('cart_remove', '85123A')", "cart_remove"),
     ("rapport('order', 'W-1001', {value: '12.50'})", "checkout"),
-    ("rapport('identify', {email: 'ann@shop.example'})", "identify"),
+    ("rapport('identify', {customer: 'C-1001', signature: '…'})", "identify"),
 )
 
 
@@ -36,8 +36,11 @@ def page() -> ResponseReturnValue:
     config = services().config
     return render_template(
         "tracking/page.html",
+        blueprint="sources",  # in the navigation
         site=config.tracking.site,
         consent=config.tracking.consent,
+        identify=config.tracking.identify,
+        can_sign=bool(config.tracking.secret),
         origins=config.shop.origins.split(),
         address=config.server.public_url.rstrip("/"),
         calls=CALLS,

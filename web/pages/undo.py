@@ -17,9 +17,9 @@ blueprint = Blueprint("undo", __name__, url_prefix="/imports")
 def ask(import_id: int) -> ResponseReturnValue:
     """What would go, come back and stay."""
     run = find(import_id)
-    if run.undone_at or undoing.is_running(services(), import_id):
-        return redirect(url_for("imports.show", import_id=import_id), 303)
     with services().database.read() as session:
+        if run.undone_at or undo.is_held(session, import_id):
+            return redirect(url_for("imports.show", import_id=import_id), 303)
         tally = undo.preview(session, import_id, utcnow())
     return render_template("imports/undo.html", run=run, rows=undoing.rows(tally), words=WORDS, blueprint="imports")
 
@@ -34,8 +34,9 @@ def start(import_id: int) -> ResponseReturnValue:
 @blueprint.get("/<int:import_id>/undo/progress")
 def progress(import_id: int) -> ResponseReturnValue:
     """The bar; at the end the page with what was done."""
-    if not undoing.is_running(services(), import_id):
-        return make_response("", 200, {"HX-Redirect": url_for("imports.show", import_id=import_id)})
+    find(import_id)
     with services().database.read() as session:
+        if not undo.is_held(session, import_id):
+            return make_response("", 200, {"HX-Redirect": url_for("imports.show", import_id=import_id)})
         done, total = undo.shares(session, import_id)
     return render_template("imports/undo_bar.html", import_id=import_id, done=done * 100 // max(total, 1))

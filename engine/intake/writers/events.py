@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Table, select
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from engine import identity
 from engine.database import EPOCH, among
 from engine.identity.rows import among as rows_among
-from engine.intake.bulk import Counts, append, ids
+from engine.intake.bulk import Counts, append
 from engine.intake.journal import Journal
 from engine.intake.parsing import Batch, Reject
 from engine.intake.writers.context import IDENTITIES, Context, Folded, item_rows, people
@@ -24,25 +25,65 @@ EVENTS: Table = Event.__table__  # type: ignore[assignment]
 
 def prepare(batch: Batch, _currency: str) -> tuple[Folded, list[Reject]]:
     """The first record of each key."""
+    return Folded(_firsts(batch.columns), len(batch)), []
+
+
+def _firsts(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The first of each key, in the order they come."""
     first: dict[str, int] = {}
-    for position, key in enumerate(batch.columns["key"]):
+    for position, key in enumerate(columns["key"]):
         first.setdefault(key, position)
-    columns = {name: [column[position] for position in first.values()] for name, column in batch.columns.items()}
-    return Folded(columns, len(batch)), []
+    return _at(columns, first.values())
+
+
+def _at(columns: Mapping[str, Sequence[Any]], positions: Collection[int]) -> dict[str, list[Any]]:
+    return {name: [column[position] for position in positions] for name, column in columns.items()}
+
+
+def write_all(session: Session, several: Sequence[Folded], context: Context) -> list[Counts]:
+    """Insert what is new in any, as `write` would one after the other; how much was new in each. Nobody else writes
+    meanwhile (SQLite), or the counts may miss it.
+    """
+    names = dict.fromkeys(chain.from_iterable(one.columns for one in several))
+    columns = {
+        name: list(chain.from_iterable(one.columns.get(name) or [None] * len(one.columns["key"]) for one in several))
+        for name in names
+    }
+    columns = _at(columns, sorted(range(len(columns["key"])), key=columns["key"].__getitem__))
+    there = _there(session, columns["key"])
+    new = set(columns["key"]) - there
+    _write(session, Folded(_firsts(columns), sum(one.rows for one in several)), there, context)
+    counts = []
+    for one in several:
+        mine = new.intersection(one.columns["key"])
+        new -= mine
+        counts.append(Counts(created=len(mine), unchanged=one.rows - len(mine)))
+    return counts
+
+
+def _there(session: Session, keys: Sequence[str]) -> set[str]:
+    """Those that were taken before."""
+    return set(session.scalars(select(Event.key).where(among(session, Event.key, keys))))
 
 
 def write(session: Session, events: Folded, context: Context) -> Counts:
     """Insert what is new. A visitor's events go to the contact the visitor is known to be."""
-    there = ids(session, EVENTS, events.columns["key"])
+    return _write(session, events, _there(session, events.columns["key"]), context)
+
+
+def _write(session: Session, events: Folded, there: Collection[str], context: Context) -> Counts:
     new = [position for position, key in enumerate(events.columns["key"]) if key not in there]
     if not new:
         return Counts(unchanged=events.rows)
-    given = {name: [column[position] for position in new] for name, column in events.columns.items()}
+    given = _at(events.columns, new)
     nothing: list[Any] = [None] * len(new)
     visitors, items = (given.get(name, nothing) for name in ("visitor", "item"))
     who = people(session, given, len(new), context)
     item = item_rows(session, {key: None for key in items if key is not None}, context)
-    known = identity.owners_of_visitors(session, {visitor for visitor in visitors if visitor is not None})
+    named = {visitor for visitor in visitors if visitor is not None}
+    becoming = {one for one, kind in zip(visitors, given["type"], strict=True) if kind == identity.IDENTIFY} & named
+    identity.hold(session, named, becoming)
+    known = identity.owners_of_visitors(session, named)
     rows: dict[str, Sequence[Any]] = {
         "key": given["key"],
         "contact_id": [
@@ -57,7 +98,8 @@ def write(session: Session, events: Folded, context: Context) -> Counts:
         **{name: given[name] for name in ("value", "origin") if name in given},
     }
     created = append(session, EVENTS, rows, context.now, context.journal)
-    identity.rehome(session, identity.kept(session, set(known.values())))
+    if known:
+        identity.rehome(session, identity.kept(session, set(known.values())))
     _identify(session, rows, context)
     who.settle(session, context)
     return Counts(created, 0, events.rows - created)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from typing import Any
 
@@ -44,7 +46,7 @@ class Asked:
             return not self.true(node["not"], contact)
         if "at_least" in node:
             return sum(self.true(child, contact) for child in node["of"]) >= node["at_least"]
-        if "event" in node or "sequence" in node:
+        if {"event", "sequence", "sample"} & node.keys():
             return true(node, contact, self.together)
         if node.get("operator") in CONTRARIES and node["operator"] != "unknown":
             return not self.true({**node, "operator": CONTRARIES[node["operator"]]}, contact)
@@ -70,6 +72,8 @@ def true(node: Any, contact: Row, world: World) -> bool:
     """Is a leaf true of the contact?"""
     if "sequence" in node:
         return follows(node, contact, world)
+    if "sample" in node:
+        return drawn(node["sample"], contact)
     if "list" in node:
         listed = world.lists[node["list"]]
         return contact["id"] in listed if isinstance(listed, list) else Asked(listed, world).true(listed, contact)
@@ -80,6 +84,14 @@ def true(node: Any, contact: Row, world: World) -> bool:
         is_in = EXTREMES[operator](value(node, contact, world), known, node["value"])
         return is_in is not node["operator"].startswith("not_")
     return answer(node, value(node, contact, world))
+
+
+def drawn(sample: Any, contact: Row) -> bool:
+    """Is the contact's place in the shuffle of that seed among the first so many percent?"""
+    digest, prime = hashlib.sha256(f"sample {sample.get('seed', 1)}".encode()).hexdigest(), 2**31 - 1
+    a, s = 1 + int(digest[:16], 16) % (prime - 1), int(digest[16:32], 16) % prime
+    place = (a * contact["bucket"] + s) % prime
+    return place + 1 <= prime * Fraction(str(sample["percent"])) / 100
 
 
 def _among_highest(own: Any, known: list[Any], percent: float) -> bool:
@@ -130,9 +142,10 @@ def _read(stored: Any, leaf: Any) -> Any:
     if isinstance(given, str):
         return str(stored)
     try:
-        return float(stored)
+        number = float(stored)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _recency(_contact: Row, trait: Row, _leaf: Any) -> int | None:
@@ -303,6 +316,8 @@ def measured(leaf: Any, contact: Row, world: World) -> Any:
 def happened(leaf: Any, contact: Row, world: World) -> list[Row]:
     """The contact's rows for which all conditions hold."""
     rows = [row for row in _rows(leaf["event"], world) if row["contact_id"] == contact["id"]]
+    if _needs_lines(leaf):
+        rows = [row for row in rows if row["quantity"] > 0]
     for condition in leaf.get("where", ()):
         rows = [row for row in rows if answer(condition, _condition_value(row, condition))]
     return rows
@@ -314,7 +329,7 @@ def follows(node: Any, contact: Row, world: World) -> bool:
     moments = {row["at"] for row in happened(first, contact, world) if _inside(row["at"], node.get("within"))}
     for step in steps:
         later = {row["at"] for row in happened(step, contact, world)}
-        wait = timedelta(days=step["days"]) if "days" in step else None
+        wait = _lasting(step)
         if "not" in step:
             assert wait is not None
             return any(at + wait <= NOW and not any(at < one < at + wait for one in later) for at in moments)
@@ -328,16 +343,15 @@ def _since(rows: list[Row], within: Any, contact: Row, world: World) -> list[Row
     others = [row["at"] for row in happened(within["since"], contact, world) if row["at"] <= NOW]
     if not others:
         return []
-    end = max(others) + timedelta(days=within.get("days", 10**5))
+    end = max(others) + (_lasting(within) or timedelta(days=10**5))
     return [row for row in rows if max(others) < row["at"] < end]
 
 
 def _before(within: Any) -> Any:
-    """The stretch before, as the shop's clock has it."""
-    if "last_days" in within:
-        days = within["last_days"]
-        end = _midnight(within["before"]) if "before" in within else NOW
-        return {"start": end.astimezone(ZONE) - timedelta(days=2 * days), "end": end.astimezone(ZONE) - timedelta(days)}
+    """The stretch before, as the shop's clock has it; hours and minutes as they go by."""
+    if lasting := _lasting(within, "last_"):
+        end = (_midnight(within["before"]) if "before" in within else NOW).astimezone(_zone(within))
+        return {"start": end - 2 * lasting, "end": end - lasting}
     start, end = (date.fromisoformat(within[key]) for key in ("from", "to"))
     return {"start": _midnight((start - (end - start)).isoformat()), "end": _midnight(within["from"])}
 
@@ -349,7 +363,7 @@ def _measure(leaf: Any, rows: list[Row]) -> Any:
     if measure in MOMENTS:
         return MOMENTS[measure]([row["at"] for row in rows]) if rows else None
     name = leaf["property"]
-    if leaf["event"] in {"order", "return"} and name in {"total", "amount"}:
+    if leaf["event"] in {"order", "return"} and name in MONEY:
         rows = [row for row in rows if row["currency"] == "GBP"]
     if leaf["event"] == "order" and not _needs_lines(leaf):
         rows = list({row["order"]: row for row in rows}.values())
@@ -394,7 +408,7 @@ def _condition_value(row: Row, condition: Any) -> Any:
         return row["at"].astimezone(ZONE).hour
     if name.startswith("properties."):
         return _read((row["properties"] or {}).get(name.partition(".")[2]), condition)
-    return row[name]
+    return None if name in MONEY and row.get("currency", "GBP") != "GBP" else row[name]
 
 
 def _rows(event: str, world: World) -> list[Row]:
@@ -417,6 +431,7 @@ def _rows(event: str, world: World) -> list[Row]:
                 "at": order["ordered_at"],
                 "amount": line["discount"] - line["quantity"] * line["unit_price"],
                 "units": order["units"] if event == "order" else -line["quantity"],
+                "quantity": line["quantity"],
                 "unit_price": line["unit_price"],
                 "line_total": line["quantity"] * line["unit_price"] - line["discount"],
             },
@@ -433,12 +448,23 @@ def _inside(at: datetime, within: Any) -> bool:
         return True
     if "start" in within:
         return bool(within["start"] <= at < within["end"])
-    if "last_days" in within:
+    if lasting := _lasting(within, "last_"):
         end = _midnight(within["before"]) if "before" in within else NOW
-        return end.astimezone(ZONE) - timedelta(days=within["last_days"]) <= at < end
+        return end.astimezone(_zone(within)) - lasting <= at < end
     return ("from" not in within or _midnight(within["from"]) <= at) and (
         "to" not in within or at < _midnight(within["to"])
     )
+
+
+def _lasting(given: Any, prefix: str = "") -> timedelta | None:
+    """How long: of "days", "hours" and "minutes" whichever is there."""
+    found = {key: given[prefix + key] for key in ("days", "hours", "minutes") if prefix + key in given}
+    return timedelta(**found) if found else None
+
+
+def _zone(within: Any) -> tzinfo:
+    """Whose clock a window leads back by: days by the shop's."""
+    return ZONE if "last_days" in within else UTC
 
 
 def _midnight(day: str) -> datetime:

@@ -32,6 +32,7 @@ MOMENTS = [  # around midnight in London, the hour of the clock change, and just
     datetime(2026, 1, 1, tzinfo=UTC),
 ]
 AMOUNTS = [-50_000, 0, 1, 9_999, 10_000, 100_000, 123_456]
+NO_NUMBERS = [{"size": "NaN"}, {"size": "-inf"}]
 TAGS = [{"tags": []}, {"tags": ["Red", "dry"]}, {"tags": ["red"]}, {"tags": "Red"}, {"tags": ['a"b', "梅🙂", "[x]"]}]
 SIZES = [{}, {"size": 40}, {"size": "40"}, {"size": "XL"}, {"size": 12.5}, {"size": None}, {"a.b'\"c": 1}]
 
@@ -51,11 +52,12 @@ contact = st.fixed_dictionaries(
         "birth_date": maybe([*DAYS, *BIRTHDAYS]),
         "income": maybe(AMOUNTS),
         "email_consent": maybe([True, False]),
-        "attributes": some([*SIZES, *TAGS]),
+        "attributes": some([*SIZES, *NO_NUMBERS, *TAGS]),
         "household": maybe(["Hill", "Mill"]),
         "account": maybe(["Acme", "Mill"]),
         "email": maybe(["ann@Shop.example", "bo@shop.example", "mei@梅.example"]),
         "created_at": some(MOMENTS),
+        "bucket": st.integers(0, 2**31 - 2),
     }
 )
 trait = st.fixed_dictionaries(
@@ -138,6 +140,11 @@ _TEXT_OPERATORS = ["is", "contains", "starts_with", "ends_with"]
 _NUMBER_OPERATORS = ["is", "at_least", "at_most", "more_than", "less_than"]
 
 
+def lasting(key: str, numbers: list[int]) -> st.SearchStrategy[dict[str, Any]]:
+    """How long: {"hours": 24}."""
+    return st.fixed_dictionaries({key: some(numbers)})
+
+
 def text(values: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     """Questions about a text."""
     parts = [*values, *(value[:2].upper() for value in values)]
@@ -199,11 +206,13 @@ QUESTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 }
 leaves = some(sorted(QUESTIONS)).flatmap(lambda name: QUESTIONS[name].map(lambda asked: {"field": name, **asked}))
 
+_LAST = {"last_days": [1, 2, 90, 337], "last_hours": [24, 2160], "last_minutes": [1440, 3 * 1440]}
 _WITHIN = st.one_of(
-    st.fixed_dictionaries({"last_days": some([1, 2, 90, 337])}, optional={"before": some(_DAY)}),
+    *(st.fixed_dictionaries({key: some(numbers)}, optional={"before": some(_DAY)}) for key, numbers in _LAST.items()),
     st.fixed_dictionaries({"from": some(_DAY[:8])}, optional={"to": some(_DAY[8:])}),
     st.fixed_dictionaries({"to": some(_DAY)}),
 )
+_LONG = st.one_of(lasting("days", [1, 60, 400]), lasting("hours", [24, 1440]), lasting("minutes", [1440]))
 _EVENT_CONDITIONS = {
     "at": _TIME,
     "hour": number([0, 1, 9, 23]),
@@ -230,7 +239,7 @@ _CONDITIONS = {"order": _ORDER_CONDITIONS, "return": _RETURN_CONDITIONS}
 _AMOUNTS = {"order": "total", "return": "amount"}
 _ANY_KIND = some([*KINDS, "order", "order", "return"])
 _SPANS = st.one_of(
-    st.fixed_dictionaries({"last_days": some([1, 2, 90, 337])}, optional={"before": some(_DAY)}),
+    *(st.fixed_dictionaries({key: some(numbers)}, optional={"before": some(_DAY)}) for key, numbers in _LAST.items()),
     st.fixed_dictionaries({"from": some(_DAY[:8]), "to": some(_DAY[8:])}),
 )
 _PERCENT = number([-100, -50, 0, 50, 100, 200])
@@ -258,7 +267,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
         leaf["property"] = draw(some(["item", "category"]))
     if measure in {"count", "sum"} and draw(some([True, False, False])):
         return {**leaf, "within": draw(_SPANS), "compared_to": "previous", **draw(st.one_of(_PERCENT, _EXTREMES))}
-    since = st.fixed_dictionaries({"since": happenings()}, optional={"days": some([1, 90, 400])})
+    since = st.builds(lambda since, long: {"since": since, **long}, happenings(), st.one_of(st.just({}), _LONG))
     leaf |= draw(st.one_of(st.just({}), st.fixed_dictionaries({"within": st.one_of(_WITHIN, since)})))
     return leaf | draw(_measured(measure, leaf.get("property", "")))
 
@@ -276,11 +285,15 @@ def _measured(measure: str, name: str) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def sequences(draw: st.DrawFn) -> dict[str, Any]:
     """One event after another."""
-    near = st.fixed_dictionaries({}, optional={"days": some([1, 60, 400])})
-    later = st.builds(lambda step, days: {**step, **days}, happenings(), near)
+    near = st.one_of(st.just({}), _LONG)
+    later = st.builds(lambda step, long: {**step, **long}, happenings(), near)
     steps: list[dict[str, Any]] = [draw(happenings()), *draw(st.lists(later, min_size=1, max_size=3))]
     if draw(st.booleans()):
-        steps[-1] |= {"days": draw(some([1, 60, 400])), "not": True}
+        steps[-1] = {
+            **{key: steps[-1][key] for key in ("event", "where") if key in steps[-1]},
+            **draw(_LONG),
+            "not": True,
+        }
     return {"sequence": steps, **draw(st.fixed_dictionaries({}, optional={"within": _WITHIN}))}
 
 
@@ -293,8 +306,13 @@ def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+samples = st.fixed_dictionaries({"percent": some([0.0001, 10, 33.3, 50, 100])}, optional={"seed": some([1, 2, 7])})
 lists = some([{"list": 1}, {"list": 2}, {"list": 3}])
-trees = st.recursive(st.one_of(leaves, leaves, events(), events(), sequences(), lists), _groups, max_leaves=6)
+trees = st.recursive(
+    st.one_of(leaves, leaves, events(), events(), sequences(), lists, st.builds(lambda one: {"sample": one}, samples)),
+    _groups,
+    max_leaves=6,
+)
 nodes = st.one_of(trees, st.lists(st.one_of(leaves, events(), trees), min_size=6, max_size=9).map(lambda n: {"any": n}))
 documents = st.fixed_dictionaries(
     {"include": st.one_of(trees, st.just({"all": []}))}, optional={"exclude": trees, "unit": some(UNITS)}
@@ -328,8 +346,9 @@ def narrow_worlds(draw: st.DrawFn) -> World:
 
 _KIND = some(KINDS[:2])
 _STEP = st.fixed_dictionaries({"event": _KIND})
-_NEAR = st.fixed_dictionaries({"event": _KIND}, optional={"days": some([1, 2])})
-_MISSING = st.fixed_dictionaries({"event": _KIND, "days": some([1, 2]), "not": st.just(True)})
+_SOON = st.one_of(lasting("days", [1, 2]), lasting("hours", [12, 24, 36]), lasting("minutes", [719, 720, 721]))
+_NEAR = st.builds(lambda step, long: {**step, **long}, _STEP, st.one_of(st.just({}), _SOON))
+_MISSING = st.builds(lambda step, long: {**step, **long, "not": True}, _STEP, _SOON)
 _TIMED: dict[str, st.SearchStrategy[Any]] = {
     "count": st.fixed_dictionaries({"operator": some(["is", "at_least", "top_percent"]), "value": some([1, 2, 3])}),
     "sum": st.fixed_dictionaries(
@@ -339,18 +358,19 @@ _TIMED: dict[str, st.SearchStrategy[Any]] = {
     "first": st.fixed_dictionaries({"property": st.just("item"), "operator": st.just("is"), "value": st.just("sku-0")}),
     "days_since": st.fixed_dictionaries({"operator": st.just("at_most"), "value": some([0, 1, 2])}),
 }
+_SHORT = st.one_of(
+    lasting("last_days", [1, 2]), lasting("last_hours", [12, 24, 36]), lasting("last_minutes", [719, 720, 721])
+)
 _WINDOWS = st.one_of(
-    st.fixed_dictionaries({"since": _STEP}, optional={"days": some([1, 2])}),
-    st.fixed_dictionaries({"last_days": some([1, 2])}),
+    st.builds(lambda since, long: {"since": since, **long}, _STEP, st.one_of(st.just({}), _SOON)),
+    _SHORT,
 )
 _CHANGE = st.fixed_dictionaries(
     {
         "event": _KIND,
         "measure": st.just("sum"),
         "property": st.just("value"),
-        "within": st.one_of(
-            st.fixed_dictionaries({"last_days": some([1, 2])}), st.just({"from": "2026-02-28", "to": "2026-03-02"})
-        ),
+        "within": st.one_of(_SHORT, st.just({"from": "2026-02-28", "to": "2026-03-02"})),
         "compared_to": st.just("previous"),
         "operator": some(["at_least", "at_most", "not_at_least"]),
         "value": some([-100, -50, 0, 50]),
@@ -369,8 +389,7 @@ _chains = st.one_of(
     st.tuples(_STEP, _MISSING),
     st.tuples(_STEP, _NEAR, _NEAR),
     st.tuples(_STEP, _NEAR, _MISSING),
-).flatmap(lambda steps: st.fixed_dictionaries({"sequence": st.just(list(steps))}, optional={"within": _WINDOWS_PLAIN}))
-_WINDOWS_PLAIN = st.fixed_dictionaries({"last_days": some([1, 2])})
+).flatmap(lambda steps: st.fixed_dictionaries({"sequence": st.just(list(steps))}, optional={"within": _SHORT}))
 moments = st.fixed_dictionaries(
     {"include": st.one_of(_chains, _chains, _timed(), _CHANGE)}, optional={"unit": some(["contact", "household"])}
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import ibis
 import pyarrow as pa
 import pytest
 
+from engine.criteria.duration import Duration
 from engine.criteria.nodes import Question, Window
 from engine.criteria.operators import CONTROLS, OPERATORS, Case, Operator, fitting
 from engine.fields import FIELDS, ROW_FIELDS
@@ -83,4 +84,13 @@ def test_the_stretch_before_is_as_long_by_the_shops_clock() -> None:
     clock = Clock(NOW, london)
     window = Window(start=date(2026, 3, 30), end=date(2026, 4, 2))
     assert window.previous(clock) == (datetime(2026, 3, 27, tzinfo=london), datetime(2026, 3, 30, tzinfo=london))
-    assert Window(last_days=2).previous(clock) == (NOW - timedelta(days=4), NOW - timedelta(days=2))
+    assert Window(Duration(2, "days")).previous(clock) == (NOW - timedelta(days=4), NOW - timedelta(days=2))
+
+
+def test_hours_go_by_whatever_the_shops_clock_does() -> None:
+    """Two hours, and the two before, at 03:00 of the day on which 01:00 became 02:00; a day is one of the calendar."""
+    now = datetime(2026, 3, 29, 2, tzinfo=UTC)
+    clock, window = Clock(now, ZoneInfo("Europe/London")), Window(Duration(2, "hours"))
+    assert window.bounds(clock) == (now - timedelta(hours=2), now)
+    assert window.previous(clock) == (now - timedelta(hours=4), now - timedelta(hours=2))
+    assert Window(Duration(1, "days")).bounds(clock) == (now - timedelta(hours=23), now)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
+import ibis
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engine import criteria
 from engine.criteria.nodes import EventLeaf, Leaf
+from engine.criteria.rows import measured
+from engine.values import Clock
 from tests.engine.criteria import reference, strategies
-from tests.engine.criteria.world import NOW, MemoryCatalogue, MemoryWarehouse, World
+from tests.engine.criteria.world import NOW, ZONE, MemoryCatalogue, MemoryWarehouse, World
 
 
 @given(strategies.worlds(), strategies.criteria)
@@ -85,6 +90,51 @@ def test_who_did_nothing_did_it_zero_times(
     assert sorted(warehouse.execute(criteria.select(parsed, warehouse, NOW))["contact_id"].to_pylist()) == expected
 
 
+def _where(event: str, field: str, operator: str, value: Any) -> dict[str, Any]:
+    conditions = [{"field": field, "operator": operator, "value": value}]
+    return {"event": event, "measure": "count", "operator": "at_least", "value": 1, "where": conditions}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (_where("order", "total", "at_least", 4_000), []),  # yen
+        (_where("order", "unit_price", "at_least", 4_000), []),
+        (_where("return", "unit_price", "at_least", 4_000), []),
+        (_where("order", "total", "not_at_least", 4_000), [1, 2]),  # unknown in the shop's currency
+        (_where("order", "item", "is", "sku-1"), []),  # came back
+        (_where("return", "item", "is", "sku-1"), [1, 2]),
+        (_where("order", "item", "is", "sku-0"), [1, 2]),
+        ({**_where("order", "item", "is", "sku-1"), "measure": "sum", "property": "units", "operator": "is",
+          "value": 0}, [1, 2]),
+    ],
+)  # fmt: skip
+def test_other_currencies_and_what_came_back_are_kept_apart(data: dict[str, Any], expected: list[int]) -> None:
+    """An order of 5,000 yen in a shop of pounds, and one in pounds; in both an item was bought and another returned."""
+    given = {"ordered_at": NOW - timedelta(days=1), "units": 1}
+    world = World(
+        contacts=[{"id": n, "attributes": {}} for n in (1, 2)],
+        items=[{"id": n + 1, "key": f"sku-{n}", "category": None} for n in range(2)],
+        orders=[
+            {**given, "id": 1, "contact_id": 1, "total": 50_000_000, "currency": "JPY"},
+            {**given, "id": 2, "contact_id": 2, "total": 10_000, "currency": "GBP"},
+        ],
+        order_lines=_numbered(
+            {"order_id": order, "item_id": item, "quantity": quantity, "unit_price": price, "discount": 0}
+            for order, price in ((1, 50_000_000), (2, 10_000))
+            for item, quantity in ((1, 2), (2, -1))
+        ),
+    )
+    _compare(world, data)
+    warehouse = MemoryWarehouse(world)
+    found = warehouse.execute(criteria.select(criteria.parse(data, MemoryCatalogue(world, None)), warehouse, NOW))
+    assert sorted(found["contact_id"].to_pylist()) == expected
+
+
+def _numbered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": number, **row} for number, row in enumerate(rows, 1)]
+
+
 @given(strategies.criteria)
 @settings(max_examples=100)
 def test_criteria_survive_json_and_always_have_words(data: Any) -> None:
@@ -96,3 +146,17 @@ def test_criteria_survive_json_and_always_have_words(data: Any) -> None:
     for language in ("en", "zh_Hans_CN"):
         assert len(criteria.sentence(parsed, language)) >= len("所有家庭")
         assert all(criteria.phrase(parsed, node, language).strip() for _, node in criteria.walk(parsed.root))
+
+
+@pytest.mark.parametrize("event", ["item_view", "order", "return"])
+@pytest.mark.parametrize("where", [[], [{"field": "brand", "operator": "known"}]])
+def test_the_item_of_the_last_row_is_looked_up_after_it_is_found(event: str, where: list[Any]) -> None:
+    """Not one for each row; only a condition on items needs them before."""
+    world = World()
+    asked = {"event": event, "measure": "last", "property": "brand", "operator": "is", "value": "Dune"}
+    root = criteria.parse({**asked, "where": where} if where else asked, MemoryCatalogue(world, None)).root
+    assert isinstance(root, EventLeaf)
+    found = measured(root.deed, MemoryWarehouse(world), Clock(NOW, ZONE), "GBP")
+    (aggregate,) = found.op().find(ibis.expr.operations.Aggregate)
+    read = {table.name for table in aggregate.find(ibis.expr.operations.UnboundTable)}
+    assert ("items" in read) is bool(where)

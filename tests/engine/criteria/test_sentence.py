@@ -130,9 +130,34 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "先后在最近30天内浏览商品（品牌为Dune），随后1天内加入购物车，随后7天内没有下单的联系人",
     ),
     (
+        {"sequence": [{"event": "item_view"}, {"event": "cart_add", "minutes": 90},
+                      {"event": "order", "hours": 2, "not": True}], "within": {"last_hours": 36}},
+        "People who viewed an item in the last 36 hours, then put an item in the cart within 90 minutes, then did not"
+        " order within 2 hours",
+        "先后在最近36小时内浏览商品，随后90分钟内加入购物车，随后2小时内没有下单的联系人",
+    ),
+    (
+        {"all": [did("is", 0, within={"since": {"event": "cart_abandon"}, "hours": 1}),
+                 did("at_least", 1, "call", within={"last_hours": 1}),
+                 did("at_most", -30, within={"last_minutes": 45}, compared_to="previous")]},
+        "People who did not order in the 1 hour after they last abandoned a cart, who called in the last hour, and"
+        " whose number of orders in the last 45 minutes fell by at least 30% against the 45 minutes before",
+        "在上次放弃购物车之后1小时内没有下单，且在最近1小时内来电，且在最近45分钟内订单次数与此前45分钟相比下降至少30%的联系人",
+    ),
+    (
         {"not": {"sequence": [{"event": "order"}, {"event": "order"}]}},
         "People who are not among those who ordered, then ordered",
         "不属于先后下单，随后下单的联系人",
+    ),
+    (
+        {"all": [UK, {"sample": {"percent": 10}}]},
+        "People in United Kingdom and in a random sample of 10%",
+        "国家为United Kingdom，且属于10%的随机样本的联系人",
+    ),
+    (
+        {"not": {"sample": {"percent": 2.5, "seed": 7}}},
+        "People not in a random sample of 2.5% (seed 7)",
+        "不属于2.5%的随机样本（种子7）的联系人",
     ),
     (
         {"all": [did("is", 0, within={"since": {"event": "cart_abandon"}}),
@@ -166,6 +191,17 @@ SENTENCES: list[tuple[Any, str, str]] = [
         "首次订单时间早于2024年5月1日或距最近一次订单的天数不低于30或最近一次订单的渠道为“web”或退货至少2次或"
         "距上次下单时间相当于平均下单间隔的倍数大于1.5的联系人",
     ),
+    (  # "and" stands before a bracket
+        {"all": [{"field": "age", "operator": "at_least", "value": 30},
+                 {"any": [did("at_least", 1, "call"), did("at_least", 1)]}, did("at_least", 1, "return")]},
+        "People aged at least 30 and (who called or who ordered) and who returned something",
+        "年龄至少30岁，且（来电或下单），且退货的联系人",
+    ),
+    (  # an hour that the clock shows twice
+        did("at_least", 1, within={"from": "2026-10-25T00:15:00Z", "to": "2026-10-25T01:15:00Z"}),
+        "People who ordered from 25 Oct 2026 01:15 UTC+01:00 until 25 Oct 2026 01:15 UTC+00:00",
+        "自2026年10月25日 01:15 UTC+01:00起至2026年10月25日 01:15 UTC+00:00之前下单的联系人",
+    ),
     (
         {"field": "postcode", "operator": "in", "value": [f"N{number}" for number in range(12)]},
         "People whose postcode is N0, N1, N2, N3, N4, N5, N6, N7, N8, N9 or 2 more",
@@ -187,3 +223,26 @@ def test_the_sentence(data: Any, english: str, chinese: str) -> None:
     read = criteria.parse(data, catalogue)
     assert criteria.sentence(read) == english
     assert criteria.sentence(read, "zh_Hans_CN") == chinese
+
+
+def test_items_are_called_by_their_name() -> None:
+    """In conditions and where an item is told; one that is gone, or has no title, by its number."""
+    items = [{"id": 1, "key": "85123A", "title": "White Heart"}, {"id": 2, "key": "22423", "title": None}]
+    catalogue = MemoryCatalogue(World(items=items), None)
+    for operator, value, en, zh in (
+        ("is", "85123A", "the item is “White Heart”", "商品为“White Heart”"),
+        (
+            "not_in",
+            ["85123A", "22423", "gone"],
+            "is not “White Heart”, “22423” or “gone”",
+            "不为“White Heart”、“22423”或“gone”",
+        ),
+        ("starts_with", "85123A", "the item starts with “85123A”", "以“85123A”开头"),
+    ):
+        asked = criteria.parse(
+            did("at_least", 1, where=[{"field": "item", "operator": operator, "value": value}]), catalogue
+        )
+        assert en in criteria.sentence(asked)
+        assert zh in criteria.sentence(asked, "zh_Hans_CN")
+    last = {"event": "item_view", "measure": "last", "property": "item", "operator": "is", "value": "85123A"}
+    assert "“White Heart”" in criteria.sentence(criteria.parse(last, catalogue))

@@ -396,6 +396,53 @@ def test_undone_by_a_person_stays_undone(database: Database, config: Config, now
             identity.part(session, merge.id, author="ann", now=now)
 
 
+def test_undone_by_a_person_stays_undone_by_way_of_others(database: Database, config: Config, now: datetime) -> None:
+    """Two who were parted are not one through a customer whom both could join, nor through whom a person merged with
+    one of them; the next look finds the same.
+    """
+    mail = {"email": "a@x.example"}
+    with database.begin() as session:
+        take(session, config, "orders", order("o1", now, **mail), now=now)
+        take(session, config, "orders", order("o2", now, card="1", **mail), now=now)
+        identity.part(session, session.scalars(select(Merge)).one().id, author="ann", now=now)
+        take(session, config, "orders", order("o3", now, **mail), now=now)
+        for city in ("Dover", "York"):
+            take(session, config, "contacts", {"key": "C-1", "city": city, **mail}, now=now)
+            session.expire_all()
+            assert [find(session, key).key for key in ("card:1", "email:a@x.example")] == ["C-1", "email:a@x.example"]
+
+
+def test_two_who_were_parted_are_not_one_when_a_record_speaks_of_one_alone(
+    database: Database, config: Config, now: datetime
+) -> None:
+    """The other, who shares no name with it, is a part of the customer already."""
+    with database.begin() as session:
+        take(session, config, "orders", order("o1", now, card="9"), order("o2", now, email="z@x.example"), now=now)
+        card, mail = (find(session, key).id for key in ("card:9", "email:z@x.example"))
+        merge = identity.join(session, mail, card, evidence="", author="ann", now=now)
+        identity.part(session, merge.id, author="ann", now=now)
+        take(session, config, "contacts", {"key": "C-3", "card": "9", "email": "z@x.example"}, now=now)
+        take(session, config, "orders", order("o3", now, email="z@x.example", phone="+442071838750"), now=now)
+        session.expire_all()
+        assert [find(session, key).key for key in ("card:9", "email:z@x.example")] == ["C-3", "email:z@x.example"]
+
+
+def test_nobody_joins_whom_a_person_merged_with_the_one_they_were_parted_from(
+    database: Database, config: Config, now: datetime
+) -> None:
+    """Ann says that C-2 is the card's owner, and that the address is not."""
+    with database.begin() as session:
+        take(session, config, "orders", order("o1", now, email="a@x.example"), now=now)
+        take(session, config, "orders", order("o2", now, card="1", email="a@x.example"), now=now)
+        identity.part(session, session.scalars(select(Merge)).one().id, author="ann", now=now)
+        take(session, config, "contacts", {"key": "C-2"}, now=now)
+        card, customer = find(session, "card:1").id, find(session, "C-2").id
+        identity.join(session, card, customer, evidence="", author="ann", now=now)
+        take(session, config, "contacts", {"key": "C-2", "email": "a@x.example"}, now=now)
+        session.expire_all()
+        assert [find(session, key).key for key in ("card:1", "email:a@x.example")] == ["C-2", "email:a@x.example"]
+
+
 def test_what_cannot_be_merged(database: Database, config: Config, now: datetime) -> None:
     """Oneself, who is gone, who was merged meanwhile; a customer is kept before somebody known by a card."""
     with database.begin() as session:

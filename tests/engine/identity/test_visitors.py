@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import pytest
@@ -31,6 +32,39 @@ def test_anonymous_history_joins_the_contact(database: Database, now: datetime) 
         events = session.execute(select(Event.contact_id, Event.revision).order_by(Event.key)).all()
     assert [row.contact_id for row in events] == [contact.id, contact.id, None]
     assert [row.revision > before for row, before in zip(events, old, strict=True)] == [True, True, False]
+
+
+@pytest.mark.parametrize("first", ["view", "identify"])
+def test_nothing_is_lost_when_a_visitor_acts_and_is_recognised_at_once(
+    database: Database, config: Config, now: datetime, first: str
+) -> None:
+    """Whoever comes later waits for the other; who only acts waits for nobody who does so."""
+    said = {"view": {}, "again": {}, "identify": {"contact": "a"}}
+
+    def tell(session: Session, name: str) -> None:
+        record = {"key": name, "type": name, "visitor": "v1", "at": now.isoformat(), **said[name]}
+        assert intake.accept(session, "events", [record], now=now, config=config).created == 1
+
+    def beside(name: str) -> None:
+        with database.begin() as session:
+            tell(session, name)
+
+    with database.begin() as session:
+        add(session, "a", now)
+    with ThreadPoolExecutor(2) as pool:
+        with database.begin() as session:
+            tell(session, first)
+            others = []
+            for name in [name for name in said if name != first]:
+                others.append(pool.submit(beside, name))
+                wait(others[-1:], 0.5)
+            waiting = [other for other in others if not other.done()]
+        assert [other.result() for other in others] == [None, None]
+    if not database.is_sqlite:
+        assert len(waiting) == (1 if first == "view" else 2)
+    with database.read() as session:
+        assert set(owners(session)) == set(said)
+        assert len({*owners(session).values()} - {None}) == len({*owners(session).values()}) == 1
 
 
 def test_a_shared_device_belongs_to_the_last_who_logged_in(database: Database, now: datetime) -> None:

@@ -42,6 +42,22 @@ def test_a_dry_run_says_what_would_change(database: Database, config: Config, tm
         ]
 
 
+def test_a_dry_run_says_which_names_are_gained(
+    database: Database, config: Config, tmp_path: Path, now: datetime
+) -> None:
+    """Of who is here: a card of a customer, an address of somebody known by a card alone; not of who is new."""
+    path = tmp_path / "people.csv"
+    path.write_text("key,email\ncard:4711,\nC1,ann@shop.example\n")
+    intake.import_file(database, config, "contacts", path, now=now)
+    path.write_text("key,email,card\ncard:4711,bob@shop.example,\nC1,,77\nC2,cy@shop.example,78\n")
+    for _ in range(2):
+        forecast = Forecast()
+        intake.import_file(database, config, "contacts", path, now=now, dry_run=True, forecast=forecast)
+        told = {(one["key"], one["field"], one["before"], one["after"]) for one in forecast.examples}
+        assert told == {("card:4711", "email", "", "bob@shop.example"), ("C1", "card", "", "77")}
+        assert forecast.fields == {"email": 1, "card": 1}
+
+
 @pytest.mark.parametrize(
     ("kind", "header", "column"),
     [

@@ -100,6 +100,9 @@ def test_keys_of_our_own_events_are_not_taken_from_outside() -> None:
         (values.category(20), " A>B >  C ", "A > B > C"),
         (values.text(9), 13085.0, "13085"),
         (values.text(9), "  x y ", "x y"),
+        (values.text(3), "Zoe\u0308", "Zo\u00eb"),  # a letter and its mark are one
+        (values.ATTRIBUTE, "Zoe\u0308", "Zo\u00eb"),
+        (values.ATTRIBUTE, ["e\u0308", "\u00eb"], ["\u00eb"]),
         (values.ATTRIBUTE, "007", "007"),
         (values.ATTRIBUTE, "7.50", 7.5),
         (values.ATTRIBUTE, "true", True),

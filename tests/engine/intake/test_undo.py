@@ -282,8 +282,30 @@ def test_a_killed_import_is_undone_and_a_killed_undo_goes_on(shop: Shop, monkeyp
     with pytest.raises(Killed):
         undo.undo(shop.database, run.id, now=shop.now, progress=kill_at(0.4))
     assert shop.state() != before
+    with shop.database.read() as session:
+        assert undo.is_held(session, run.id)  # nobody knows yet
+    with monkeypatch.context() as later, shop.database.read() as session:
+        later.setattr("engine.intake.undo.run.HELD", timedelta())
+        assert not undo.is_held(session, run.id)
     undo.undo(shop.database, run.id, now=shop.now)
     assert shop.state() == before
+    with shop.database.read() as session:
+        assert not undo.is_held(session, run.id)
+
+
+def test_whoever_takes_steps_has_it_in_hand(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the whole takes: each step says so anew."""
+    monkeypatch.setattr("engine.intake.files.WRITE", 5)
+    run = shop.take("contacts", [{"key": f"C{number:03}"} for number in range(20)])
+    seen: list[datetime] = []
+
+    def look(_done: int, _total: int) -> None:
+        with shop.database.read() as session:
+            seen.append(session.get_one(Import, run.id).undo_started_at or shop.now)
+
+    undo.undo(shop.database, run.id, now=shop.now, progress=look)
+    assert len(seen) >= 4
+    assert seen == sorted(set(seen))
 
 
 def test_when_an_import_cannot_be_undone(shop: Shop) -> None:

@@ -86,3 +86,12 @@ def test_a_redirect_goes_to_a_plain_host(address: str) -> None:
     assert fault.value.field == "redirect"
     for plain in ("https://shop.example", "https://Shop-1.example:8443/a;b'c?d=*", "https://a?x"):
         assert questions.parse(given | {"redirect": plain}).redirect == plain
+
+
+def test_whither_an_address_leads_is_seen() -> None:
+    """Not to the host after a user's name; the server's own address needs no https."""
+    own = "http://127.0.0.1:8000"
+    assert questions.check_https(f"{own}/f/abc", "target", own) == f"{own}/f/abc"
+    for address in ("https://shop.test@evil.example/", "https://a:b@evil.example", f"{own}@evil.example/", f"{own}1/f"):
+        with pytest.raises(Invalid):
+            questions.check_https(address, "target", own)

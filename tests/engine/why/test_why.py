@@ -107,6 +107,29 @@ def test_the_third_order_made_it_true_and_the_first_will_end_it() -> None:
     assert found.clause == found.root
 
 
+@pytest.mark.parametrize(("scale", "number"), [("hours", 3), ("minutes", 180)])
+def test_a_window_of_hours_ends_to_the_instant(scale: str, number: int) -> None:
+    """An order an hour ago leaves a window of three hours two hours from now, and is compared until five."""
+    world, window = _orders(1 / 24), {f"last_{scale}": number}
+    asked = {"event": "order", "measure": "count", "within": window, "operator": "at_least", "value": 1}
+    found = _told(world, asked)
+    assert (found.met, found.root.until) == (True, NOW + timedelta(hours=2) + INSTANT)
+    compared = {**asked, "compared_to": "previous", "operator": "known"}
+    del compared["value"]
+    _agree(world, compared)
+    assert _told(world, compared).root.until == NOW + timedelta(hours=2) + INSTANT
+
+
+def test_who_did_not_order_within_two_hours_is_meant_two_hours_later() -> None:
+    """A view an hour ago."""
+    view = {"id": 1, "contact_id": 1, "type": "item_view", "occurred_at": NOW - timedelta(hours=1), "properties": {}}
+    world = World(contacts=[{"id": 1, "attributes": {}}], events=[view])
+    asked = {"sequence": [{"event": "item_view"}, {"event": "order", "hours": 2, "not": True}]}
+    _agree(world, asked)
+    found = _told(world, asked)
+    assert (found.met, found.root.until) == (False, NOW + timedelta(hours=1))
+
+
 def test_time_ended_it_and_no_row_did() -> None:
     """The oldest of three is 31 days ago."""
     found = _told(_orders(31, 10, 5), THIRD)

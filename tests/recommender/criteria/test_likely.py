@@ -17,6 +17,7 @@ from engine.database import Database
 from engine.errors import Invalid
 from engine.models import Contact, Item, Order, OrderLine
 from engine.warehouse import Warehouse
+from engine.why import why
 from recommender import training
 from recommender.fitted import load, save
 from recommender.interactions import HALF_LIFE_DAYS
@@ -105,6 +106,21 @@ def test_they_go_with_other_conditions_and_read_well(database: Database, warehou
         assert "最可能购买“Item 0”的1人" in criteria.sentence(checked, "zh")
 
 
+def test_why_names_what_they_hold(database: Database, warehouse: Warehouse) -> None:
+    """The items that say most, of those who are among the best."""
+    warehouse.refresh()
+    with database.read() as session:
+        asked = {"likely": {"item": "A0"}, "top": 1}
+        places = found(session, warehouse, asked)
+        best, other = *places, next(iter({one.id for one in session.query(Contact)} - places.keys()))
+        checked = criteria.parse({"all": [asked]}, open_catalogue(session, warehouse))
+        told = {one.contact_id: one.root.nodes[0] for one in why(session, warehouse, checked, [best, other], NOW)}
+        assert told[best].value
+        assert told[best].value.en.startswith("for they hold “Item ")
+        assert "“Item 0”" not in told[best].value.en
+        assert told[other].value is None
+
+
 @pytest.mark.parametrize(
     ("asked", "field", "words"),
     [
@@ -142,7 +158,9 @@ def test_another_training_counts_at_once(database: Database, warehouse: Warehous
 
     assert count() == 5
     learned = load(config.folder / "trainings" / "1")
-    nothing = Collaborative(sparse.csr_array(learned.sources["collaborative"].table.shape, dtype="float32"))  # type: ignore[attr-defined]
+    known = learned.sources["collaborative"]
+    assert isinstance(known, Collaborative)
+    nothing = replace(known, table=sparse.csr_array(known.table.shape, dtype="float32"))
     blank = replace(learned, sources={**learned.sources, "collaborative": nothing})
     save(blank, config.folder / "trainings" / "2")
     with database.begin() as session:

@@ -11,12 +11,11 @@ from sqlalchemy.orm import Session
 from engine import criteria
 from engine.catalogue import open_catalogue
 from engine.config import Config
-from engine.criteria.scored import Scored
 from engine.database import Database
 from engine.errors import Invalid
 from engine.models import Contact, Item
-from engine.values import Clock
 from engine.warehouse import Warehouse
+from engine.why import why
 from recommender import fitted, training
 from recommender.interactions import load as load_interactions
 from recommender.models import Training
@@ -130,12 +129,15 @@ def test_why_names_the_rule(database: Database, warehouse: Warehouse) -> None:
     """With its counts."""
     with database.read() as session:
         checked = criteria.parse({"rule": {"item": "A1"}, "buyers": 2}, open_catalogue(session, warehouse))
-        root = checked.root
-        assert isinstance(root, Scored)
-        assert root.score.reasons
-        contact = session.query(Contact).filter_by(key="C35").one()
-        told = root.score.reasons(warehouse, Clock(NOW, checked.zone), "GBP", [contact.id])
-        assert told[contact.id].en == "“Item 0” → “Item 1”: lift 1.6, 30 / 40 buyers"
+        lacking = warehouse.execute(criteria.select(checked, warehouse, NOW))["contact_id"].to_pylist()
+        here = session.query(Contact).filter_by(key="C35").one().id
+        there = next(one.id for one in session.query(Contact) if one.id not in lacking)
+        holder, other = (one.root for one in why(session, warehouse, checked, [here, there], NOW))
+        assert (holder.met, other.met) == (True, False)
+        assert holder.value
+        assert holder.value.en == "“Item 0” → “Item 1”: lift 1.6, 30 / 40 buyers"
+        assert "提升度1.6" in holder.value.zh
+        assert other.value is None
         assert criteria.sentence(checked) == (
             "People who hold what a rule starts from but lack “Item 1”, by a rule with a lift of at least 1"
         )

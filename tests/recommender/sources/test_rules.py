@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 
+from recommender.arrays import Ints
 from recommender.fitted import stack
-from recommender.interactions import Interactions, Ints, Items, Log
+from recommender.interactions import Interactions, Items, Log
 from recommender.sources import rules
 from recommender.sources.base import Because, Query, Settings
 from recommender.sources.rules import Rules
@@ -140,7 +141,7 @@ def from_file(name: str) -> tuple[Interactions, int]:
     ones: Ints = np.ones(len(item), np.int64)
     log = Log(order, -ones, item, ones.astype(float), ones)
     known = np.unique(item)
-    return Interactions(log, Log.of([]), Items(known, np.ones(len(known), bool), ("",) * len(known)), NOW), len(rows)
+    return Interactions(log, Log.of([]), Items.of([(item,) for item in known]), NOW), len(rows)
 
 
 @pytest.mark.data

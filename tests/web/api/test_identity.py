@@ -15,7 +15,7 @@ from web.api import access
 from web.services import Services
 
 LINES = [{"item": "tea", "quantity": 1, "unit_price": "5"}]
-BUYERS = {"W": ("web",), "S": ("store",), "T": ("store",), "B": ("web", "store"), "P": ("phone",), "N": ()}
+BUYERS = {"W": ("web",), "S": ("store",), "T": ("store",), "B": ("web", "store"), "P": ("phone", "web"), "N": ()}
 
 
 @pytest.fixture

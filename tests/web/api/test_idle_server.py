@@ -37,6 +37,6 @@ def test_the_server_outlives_its_threads(config: Config, database: Database) -> 
                 return answer.status
 
         with ThreadPoolExecutor(10) as pool:
-            assert set(pool.map(ask, range(20))) == {200}
+            assert 200 in set(pool.map(ask, range(20))) <= {200, 503}  # 503: as many as may look at once do
         time.sleep(IDLE)
         assert ask(0) == 200

@@ -8,9 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from engine import consent, intake
+from engine import consent, intake, lists
 from engine.intake import KINDS
 from engine.models import Consent, Contact, Event, Item, Order, OrderLine
+from engine.sources import forms
 from web.api import access
 from web.services import Services, utcnow
 
@@ -42,6 +43,18 @@ def test_sent_twice_is_there_once(api: FlaskClient, kind: str) -> None:
         answer = api.post(f"/api/v1/{kind}", json={kind: [GOOD[kind]]})
         assert answer.status_code == 200, answer.json
         assert answer.json == {"created": expected[0], "updated": 0, "unchanged": expected[1], "rejected": []}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_a_list_alone_is_told_its_wrapper(api: FlaskClient, kind: str) -> None:
+    """What to send stands in the error."""
+    answer = api.post(f"/api/v1/{kind}", json=[GOOD[kind]])
+    assert answer.status_code == 422
+    assert answer.json["error"] == {
+        "code": "invalid",
+        "message": f'Send the records in an object: {{"{kind}": [...]}}.',
+        "field": kind,
+    }
 
 
 def test_what_is_stored(api: FlaskClient, services: Services) -> None:
@@ -244,3 +257,30 @@ def test_accept_leaves_the_commit_to_the_caller(services: Services) -> None:
     with services.database.read() as session:
         assert session.scalars(select(Contact.key)).all() == ["C1"]
         assert len(session.scalars(select(OrderLine)).all()) == 2
+
+
+def test_contacts_go_onto_a_list(api: FlaskClient, client: FlaskClient, services: Services) -> None:
+    """Good records only, also who was here; nothing is written when there is no such list, or the key may not."""
+    with services.database.begin() as session:
+        made = lists.save(session, None, "Old", {"field": "age", "operator": "at_least", "value": 99}, now=utcnow()).id
+        key = access.add_key(session, "Shop", ["contacts:write"], now=utcnow())
+    api.post("/api/v1/contacts", json={"contacts": [{"key": "C1"}]})
+    records = {"contacts": [{"key": "C1"}, {"key": "C2"}, {"key": "C3", "age": "old"}]}
+    assert api.post(f"/api/v1/contacts?list={made}", json=records).json["created"] == 1
+    with services.database.read() as session:
+        picked = [(contact.key, pick.added) for pick, contact in lists.picks(session, made)]
+    assert picked == [("C1", True), ("C2", True)]
+    late = {"contacts": [{"key": "C4"}]}
+    assert api.post("/api/v1/contacts?list=0", json=late).status_code == 422
+    assert api.post(f"/api/v1/contacts?list={made + 1}", json=late).status_code == 404
+    lesser = {"Authorization": f"Bearer {key}"}
+    assert client.post(f"/api/v1/contacts?list={made}", json=late, headers=lesser).status_code == 403
+    with services.database.read() as session:
+        assert session.scalar(select(Contact.id).where(Contact.key == "C4")) is None
+
+
+def test_nobody_takes_the_key_of_an_answer(api: FlaskClient) -> None:
+    """It would swallow the answer that comes later."""
+    event = GOOD["events"] | {"key": forms.KEY + "n" * 20}
+    answer = api.post("/api/v1/events", json={"events": [event]})
+    assert (answer.status_code, answer.json["rejected"][0]["field"]) == (422, "key")

@@ -97,17 +97,45 @@ def test_people_are_picked_by_number_address_and_telephone(shop: Services, api: 
     address = f"/api/v1/lists/{list_id}/picks"
     words = ["c50", " C51@Mail.Example ", "07700 900052", "nobody@mail.example", "c50"]
     added = api.post(address, json={"pick": "add", "words": words, "ids": [61]})
-    assert added.json == {"changed": 4, "unknown": ["nobody@mail.example"], "size": 44}
+    told = {"changed": 4, "moved": 4, "already": 0, "left_out": 0, "unknown": ["nobody@mail.example"], "size": 44}
+    assert added.json == told
     taken = api.post(address, json={"pick": "remove", "words": ["c0", "c50"]})
     assert (taken.json["changed"], taken.json["size"]) == (2, 42)
-    told = pages(api, address, "picks", limit=2)
-    assert [(one["contact"]["key"], one["added"]) for one in told] == [
+    kept = pages(api, address, "picks", limit=2)
+    assert [(one["contact"]["key"], one["added"]) for one in kept] == [
         ("c0", False), ("c50", False), ("c51", True), ("c52", True), ("c60", True)]  # fmt: skip
-    assert {one["author"] for one in told} == {"API: test"}
+    assert {one["author"] for one in kept} == {"API: test"}
     keys = [one["key"] for one in pages(api, f"/api/v1/lists/{list_id}/members", "members")]
     assert keys == [*(f"c{n}" for n in range(1, 40)), "c51", "c52", "c60"]
     assert api.post(address, json={"pick": "undo", "words": ["c0", "c51"]}).json["size"] == 42
     assert api.post(address, json={"pick": "undo", "words": ["c0"]}).json["changed"] == 0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_pick_without_effect_says_so(shop: Services, api: FlaskClient, *, frozen: bool) -> None:
+    """Who was on the list is not told as put on it, nor who was off it as taken off; whoever is excluded stays out."""
+    list_id = made(api, {"include": {"all": []}, "exclude": {"field": "country", "operator": "is", "value": "FR"}})
+    if frozen:
+        assert api.post(f"/api/v1/lists/{list_id}/freeze").status_code == 200
+
+    def pick(verdict: str, *keys: str) -> tuple[int, ...]:
+        told = api.post(f"/api/v1/lists/{list_id}/picks", json={"pick": verdict, "words": keys, "ids": [99_999]}).json
+        return told["changed"], told["moved"], told["already"], told["left_out"]
+
+    assert pick("add", "c0", "c50") == ((2, 1, 1, 0) if frozen else (2, 0, 1, 1))
+    assert pick("add", "c0") == (0, 0, 1, 0)
+    assert pick("remove", "c0", "c60") == (2, 1, 1, 0)
+    assert pick("undo", "c0", "c60", "c70") == (2, 1, 2, 0)
+
+
+def test_a_pick_for_a_list_that_cannot_be_used(shop: Services, api: FlaskClient) -> None:
+    """It is written down, and nobody is told where people stand."""
+    inner = made(api)
+    list_id = made(api, {"all": [{"list": inner}]}, "Through another")
+    with shop.database.begin() as session:
+        lists.get(session, inner).criteria = {"all": [{"field": "gone", "operator": "known"}]}
+    told = api.post(f"/api/v1/lists/{list_id}/picks", json={"pick": "add", "words": ["c0"]}).json
+    assert (told["changed"], told["moved"], told["already"], told["left_out"]) == (1, None, None, None)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -170,7 +198,7 @@ def test_profile_overlap_and_growth(shop: Services, api: FlaskClient, now: datet
     assert seen["together"] == [{"lists": [named], "count": 40}]
     with shop.database.begin() as session:
         add(session, Contact, now, key="new", country="UK")
-    shop.warehouse.refresh()
+    assert api.get(f"/api/v1/lists/{list_id}/profile").json["size"] == 41
     lists.follow(shop.database, shop.warehouse, now + timedelta(days=1))
     first, second = now.date().isoformat(), (now + timedelta(days=1)).date().isoformat()
     growth = api.get(f"/api/v1/lists/{list_id}/growth").json["days"]

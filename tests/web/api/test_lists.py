@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from engine import lists
 from engine.models import Contact, Event
 from tests.engine.copies import add
 from web.api import access
@@ -67,6 +68,8 @@ def test_sentences_come_in_chinese(shop: Services, api: FlaskClient) -> None:
         ({"criteria": "DROP TABLE"}, ""),
         ({"criteria": None}, None),
         ({}, "criteria"),
+        ({"criteria": {"field": "city", "operator": "is", "value": "\ud800"}}, "value"),
+        ({"criteria": {"all": [{"field": "city", "operator": "is", "value": 3}]}}, "all[0].value"),
         ({"criteria": UK, "limit": 101}, "limit"),
         ({"criteria": UK, "languages": "en"}, "languages"),
     ],
@@ -79,6 +82,16 @@ def test_a_preview_that_cannot_be_understood_is_422(
     assert answer.status_code == 422
     if field is not None:
         assert answer.json["error"]["field"] == field
+
+
+def test_a_list_that_cannot_be_used_tells_where(shop: Services, api: FlaskClient) -> None:
+    """The path inside its criteria."""
+    number = made(api)
+    with shop.database.begin() as session:
+        lists.get(session, number).criteria = {"all": [{"field": "gone", "operator": "is", "value": 3}]}
+    shown = api.get(f"/api/v1/lists/{number}").json
+    assert (shown["sentence"], shown["fault_field"]) == (None, "all[0].field")
+    assert "Unknown field 'gone'" in shown["fault"]
 
 
 def test_a_list_lives_through_the_api(shop: Services, api: FlaskClient) -> None:

@@ -11,9 +11,11 @@ from flask.testing import FlaskClient
 from engine.config import Config
 from engine.models import Contact
 from recommender import training
+from recommender.business import Rules
 from tests.recommender.shop import add_contacts, add_items, add_order
 from web.api import access
-from web.api.recommendations import AnswerOut
+from web.api.placements import PlacementOut
+from web.api.recommendations import AnswerOut, RecommendationsIn, _is_plain
 from web.services import Services, utcnow
 
 PATH = "/api/v1/recommendations"
@@ -69,7 +71,52 @@ def test_item_page(api: FlaskClient) -> None:
         "lift": pytest.approx(6 / 7 / (6 / 13)),
         "text": "6 of 7 buyers of Tea also bought it",
     }
-    assert found["items"][1]["source"] != "rules"
+    assert (found["source"], len(found["items"])) == ("rules", 2)
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_a_question_may_set(api: FlaskClient) -> None:
+    """Fewer fields, a narrower filter and its own exclusions, in place of what the placement says."""
+    first = ask(api, placement="home", n=1, fields=["title"], explain=False)["items"][0]
+    assert first == {"id": "A0", "score": first["score"], "rank": 1, "source": "popular", "title": "Tea"}
+    hidden = {"exclude": {"items": ["A0"], "purchased": False}, "boost": {"margin": 1}, "diversity": 0.5}
+    assert "A0" not in [item["id"] for item in ask(api, placement="home", contact="mei", **hidden)["items"]]
+    mine = {"placement": "home", "contact": "mei", "n": 4}
+    assert "A0" not in [item["id"] for item in ask(api, **mine)["items"]]
+    assert "A0" in [item["id"] for item in ask(api, **mine, exclude={"purchased": False})["items"]]
+    cart = {"placement": "cart", "context": {"cart": ["A3"]}, "n": 4}
+    assert "A3" not in [item["id"] for item in ask(api, **cart)["items"]]
+    assert "A3" in [item["id"] for item in ask(api, **cart, exclude={"cart": False})["items"]]
+    assert [item["id"] for item in ask(api, **mine, filter={"price_max": 1})["items"]] == ["A2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"placement": "home"},
+        {"placement": "item", "contact": "mei", "visitor": "v", "n": 100, "explain": False},
+        {"placement": "cart", "context": {"items": ["A0"], "cart": [], "session": ["x" * 128]}},
+    ],
+)
+def test_what_is_plain_is_what_the_schema_takes(body: dict[str, Any]) -> None:
+    """The short way in takes nothing else than the schema, and changes nothing."""
+    assert _is_plain(body)
+    loaded = RecommendationsIn().load(body)
+    assert {name: loaded[name] for name in body if name != "context"} == {
+        name: value for name, value in body.items() if name != "context"
+    }
+    for wrong in (
+        {"n": 0},
+        {"n": True},
+        {"n": 1.0},
+        {"placement": ""},
+        {"contact": "x" * 129},
+        {"explain": 1},
+        {"m": 1},
+    ):
+        assert not _is_plain(body | wrong)
+    for wrong in ({"items": "A0"}, {"items": [1]}, {"items": [""]}, {"cart": ["x"] * 101}, {"basket": []}):
+        assert not _is_plain(body | {"context": wrong})
 
 
 @pytest.mark.usefixtures("trained")
@@ -92,7 +139,7 @@ def test_several_questions(api: FlaskClient) -> None:
 @pytest.mark.usefixtures("shop")
 def test_before_the_first_training(api: FlaskClient) -> None:
     """Best-sellers answer and say that they do; nobody is told of an error."""
-    found = ask(api, placement="home", visitor="stranger", filter={"price_max": "9.99", "category": "All"})
+    found = ask(api, placement="home", visitor="stranger", filter={"price_max": "9.99", "categories": ["All"]})
     assert (found["degraded"], found["training"]) == (True, None)
     assert [item["id"] for item in found["items"]] == ["A0", "A3", "A2"]
 
@@ -108,7 +155,20 @@ def test_before_the_first_training(api: FlaskClient) -> None:
         ({"placement": "home", "context": {"items": "A0"}}, "context.items"),
         ({"placement": "home", "context": {"cart": [1]}}, "context.cart.0"),
         ({"placement": "home", "context": {"basket": []}}, "context.basket"),
-        ({"placement": "home", "exclude": ["x"] * 101}, "exclude"),
+        ({"placement": "home", "exclude": ["x"]}, "exclude"),
+        ({"placement": "home", "exclude": {"items": ["x"] * 101}}, "exclude.items"),
+        ({"placement": "home", "exclude": {"purchased": 1}}, "exclude.purchased"),
+        ({"placement": "home", "boost": {"margin": 2}}, "boost.margin"),
+        ({"placement": "home", "boost": {"margin": "0.5"}}, "boost.margin"),
+        ({"placement": "home", "boost": {"sales": 1}}, "boost.sales"),
+        ({"placement": "home", "diversity": -0.1}, "diversity"),
+        ({"placement": "home", "fields": ["titel"]}, "fields.0"),
+        ({"placement": "home", "filter": {"margin_min": 3}}, "filter.margin_min"),
+        ({"placement": "home", "filter": {"price_min": 3, "price_max": 2}}, "filter.price_max"),
+        ({"placement": "home", "filter": {"suppressed": ["x"]}}, "filter.suppressed"),
+        ({"placement": "home", "explain": 0}, "explain"),
+        ({"placement": "home", "contact": ""}, "contact"),
+        ([{"placement": "home"}], None),
         ({"placement": "home", "filter": {"price_min": "cheap"}}, "filter.price_min"),
         ({"placement": "home", "filter": {"price_min": "0.00001"}}, "filter.price_min"),
         ({"placement": "home", "contacts": "mei"}, "contacts"),
@@ -137,11 +197,10 @@ def test_needs_its_scope(client: FlaskClient, services: Services) -> None:
 def test_a_placement_of_ones_own(api: FlaskClient) -> None:
     """Written, listed and asked at once; an unknown or repeated source is refused and changes nothing."""
     plan = {"name": "Till", "sources": ["newest"], "rules": {"in_stock": False}}
-    written = api.put("/api/v1/placements/till", json=plan)
-    assert written.get_json() == {
-        "key": "till", "name": "Till", "sources": ["newest"],
-        "rules": {"exclude_purchased": False, "in_stock": False},
-    }  # fmt: skip
+    written = api.put("/api/v1/placements/till", json=plan).get_json()
+    assert (written["key"], written["name"], written["sources"]) == ("till", "Till", ["newest"])
+    assert written["rules"] == Rules(in_stock=False).json()
+    assert not PlacementOut().validate(written)
     assert {item["source"] for item in ask(api, placement="till")["items"]} == {"newest"}
     for wrong in (["populr"], ["newest", "newest"], []):
         assert api.put("/api/v1/placements/till", json=plan | {"sources": wrong}).status_code == 422

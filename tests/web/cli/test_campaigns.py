@@ -204,7 +204,7 @@ def test_recommend(rapport: Rapport, database: Database, api: HeaderClient) -> N
     for options, asked in (
         (("--item", "A0"), {"placement": "item", "context": {"items": ["A0"]}}),
         (("--cart", "A1"), {"placement": "cart", "context": {"cart": ["A1"]}}),
-        (("--contact", "c1", "--exclude", "A3"), {"placement": "home", "contact": "c1", "exclude": ["A3"]}),
+        (("--contact", "c1", "--exclude", "A3"), {"placement": "home", "contact": "c1", "exclude": {"items": ["A3"]}}),
         (("--placement", "email", "--contact", "nobody"), {"placement": "email", "contact": "nobody"}),
     ):
         shown = json.loads(rapport("recommend", *options, "--json").stdout)

@@ -82,11 +82,13 @@ def test_people_are_picked(rapport: Callable[..., Result], tmp_path: Path) -> No
     """By words and by a file, put on, taken off, and left to the criteria again."""
     (tmp_path / "keys.txt").write_text("c0\nwho@mail.example\n")
     added = rapport("pick", 1, "c2", "--file", tmp_path / "keys.txt")
-    assert ("Changed: 2." in added.output, "Not known: who@mail.example" in added.output) == (True, True)
+    assert "Put on the list: 2." in added.output
+    assert ("already" in added.output, "Not known: who@mail.example" in added.output) == (False, True)
+    assert rapport("pick", 1, "c2").output == "Put on the list: 0. Were already on it: 1.\n"
     assert [line.split()[1] for line in rapport("members", 1).output.splitlines()] == ["c0", "c1", "c2"]
-    assert "Changed: 1." in rapport("pick", 1, "c1", "--as", "remove").output
+    assert "Taken off the list: 1." in rapport("pick", 1, "c1", "--as", "remove").output
     assert [one["key"] for one in json.loads(rapport("members", 1, "--json").output)] == ["c0", "c2"]
-    assert "Changed: 3." in rapport("pick", 1, "c0", "c1", "c2", "--as", "undo").output
+    assert "Came or went as the criteria say: 3." in rapport("pick", 1, "c0", "c1", "c2", "--as", "undo").output
     assert rapport("count", 1).output == "1\n"
 
 

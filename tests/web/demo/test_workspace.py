@@ -19,6 +19,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 from sqlalchemy import select
 
 from campaigns.models import Campaign
@@ -28,6 +29,7 @@ from engine.errors import Conflict
 from engine.models import ContactList
 from web.auth import is_password
 from web.cli import main
+from web.cli.demo import greet
 from web.demo import workspace
 from web.models import User
 
@@ -196,3 +198,21 @@ def test_nothing_leaves_the_machine(config: Config) -> None:
     demo = workspace.settings(real)
     assert (demo.mail.transport, demo.sms.transport, demo.database.url) == ("outbox", "outbox", "")
     assert load(environ=workspace.environment(demo) | {"RAPPORT_CONFIG": ""}).mail == demo.mail
+
+
+def test_the_environment_is_honoured(here: Path, tmp_path: Path) -> None:
+    """But for what the demo must set; a file of settings, which may be the real shop's, is not. It says where it is."""
+    given = {
+        "RAPPORT_WORKSPACE__PATH": str(tmp_path / "elsewhere"),
+        "RAPPORT_SHOP__ORIGINS": "https://mine.example",
+        "RAPPORT_MAIL__TRANSPORT": "smtp",
+        "RAPPORT_DATABASE__URL": "sqlite:///real.db",
+    }
+    demo = workspace.settings(load(environ=given), given)
+    assert (demo.folder, demo.shop.origins) == (tmp_path / "elsewhere", "https://mine.example")
+    assert (demo.mail.transport, demo.database.url) == ("outbox", "")
+    assert load(environ=workspace.environment(demo)).folder == demo.folder
+    assert workspace.settings(load(environ=given), {}).folder == here
+    console = Console(record=True, width=200)
+    greet(demo, workspace.Marker(), console)
+    assert f"{tmp_path / 'elsewhere'}" in console.export_text()

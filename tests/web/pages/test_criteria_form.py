@@ -31,6 +31,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "path": st.sampled_from(["Food > Wine", "Kitchen"]),
     "number": st.integers(1, 5_000) | st.sampled_from([0.5, 2.25]),
     "days": st.integers(1, 400),
+    "percent": st.sampled_from([10, 2.5, 0.0001]),
     "yes_no": st.booleans(),
 }
 
@@ -94,6 +95,9 @@ SINCE: Draft = {
         {"field": "email", "operator": "matches", "value": "(half"},
         {"field": "attributes.tags", "operator": "has_all", "value": ["a", "b"]},
         {"sequence": [{"event": ""}, {"event": "order", "days": "7x"}]},
+        {"sequence": [{"event": "call"}, {"event": "order", "hours": 2, "not": True}], "within": {"last_hours": 3}},
+        {**SINCE, "within": {"since": {"event": "survey"}, "minutes": ""}},
+        {**SINCE, "within": {"last_minutes": 45, "before": "2026-01-01"}},
     ],
 )  # fmt: skip
 def test_each_kind_comes_back(words: Vocabulary, asked: Draft) -> None:
@@ -257,6 +261,21 @@ def test_paste(marketer: FlaskClient, form: Any) -> None:
     assert _count(half) == "2"
 
 
+def test_hours_are_chosen_beside_the_number(marketer: FlaskClient, form: Any) -> None:
+    """Of a window, of the wait since another event and of a step; the number stays."""
+    controls = form({"all": [{**SINCE, "within": {"last_days": 3}}, SEQUENCE]})
+    chosen = {"n.0.within.scale": "hours", "n.1.sequence.2.scale": "minutes"}
+    answer = marketer.post("/lists/new", data={**controls, **chosen}, headers=HTMX)
+    assert "in the last 3 hours" in answer.text
+    assert "did not order within 7 minutes" in answer.text
+    shown = _fields_of_part(answer)
+    assert (shown["n.0.within.last_hours"], shown["n.1.sequence.2.minutes"]) == ("3", "7")
+    wrong = marketer.post("/lists/new", data={**shown, "n.0.within.last_hours": "0"}, headers=HTMX)
+    assert "a whole number of hours" in wrong.text
+    since = _fields_of_part(marketer.post("/lists/new", data={**shown, "n.0.window": "since"}, headers=HTMX))
+    assert (since["n.0.within.days"], since["n.0.within.scale"]) == ("", "days")
+
+
 def test_another_measure_starts_its_question_anew(marketer: FlaskClient, form: Any) -> None:
     """A count asked "at least 3" is no question to a moment; total and average share theirs."""
     controls = form({"all": [{"event": "order", "measure": "sum", "property": "total", "operator": "more_than",
@@ -289,6 +308,16 @@ def test_items_are_suggested_by_number_and_title(
         answer = marketer.post("/lists/new", data={**controls, "typing": "n.0.likely.item"}, headers=HTMX)
         assert f'<option value="{key}"' in answer.text
         assert answer.text.count('<option value="p') == 1
+
+
+def test_a_chosen_item_is_shown_by_its_name(services: Services, marketer: FlaskClient, form: Any, now: Any) -> None:
+    """Also when twenty others have its number within theirs."""
+    with services.database.begin() as session:
+        items = [{"key": f"{number}-7", "title": "Lid"} for number in range(25)] + [{"key": "7", "title": "Red Pan"}]
+        intake.accept(session, "items", items, now=now, config=services.config)
+    for key, is_named in (("7", True), ("8", False)):
+        answer = marketer.post("/lists/new", data=form({"all": [{"likely": {"item": key}}]}), headers=HTMX)
+        assert ("item “Red Pan”" in answer.text) is is_named
 
 
 def test_unreadable_addresses(marketer: FlaskClient, app: APIFlask) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from markupsafe import escape
+from sqlalchemy import select
 
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
 from engine.models import Contact
 from tests.conftest import HeaderClient
 from tests.engine.copies import add
-from web.models import ListDraft
+from web.models import ListDraft, User
+from web.pages.lists import tabs
+from web.pages.lists.draft import BLANK
 from web.pages.lists.starts import CATEGORIES, STARTS
 from web.services import Services
 
@@ -103,6 +110,11 @@ def test_people_are_picked_on_the_page(shop: Services, marketer: HeaderClient, n
     address = f"/lists/{list_id}/picks"
     assert "Ann55" in text(marketer.get(f"/lists/{list_id}?tab=people&q=Ann55"))
     assert marketer.post(address, data={"pick": "add", "contact": "56"}).status_code == 303
+    answer = marketer.post(address, data={"pick": "add", "contact": "2"})
+    value = re.findall(r'toast="?([\w=-]+)', "".join(answer.headers.getlist("Set-Cookie")))[0]
+    told = json.loads(base64.urlsafe_b64decode(value + "=="))
+    assert told["message"] == "1 was already on the list"
+    marketer.post(f"{address}/2/undo")
     marketer.post(address, data={"pick": "remove", "contact": "1"})
     page = text(marketer.get(f"/lists/{list_id}?tab=people"))
     assert ("Added by hand" in page, "Taken off by hand" in page, "40 people" in page) == (True, True, True)
@@ -114,6 +126,13 @@ def test_people_are_picked_on_the_page(shop: Services, marketer: HeaderClient, n
         assert (keys, lists.get(session, list_id).size) == (["c55", "c60", "c61"], 43)
     assert marketer.post(address, data={"pick": "put"}).status_code == 422
     assert "not in the counts below" in marketer.get(f"/lists/{list_id}").text
+
+
+def test_a_file_with_a_huge_cell_is_refused(shop: Services, marketer: HeaderClient, now: datetime) -> None:
+    """In words, with what to do."""
+    data = {"pick": "add", "file": (io.BytesIO(b"x" * 131_073), "people.csv")}
+    answer = marketer.post(f"/lists/{saved(shop, now)}/picks", data=data)
+    assert (answer.status_code, "one number or address a line" in answer.text) == (422, True)
 
 
 def test_a_contact_says_which_lists_they_are_on(shop: Services, marketer: HeaderClient, now: datetime) -> None:
@@ -141,6 +160,8 @@ def test_a_version_is_restored_and_that_undone(shop: Services, marketer: HeaderC
     answer = marketer.post(f"/lists/{list_id}/versions/1/restore", data={"version": "2"})
     assert answer.status_code == 303
     assert marketer.post(f"/lists/{list_id}/versions/2/restore", data={"version": "2"}).status_code == 409
+    for unread in ({}, {"version": "two"}):
+        assert marketer.post(f"/lists/{list_id}/versions/2/restore", data=unread).status_code == 422
     with shop.database.read() as session:
         assert [one.criteria for one in lists.versions(session, list_id)] == [UK, FR, UK]
         assert lists.get(session, list_id).size == 40
@@ -167,6 +188,29 @@ def test_what_was_not_saved_comes_back(shop: Services, marketer: HeaderClient, n
         assert session.query(ListDraft).count() == 0
 
 
+def test_posts_of_one_page_may_overlap(shop: Services, marketer: HeaderClient) -> None:
+    """The later one waits for the earlier one, and writes over it."""
+    data = form(UK, version=0, name="Second", work=opened(marketer.get("/lists/new")))
+    first = {
+        "version": 0,
+        "name": "First",
+        "criteria": "{}",
+        "at": datetime.now(UTC),
+        "work": data["work"],
+        "list_id": 0,
+    }
+    with ThreadPoolExecutor(1) as pool, shop.database.begin() as session:
+        user_id = session.scalars(select(User.id).where(User.email == "marketer@shop.example")).one()
+        session.add(ListDraft(user_id=user_id, **first))
+        session.flush()
+        later = pool.submit(marketer.post, "/lists/new", data=data)
+        wait([later], 0.5)
+        session.commit()
+        assert later.result().status_code == 200
+    with shop.database.read() as session:
+        assert [one.name for one in session.scalars(select(ListDraft))] == ["Second"]
+
+
 def test_a_new_list_is_not_lost_either(shop: Services, marketer: HeaderClient, admin: HeaderClient) -> None:
     """Unfinished conditions and all; nobody else is offered it."""
     half = {"all": [UK["all"][0], {"field": "age", "operator": "at_least", "value": ""}]}
@@ -177,6 +221,31 @@ def test_a_new_list_is_not_lost_either(shop: Services, marketer: HeaderClient, a
     assert "You have unsaved changes" not in admin.get("/lists/new").text
     marketer.post("/lists/new/discard", data={"draft": work})
     assert "You have unsaved changes" not in marketer.get("/lists/new").text
+
+
+def test_what_is_left_can_be_told_apart(shop: Services, marketer: HeaderClient) -> None:
+    """One line for all; each has its sentence. A condition that was never chosen is nothing to offer."""
+    blank = {"all": [BLANK, {"any": [BLANK]}]}
+    for data in (blank, UK, FR):
+        marketer.post("/lists/new", data=form(data, version=0, name="", work=opened(marketer.get("/lists/new"))))
+    page = marketer.get("/lists/new").text
+    assert ("You have 2 drafts" in page, page.count("?draft=")) == (True, 2)
+    with shop.database.read() as session:
+        asked = [criteria.parse(data, open_catalogue(session, shop.warehouse)) for data in (UK, FR)]
+    assert all(escape(criteria.sentence(one, "en")) in page for one in asked)
+    marketer.post("/lists/new/discard", data={"draft": re.findall(r'name="draft" value="(\w+)"', page)})
+    with shop.database.read() as session:
+        assert session.query(ListDraft).count() == 0
+
+
+def test_a_condition_to_be_chosen_is_no_change(shop: Services, marketer: HeaderClient, now: datetime) -> None:
+    """Of a saved list, whose other conditions are."""
+    list_id = saved(shop, now)
+    work = opened(marketer.get(f"/lists/{list_id}"))
+    for node, kept in ((BLANK, 0), (FR["all"][0], 1)):
+        marketer.post(f"/lists/{list_id}", data=form({"all": [*UK["all"], node]}, work=work))
+        with shop.database.read() as session:
+            assert session.query(ListDraft).count() == kept
 
 
 def test_no_work_is_written_over_by_another(shop: Services, marketer: HeaderClient) -> None:
@@ -271,3 +340,32 @@ def test_every_template_parses_and_reads(services: Services, now: datetime, star
     assert criteria.sentence(asked, "zh_Hans_CN").endswith("联系人")
     people = criteria.select(asked, services.warehouse, now)
     assert services.warehouse.execute(people.count())[0][0].as_py() == 0
+
+
+def test_a_profile_leads_with_what_is_not_asked(shop: Services, marketer: HeaderClient, now: datetime) -> None:
+    """What the list's own criteria say comes last and is marked; conditions of events name other fields."""
+    page = marketer.get(f"/lists/{saved(shop, now)}?tab=profile&part=1").text
+    assert re.findall(r'class="card trait" aria-label="([^"]+)"', page)[-1] == "country"
+    assert page.partition('aria-label="country"')[2].count("own criteria ask for this") == 1
+    assert tabs._asked({"all": [{"event": "order", "where": [{"field": "brand"}]}, *UK["all"]]}) == {"country"}
+
+
+def test_a_list_without_a_name_leads_to_it(shop: Services, marketer: HeaderClient) -> None:
+    """The refusal names the control, which is marked where the page has no script."""
+    data = form(UK, version=0, name="", do="save")
+    answer = marketer.post("/lists/new", data=data, headers={"HX-Request": "true"})
+    assert (answer.status_code, 'data-focus="name"' in answer.text) == (422, True)
+    page = marketer.post("/lists/new", data=data).text
+    assert 'aria-invalid="true" aria-describedby="refused"' in page
+    assert 'id="refused"' in page
+
+
+def test_growth_tells_edits_of_the_criteria(shop: Services, marketer: HeaderClient, now: datetime) -> None:
+    """A jump by an edit is told from people who came; another name is no edit."""
+    list_id = saved(shop, now)
+    lists.follow(shop.database, shop.warehouse, now)
+    page = f"/lists/{list_id}?tab=growth"
+    for name, data, told in (("Renamed", UK, 0), ("Renamed", FR, 1)):
+        with shop.database.begin() as session:
+            lists.save(session, list_id, name, data, now=now)
+        assert marketer.get(page).text.count('tab=versions">version') == told

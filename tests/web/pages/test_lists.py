@@ -342,7 +342,10 @@ def test_freeze_copy_export(services: Services, marketer: FlaskClient, over: int
     assert "Ada1" not in page
     assert "Found by: People aged at least 50" in " ".join(page.split())
     assert "a2@mail.example" in marketer.get(f"/lists/{over}/export.csv").text
-    assert marketer.post(f"/lists/{over}/rename", data={"name": "Kept"}).status_code == 303
+    address, version = f"/lists/{over}/rename", re.findall(r'name="version" value="(\d+)"', page)[0]
+    assert marketer.post(address, data={"name": "Kept"}).status_code == 422
+    assert marketer.post(address, data={"name": "Kept", "version": version}).status_code == 303
+    assert marketer.post(address, data={"name": "Mine", "version": version}).status_code == 409
     copied = marketer.post(f"/lists/{over}/copy")
     assert _count(marketer.get(copied.location)) == "1"
     assert "Kept, copy" in marketer.get("/lists").text

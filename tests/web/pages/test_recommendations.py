@@ -13,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from engine import criteria, intake
+from engine import criteria, intake, lists
 from engine.catalogue import open_catalogue
 from recommender.models import Training
 from web.services import Services
@@ -47,7 +47,7 @@ def test_without_a_training_best_sellers_answer(marketer: FlaskClient, shop: Ser
     assert "Honey" in page
 
 
-def test_training_from_the_page(marketer: FlaskClient, shop: Services) -> None:
+def test_training_from_the_page(marketer: FlaskClient, shop: Services, now: datetime) -> None:
     """The button trains beside the page; afterwards the cart's offer has its reason in numbers."""
     assert marketer.post("/recommendations/train").status_code == 303
     for _ in range(100):
@@ -61,14 +61,20 @@ def test_training_from_the_page(marketer: FlaskClient, shop: Services) -> None:
     assert "Serves" in page
     assert "buyers of Tea also bought it" in page
     assert "Not known: Nowhere" in page
-    shop.warehouse.refresh()
-    link = re.search(r'href="(/lists/new[^"]+)">List those who did not', page)
+    assert "who did not</a>" not in page  # all buyers of Tea bought Honey
+    later = {"at": "2026-03-01", "lines": [{"item": "Tea", "quantity": 1, "unit_price": "5"}]}
+    with shop.database.begin() as session:
+        orders = [{"order": f"L{number}", "contact": f"C{number * 3}", **later} for number in range(3)]
+        intake.accept(session, "orders", [*orders, {"order": "guest", **later}], now=now, config=shop.config)
+    page = marketer.get("/recommendations?placement=cart&who=c1@shop.example&items=Tea,Nowhere").text
+    link = re.search(r'href="(/lists/new[^"]+)">List the (\d+) who did not', page)
     assert link
     asked = json.loads(parse_qs(urlsplit(unescape(link[1])).query)["q"][0])
     assert [asked["all"][0]["where"][0]["value"], asked["all"][1]["not"]["where"][0]["value"]] == ["Tea", "Honey"]
     assert marketer.get(unescape(link[1])).status_code == 200
     with shop.database.read() as session:
-        criteria.parse(asked, open_catalogue(session, shop.warehouse))
+        found = lists.preview(shop.warehouse, criteria.parse(asked, open_catalogue(session, shop.warehouse)), now=now)
+        assert found.count == int(link[2]) == 3
 
 
 def test_whom_nobody_knows_is_a_stranger(marketer: FlaskClient, shop: Services) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -13,10 +16,33 @@ from web import auth
 from web.app import create_app
 from web.models import User
 from web.services import Services, utcnow
+from web.shell import translated
 
 
-def test_profile(marketer: FlaskClient, services: Services) -> None:
+@pytest.fixture
+def translations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of the translators' words, empty."""
+    monkeypatch.setattr("web.shell.TRANSLATIONS", tmp_path)
+    translated.cache_clear()
+    yield tmp_path
+    translated.cache_clear()
+
+
+def test_only_what_is_translated_is_offered(marketer: FlaskClient, services: Services) -> None:
+    """Pages without words in a language are not half in it, whatever was chosen before or the shop speaks."""
+    with services.database.begin() as session:
+        session.scalars(select(User)).one().language = "zh_Hans_CN"
+    page = marketer.get("/settings").text
+    assert ('<html lang="en"' in page, 'name="language"' in page) == (True, False)
+    marketer.post("/settings/profile", data={"name": "Mei Lin"})
+    with services.database.read() as session:
+        assert session.scalars(select(User)).one().language == "zh_Hans_CN"  # kept until it is
+
+
+def test_profile(marketer: FlaskClient, services: Services, translations: Path) -> None:
     """Name and language are kept; an unknown language is none."""
+    (words := translations / "zh_Hans_CN" / "LC_MESSAGES" / "messages.mo").parent.mkdir(parents=True)
+    words.touch()
     marketer.post("/settings/profile", data={"name": " Mei Lin ", "language": "zh_Hans_CN"})
     with services.database.read() as session:
         user = session.scalars(select(User)).one()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -76,7 +78,8 @@ def test_the_doors(marketer: FlaskClient, services: Services, people: None) -> N
     assert "People by origin" in page
     assert "/imports/new?origin=bought+list" in page
     assert "/settings/keys" not in page
-    assert 'href="/sources" data-go="p" aria-current="page"' in page
+    for shown in (page, marketer.get("/sources/website").text):
+        assert 'href="/sources" data-go="p" aria-current="page"' in shown
 
 
 def test_a_form_is_made(marketer: FlaskClient, services: Services) -> None:
@@ -151,6 +154,19 @@ def test_what_cannot_be_is_said(marketer: FlaskClient, services: Services, name:
     assert only_count(services, Form) == 0
 
 
+def test_the_code_to_embed_stays_code(marketer: FlaskClient, services: Services) -> None:
+    """Pasted into a page of the shop, a title is a title, whatever stands in it."""
+    shop = replace(services.config.shop, origins="https://shop.example")
+    object.__setattr__(services, "config", replace(services.config, shop=shop))
+    title = '"><script>alert(1)</script> & more'
+    with services.database.begin() as session:
+        form_id = forms.save(session, None, "News", "web", {**DEFINITION, "title": title}, now=utcnow()).id
+    page = marketer.get(f"/sources/forms/{form_id}").text
+    code = html.unescape(page.split('id="embed">')[1].split("</code>")[0])
+    assert "<script" not in code
+    assert html.unescape(code.split('title="')[1].split('"')[0]) == title
+
+
 def test_a_form_is_changed_by_one_at_a_time(marketer: FlaskClient, services: Services) -> None:
     """A second editor gets a notice and keeps what they typed."""
     marketer.post("/sources/forms/new", data=EDITED)
@@ -176,6 +192,16 @@ def test_close_and_open(marketer: FlaskClient, client: FlaskClient, services: Se
         assert "is closed" in marketer.get(path).text
         marketer.post(f"{path}/close", data={"open": "1"})
         assert client.get(public).status_code in (200, 302)
+
+
+def test_a_flyer_leads_to_a_form_of_ours(marketer: FlaskClient, services: Services) -> None:
+    """At the server's own address, which need not be https."""
+    target = f"{services.config.server.public_url}/f/abc"
+    assert target.startswith("http://")
+    for code in ("ours", ""):  # made, and changed
+        path = "/sources/flyers" if code else f"/sources/flyers/{only(services, Flyer).id}"
+        assert marketer.post(path, data={"name": "Ours", "target": target, "code": code}).status_code == 303
+    assert only(services, Flyer).target == target
 
 
 def test_flyers(marketer: FlaskClient, services: Services) -> None:

@@ -62,6 +62,9 @@ document.addEventListener('click', (event) => {
   if (event.target.closest?.('[data-print]')) print();
   if (event.target.nodeName === 'DIALOG') event.target.close(); // the backdrop
 });
+document.addEventListener('toggle', ({ target }) => { // why somebody is on a list is asked when it opens, and once
+  if (target.open && target.matches?.('.why') && !target.querySelector('.why-tree')) target.dispatchEvent(new CustomEvent('opened'));
+}, true);
 document.addEventListener('change', (event) => {
   if (event.target.matches?.('[data-submit]')) event.target.form.requestSubmit();
 });

@@ -18,7 +18,7 @@ const formatter = ({ unit, currency }) => {
     number: { maximumFractionDigits: 2 },
   }[unit];
   const whole = new Intl.NumberFormat(language, options);
-  const short = new Intl.NumberFormat(language, { ...options, notation: 'compact' });
+  const short = new Intl.NumberFormat(language, { ...options, notation: 'compact', maximumSignificantDigits: 3 }); // £1.5K between £1K and £2K
   return { whole: (value) => (value == null ? '–' : whole.format(value)), short: (value) => short.format(value) };
 };
 

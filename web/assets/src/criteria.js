@@ -2,7 +2,8 @@
 // - undo and redo: the states of #work (data-state) are kept here and sent back through the hidden control "q"
 // - an answer never overwrites what was typed meanwhile: typing aborts the request under way, and takes along what a
 //   button had asked for with it
-// - focus goes where an edit leads (data-focus), Alt+Up and Alt+Down move the condition that has it
+// - focus goes where an edit leads (data-focus), into the box to type in where a subject is to be chosen
+// - Alt+Up and Alt+Down move the condition that has the focus
 // - a name that is being typed is not yet wrong: the server is told which box it is in until it is left
 import { drags } from './criteria/drag.js';
 import { picker } from './criteria/pick.js';
@@ -43,9 +44,18 @@ export function mount(form) {
     again.disabled = true;
   };
 
+  const refuse = (input) => {
+    input.setAttribute('aria-invalid', 'true');
+    input.setAttribute('aria-describedby', 'refused');
+    input.addEventListener('input', () => ['aria-invalid', 'aria-describedby'].forEach((name) => input.removeAttribute(name)), { once: true });
+    input.focus();
+  };
+
   const focus = (place) => {
     const node = document.getElementById(place);
+    if (node?.matches('input')) return refuse(node); // the name, which a save asks for
     const empty = [...(node?.querySelectorAll('.subject, input:not([type=hidden]), textarea') ?? [])].find((control) => !control.value);
+    if (empty?.matches('select.subject')) return pick(empty);
     (empty ?? node?.querySelector('[name$=".value"]') ?? node?.querySelector('select') ?? document.getElementById(`${place}:add`))?.focus();
   };
 
@@ -58,7 +68,7 @@ export function mount(form) {
     select.value = chosen.value;
   };
   const order = drags(form, form.querySelector('#drop'));
-  picker(form);
+  const pick = picker(form);
   order();
   const come = ({ target }) => { if (target.options?.length < 2) fill(target); };
   form.addEventListener('focusin', come);

@@ -90,16 +90,15 @@ REST: Final = ("unchanged", "rejected", "rows")
 
 def _undo(run: Import) -> dict[str, Any]:
     """Whether it can be taken back, is at it, or was, and what that did."""
-    is_undoing = run.undo_started_at is not None and run.undone_at is None
     created, updated = run.created, run.updated
     with services().database.read() as session:
-        may_undo = undo.may(session, run.id, utcnow())
+        may_undo, is_undoing = undo.may(session, run.id, utcnow()), undo.is_held(session, run.id)
         if not created + updated and run.undone_at is None:  # it runs, or died: the journal knows how far it came
             created, updated = journal.counted(session, run.id, run.kind)
     return {
         "may_undo": may_undo,
         "counts": {"created": created, "updated": updated, **{name: getattr(run, name) for name in REST}},
-        "is_undoing": is_undoing and undoing.is_running(services(), run.id),
+        "is_undoing": is_undoing,
         "undone": undoing.rows(undo.told(run)) if run.undone_at else [],
         "undo_life": journal.LIFE.days,
     }

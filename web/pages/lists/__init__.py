@@ -13,15 +13,16 @@ from flask_babel import get_locale, gettext, ngettext
 from sqlalchemy.orm import Session
 
 from campaigns import planning
-from engine import lists
+from engine import identity, lists
 from engine.catalogue import open_catalogue
 from engine.errors import Conflict, Invalid
 from engine.models import ContactList
-from web.api.lists import csv_response
-from web.pages.lists import builder, drafts, tabs, why
+from web.exporting import csv_response
+from web.pages.lists import builder, drafts, left, tabs, why
 from web.pages.lists.builder import State
 from web.pages.lists.rows import PAGE, author, base, blueprint, rows
 from web.pages.lists.starts import BEGIN
+from web.pages.lists.synonyms import SYNONYMS
 from web.pages.lists.words import Vocabulary
 from web.pages.lists.work import Work
 from web.services import services, utcnow
@@ -55,9 +56,9 @@ def count() -> ResponseReturnValue:
     services().warehouse.refresh()
     with services().database.read() as session:
         shown = [one.id for one in lists.browse(session, words=words, after=after, limit=PAGE)]
-    counted, left = lists.recount(services().database, services().warehouse, shown, utcnow())
+    counted, rest = lists.recount(services().database, services().warehouse, shown, utcnow())
     told = ngettext("Counted %(num)s list", "Counted %(num)s lists", counted)
-    toast(gettext("%(told)s; %(left)s are left, press again", told=told, left=left) if left else told)
+    toast(gettext("%(told)s; %(left)s are left, press again", told=told, left=rest) if rest else told)
     return redirect(url_for(".index", q=words or None, after=after), 303)
 
 
@@ -138,7 +139,8 @@ def copy(list_id: int) -> ResponseReturnValue:
 def rename(list_id: int) -> ResponseReturnValue:
     """Another name, for a frozen list."""
     with services().database.begin() as session:
-        lists.rename(session, list_id, request.form.get("name", ""), now=utcnow(), author=author())
+        name, version = request.form.get("name", ""), tabs.seen_version()
+        lists.rename(session, list_id, name, version=version, now=utcnow(), author=author())
     toast(gettext("Saved"))
     return redirect(url_for(".show", list_id=list_id), 303)
 
@@ -167,18 +169,16 @@ def _open(saved: ContactList | None) -> ResponseReturnValue:
     list_id, criteria, wanted = saved.id if saved else None, "q" in request.args, request.args.get("draft", "")
     with services().database.read() as session:
         draft = drafts.find(session, list_id, wanted)
-        if draft is None or criteria:
-            state = builder.asked(saved, request.args)
-        else:
-            state = builder.asked(saved, {"q": draft.criteria, "name": draft.name, "version": str(draft.version)})
+        state = builder.asked(saved, request.args) if draft is None or criteria else left.again(saved, draft)
         if draft and (draft.criteria, draft.name) == (state.json, state.name):
             state = replace(state, work=Work(state.work.id, draft.work, draft.at))
-        return _page(session, state, left=[] if draft or criteria else drafts.left(session, list_id))
+        return _page(session, state, left=[] if draft or criteria else left.offered(session, saved))
 
 
 def _discard(list_id: int | None) -> ResponseReturnValue:
     with services().database.begin() as session:
-        drafts.drop(session, list_id, Work.read(request.form.get("draft", "")))
+        for work in request.form.getlist("draft"):
+            drafts.drop(session, list_id, Work.read(work))
     return redirect(url_for(".show", list_id=list_id) if list_id else url_for(".new"), 303)
 
 
@@ -230,6 +230,7 @@ def _update(session: Session, state: State, *, version: int | None = None, list_
 
 
 def _freeze(session: Session, state: State) -> int:
+    identity.alone(session)  # as freezing does, before the list is held
     list_id = _update(session, state, version=state.version or None, list_id=state.list_id)
     lists.freeze(session, services().warehouse, list_id, utcnow())
     return list_id
@@ -247,6 +248,7 @@ def _refused(state: State, error: Invalid | Conflict) -> ResponseReturnValue:
     with services().database.read() as session:
         if state.list_id:
             state = replace(state, saved=lists.get(session, state.list_id))
+        state = replace(state, focus=error.field if error.field == "name" else "")
         looked = builder.look(session, services().warehouse, state, now=utcnow())
         status = 422 if isinstance(error, Invalid) else 409
         return _answer(session, state, looked, status=status, refused=error.message)
@@ -263,6 +265,7 @@ def _answer(session: Session, state: State, looked: builder.Looked, status: int 
     template = "lists/parts.html" if is_part and request.method == "POST" else "lists/builder.html"
     sign = get_currency_symbol(services().config.locale.currency, locale=str(get_locale()))
     shown = {"page": page, "state": state, "looked": looked, "currency": sign, "templates": BEGIN, **more}
+    shown["synonyms"] = SYNONYMS
     shown["overtaken"] = drafts.overtaken(session, state)
     if template == "lists/builder.html":
         shown["waiting"] = planning.waiting(session, list_id=state.list_id) if state.list_id else []

@@ -31,6 +31,7 @@ from web.pages.lists.draft import (
     Draft,
     Finished,
     Kept,
+    begun,
     children,
     finished,
     kind_of,
@@ -70,10 +71,10 @@ class State:
 
     @property
     def is_changed(self) -> bool:
-        """Is there something to save?"""
+        """Is there something to save? A condition that is still to be chosen is nothing."""
         if self.saved is None:
-            return bool(self.name or any(children(self.draft[key]) for key in ROOTS.values()))
-        return (self.name, self.criteria) != (self.saved.name, plain(rooted(self.saved.criteria)))
+            return bool(self.name or any(begun(self.draft[key]) for key in ROOTS.values()))
+        return (self.name, _begun(self.draft)) != (self.saved.name, _begun(rooted(self.saved.criteria)))
 
     @property
     def criteria(self) -> Draft:
@@ -105,6 +106,10 @@ class State:
         more: dict[str, Any] = {"list_id": self.list_id, "version": self.version} if self.saved else {}
         address = url_for(endpoint, q=self.json, name=self.name or None, **more, draft=self.work.id)
         return address if len(address) <= ADDRESS else None
+
+
+def _begun(draft: Draft) -> Draft:
+    return {**draft, **{key: begun(draft[key]) for key in ROOTS.values()}}
 
 
 def asked(saved: ContactList | None, query: Mapping[str, str]) -> State:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.criteria import scored
+from engine.criteria.duration import LAST, SCALES
 from engine.criteria.nodes import PREVIOUS
 from engine.criteria.parse import DEPTH_LIMIT, EVERYONE
 from engine.criteria.units import UNITS
@@ -31,11 +32,11 @@ BLANK: Final[Draft] = {"field": "", "operator": "", "value": ""}
 SEVERAL: Final = ("all", "any", "none")
 GROUPS: Final = (*SEVERAL, "at_least", "not")
 MODES: Final = {
-    "last": ("last_days",),
-    "before": ("last_days", "before"),
+    "last": (),
+    "before": ("before",),
     "between": ("from", "to"),
-    "since": ("since", "days"),
-}
+    "since": ("since",),
+}  # keys of a window beside how long it is
 
 NAMELESS: Final = ("attributes.", "properties.")  # an own field whose name is still to be typed
 
@@ -116,6 +117,14 @@ def group(kind: str, nodes: list[Draft], least: Any = 1) -> Draft:
     return {"at_least": least, "of": nodes} if kind == "at_least" else {kind: nodes}
 
 
+def begun(node: Draft) -> Draft:
+    """A node without the conditions that nobody chose a subject for; None when nothing is left of it."""
+    if kind_of(node) not in GROUPS:
+        return None if kind_of(node) == "field" and not node["field"] else node
+    nodes = [one for one in map(begun, children(node)) if one is not None]
+    return group(kind_of(node), nodes, node.get("at_least")) if nodes else None
+
+
 def deeds(node: Draft) -> Iterator[tuple[str, Draft]]:
     """What people did, of a condition: each event with its conditions, and where it is below the place."""
     kind = kind_of(node)
@@ -137,7 +146,12 @@ def mode_of(within: Draft) -> str:
     """Which kind of window: last, before, between, since; "" for any time."""
     if not within or "since" in within:
         return "since" if within else ""
-    return ("before" if "before" in within else "last") if "last_days" in within else "between"
+    return ("before" if "before" in within else "last") if scale_of(within, LAST) else "between"
+
+
+def scale_of(node: Draft, prefix: str = "") -> str:
+    """In days, hours or minutes: how long something is; "" when it is not told."""
+    return next((key for key in SCALES if prefix + key in node), "")
 
 
 def texts(node: Draft) -> list[str]:
@@ -183,8 +197,14 @@ def _where(node: Draft) -> bool:
 def _happening(node: Draft, *more: str) -> bool:
     if not isinstance(node, dict) or not set(node) <= {"event", "where", *more}:
         return False
-    is_said = _scalar(node.get("days", "")) and node.get("not", True) is True
+    is_said = _lasting(node) and node.get("not", True) is True
     return "event" in node and _named(node, "event") and _where(node) and is_said
+
+
+def _lasting(node: Draft, prefix: str = "") -> bool:
+    """Is it told at most once how long something is?"""
+    given = [node[prefix + key] for key in SCALES if prefix + key in node]
+    return not given[1:] and all(map(_scalar, given))
 
 
 def _sequence(node: Draft) -> bool:
@@ -192,15 +212,18 @@ def _sequence(node: Draft) -> bool:
     if not set(node) <= {"sequence", "within"} or not isinstance(steps, list) or not steps:
         return False
     within = node.get("within", {})
-    later = all(_happening(step, "days", "not") for step in steps[1:])
+    later = all(_happening(step, *SCALES, "not") for step in steps[1:])
     return later and _happening(steps[0]) and _within(within) and "since" not in within
 
 
 def _within(within: Draft) -> bool:
-    if isinstance(within, dict) and "since" in within:
-        return set(within) <= {"since", "days"} and _happening(within["since"]) and _scalar(within.get("days", ""))
-    fits = isinstance(within, dict) and any(set(within) <= set(keys) - {"days"} for keys in MODES.values())
-    return fits and all(map(_scalar, within.values()))
+    if not isinstance(within, dict):
+        return False
+    if "since" in within:
+        return set(within) <= {"since", *SCALES} and _happening(within["since"]) and _lasting(within)
+    rest = set(within) - {LAST + key for key in SCALES}
+    fits = rest <= {*MODES["before" if rest != set(within) else "between"]}
+    return fits and _lasting(within, LAST) and all(map(_scalar, within.values()))
 
 
 def _event(node: Draft) -> bool:
@@ -353,7 +376,7 @@ def is_open(node: Draft) -> bool:
     if node.get("field") in NAMELESS:
         return True
     said = [node[key] for key in ("field", "list", "property") if key in node]
-    said += [deed[key] for _, deed in deeds(node) for key in ("event", "days") if key in deed]
+    said += [deed[key] for _, deed in deeds(node) for key in ("event", *SCALES) if key in deed]
     said += node.get("within", {}).values()
     values = node.get("value", "?")
     said += values or [""] if isinstance(values, list) else [values]

@@ -5,14 +5,15 @@ by another page of theirs, nor over what somebody else saved meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 from flask import g
 from flask_babel import get_locale
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Table, delete, select
 from sqlalchemy.orm import Session
 
 from engine import lists
+from engine.database import upsert
 from engine.lists.versioning import Change
 from engine.models import ListVersion
 from web.models import ListDraft
@@ -22,8 +23,10 @@ from web.pages.lists.rows import reader
 from web.pages.lists.work import Work
 from web.services import services, utcnow
 
+DRAFTS: Final = cast(Table, ListDraft.__table__)
+KEY: Final = ("user_id", "list_id", "work")
 LOOKED: Final = 50  # versions among which the one that an editor began from is looked for
-SHOWN: Final = 10  # works offered on one page
+SHOWN: Final = 30  # works offered on one page
 KEPT: Final = 100  # of one user and list; the oldest go
 
 
@@ -35,19 +38,8 @@ def keep(state: State) -> None:
         if not state.is_changed:
             session.execute(delete(ListDraft).where(*_mine(state.list_id), ListDraft.work == state.work.id))
         elif len(state.json) <= MOST:
-            drop(session, state.list_id, state.work)
-            session.add(
-                ListDraft(
-                    user_id=g.user.id,
-                    list_id=state.list_id or 0,
-                    work=state.work.id,
-                    version=state.version,
-                    name=state.name,
-                    criteria=state.json,
-                    at=utcnow(),
-                )
-            )
-            session.flush()
+            _drop_former(session, state.list_id, state.work)
+            upsert(session, DRAFTS, [_row(state)], KEY)  # one page's requests may overlap
             _trim(session, state.list_id)
 
 
@@ -65,9 +57,20 @@ def find(session: Session, list_id: int | None, work: str) -> ListDraft | None:
 def drop(session: Session, list_id: int | None, work: Work) -> None:
     """Forget it, and what it went on from while that is as it was then."""
     session.execute(delete(ListDraft).where(*_mine(list_id), ListDraft.work == work.id))
+    _drop_former(session, list_id, work)
+
+
+def _drop_former(session: Session, list_id: int | None, work: Work) -> None:
     if work.since:
         grown = (ListDraft.work == work.came_from, ListDraft.at == work.since)
         session.execute(delete(ListDraft).where(*_mine(list_id), *grown))
+
+
+def _row(state: State) -> dict[str, Any]:
+    """Of the table."""
+    mine = (g.user.id, state.list_id or 0, state.work.id)
+    written = {"version": state.version, "name": state.name, "criteria": state.json, "at": utcnow()}
+    return dict(zip(KEY, mine, strict=True)) | written
 
 
 def _mine(list_id: int | None) -> tuple[ColumnElement[bool], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Final
 
+from engine.criteria.duration import SCALES
 from web.pages.lists.draft import BLANK, GROUPS, ROOTS, SEVERAL, Draft, children, deeds, group, kind_of
 
 Edited = tuple[Draft, str]  # and the place to go on at, below that of the box
@@ -122,7 +123,7 @@ def _sequence(draft: Draft, steps: list[int], how: Callable[[list[Draft]], int])
     if kind_of(node) != "sequence":
         return draft, ""
     at = how(node["sequence"])
-    for key in ("days", "not"):
+    for key in (*SCALES, "not"):
         node["sequence"][0].pop(key, None)
     return made, f"{place_of(steps)}.sequence.{at}"
 

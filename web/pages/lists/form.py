@@ -13,6 +13,7 @@ from typing import Any, Final
 from werkzeug.datastructures import MultiDict
 
 from engine.criteria import scored
+from engine.criteria.duration import LAST, SCALES
 from engine.criteria.operators import MANY, NUMBERS, OPERATORS
 from engine.criteria.parse import DEPTH_LIMIT
 from engine.errors import Invalid
@@ -22,7 +23,8 @@ from web.pages.lists.words import TYPED
 
 Form = MultiDict[str, str]
 
-DAYS: Final = 90  # of a new window
+DAYS: Final = "90"  # of a new window
+DAY_SCALE: Final = "days"  # what is meant before another is chosen
 NUMERIC: Final = {*NUMBERS, "days", "reference", "count", "percent", "month", "weekday"}  # types written as numbers
 
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,16}|\d{1,3}(,\d{3}){1,4})(\.\d{1,20})?|[+-]?\.\d{1,20}", re.ASCII)
@@ -146,10 +148,24 @@ def _posted_sequence(form: Form, place: str) -> Draft:
 
 
 def _step(form: Form, place: str) -> Draft:
-    """What did not happen needs its days."""
-    days, absent = number(form.get(f"{place}.days", "").strip()), bool(form.get(f"{place}.not"))
-    waits = {"days": days} if days != "" or absent else {}
-    return {**_deed(form, place), **waits, **({"not": True} if absent else {})}
+    """What did not happen needs its time."""
+    absent = bool(form.get(f"{place}.not"))
+    return {**_deed(form, place), **_waits(form, place, needed=absent), **({"not": True} if absent else {})}
+
+
+def _lasting(form: Form, place: str, prefix: str = "", default: str = "") -> Draft:
+    """How long: the number in its box, which has the name of the scale it was shown in, and the scale chosen since."""
+    shown = next((key for key in SCALES if f"{place}.{prefix}{key}" in form), None)
+    if shown is None:
+        return {f"{prefix}{DAY_SCALE}": number(default)}
+    chosen = form.get(f"{place}.scale", shown)
+    return {prefix + (chosen if chosen in SCALES else shown): number(form[f"{place}.{prefix}{shown}"].strip())}
+
+
+def _waits(form: Form, place: str, *, needed: bool) -> Draft:
+    """How long to wait; as long as may be where nothing is typed and no other scale than days was chosen."""
+    lasting = _lasting(form, place)
+    return lasting if needed or lasting != {DAY_SCALE: ""} else {}
 
 
 def _deed(form: Form, place: str) -> Draft:
@@ -164,12 +180,11 @@ def _within(form: Form, place: str) -> Draft | None:
     if mode not in MODES:
         return None
     if mode == "since":
-        days = number(form.get(f"{place}.within.days", "").strip())
-        return {"since": _deed(form, f"{place}.within.since"), **({"days": days} if days != "" else {})}
-    given = {key: form.get(f"{place}.within.{key}", str(DAYS) if key == "last_days" else "") for key in MODES[mode]}
+        return {"since": _deed(form, f"{place}.within.since"), **_waits(form, f"{place}.within", needed=False)}
+    given = {key: form.get(f"{place}.within.{key}", "") for key in MODES[mode]}
     if mode == "between":
         return {key: value for key, value in given.items() if value} or {"from": ""}
-    return {key: number(value) if key == "last_days" else value for key, value in given.items()}
+    return {**_lasting(form, f"{place}.within", LAST, DAYS), **given}
 
 
 def _question(form: Form, place: str, kind: str) -> Draft:

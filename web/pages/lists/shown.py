@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.criteria.duration import LAST
 from engine.fields import MEASURES
 from engine.preview import Clause
-from web.pages.lists.draft import Draft, text_of
+from web.pages.lists.draft import Draft, scale_of, text_of
 from web.pages.lists.words import Options
 
 
@@ -111,7 +112,7 @@ class Deed(Shown):
 
     subject: Subject
     where: list[ShownLeaf]
-    days: Box | None = None  # of a step after the first: how long after the one before
+    lasting: Sequence[Box] = ()  # how long after the step before: a number and its scale
 
     @property
     def is_absent(self) -> bool:
@@ -125,6 +126,7 @@ class Timed(Shown):
 
     window: str
     within: Mapping[str, Box]
+    lasting: Sequence[Box]  # how long the window is: a number and its scale
     since: Deed | None = None
 
 
@@ -146,7 +148,8 @@ class ShownEvent(Timed):
     def can_compare(self) -> bool:
         """Is it a number in a window with both ends?"""
         measure, within = MEASURES.get(self.node.get("measure", "")), self.node.get("within", {})
-        return bool(measure and measure.empty == 0) and ("last_days" in within or {"from", "to"} <= within.keys())
+        has_ends = bool(scale_of(within, LAST)) or {"from", "to"} <= within.keys()
+        return bool(measure and measure.empty == 0) and has_ends
 
     @property
     def measured(self) -> str:

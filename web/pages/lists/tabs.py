@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any, Final
 
 from flask import redirect, render_template, request, url_for
@@ -23,7 +24,7 @@ from engine.lists.picking import WORDS
 from engine.lists.profiles import LEAST, Part, Trait
 from engine.models import Contact, ContactList, ListPick, ListVersion
 from engine.money import UNIT
-from web.api.list_people import PICKS, change_picks
+from web import picking
 from web.charts import Chart, Series
 from web.format import day as day_words
 from web.format import money, number
@@ -86,7 +87,7 @@ def _people(session: Session, found: ContactList) -> dict[str, Any]:
         people, last = lists.page(session, services().warehouse, found.id, utcnow(), after=after, limit=PAGE)
     except Invalid as error:
         fault = error.message
-    offered = contacts.search(session, words, limit=FOUND) if words else []
+    offered = contacts.search(session, words, limit=FOUND, warehouse=services().warehouse) if words else []
     return {
         "people": people,
         "fault": fault,
@@ -114,10 +115,21 @@ class Band:
 
 
 def _profile(session: Session, found: ContactList) -> dict[str, Any]:
-    """Bars, largest differences first."""
+    """Bars, largest differences first; what the list's own criteria ask for, which says little new, last."""
     profile = lists.profile(session, services().warehouse, found.id, utcnow())
     traits = [(trait, [Band(_words(trait, part), part) for part in trait.parts]) for trait in profile.traits]
-    return {"profile": profile, "traits": traits, "least": LEAST, "language": str(get_locale())}
+    own = _asked(found.criteria)
+    traits.sort(key=lambda row: row[0].key in own)
+    return {"profile": profile, "traits": traits, "own": own, "least": LEAST, "language": str(get_locale())}
+
+
+def _asked(data: Any) -> set[str]:
+    """The fields of contacts that criteria name."""
+    if isinstance(data, list):
+        return set().union(*map(_asked, data))
+    if not isinstance(data, dict):
+        return set()
+    return {data["field"]} if "field" in data else _asked([one for key, one in data.items() if key != "where"])
 
 
 def _words(trait: Trait, part: Part) -> str:
@@ -164,7 +176,9 @@ def _growth(session: Session, found: ContactList) -> dict[str, Any]:
         kind="bar",
         stacked=True,
     )
-    return {"days": days, "size": size, "moved": moved}
+    versions = lists.versions(session, found.id, limit=PAGE)
+    edits = [new for new, old in pairwise(versions) if new.criteria != old.criteria]
+    return {"days": days, "size": size, "moved": moved, "edits": edits}
 
 
 def _used(session: Session, found: ContactList) -> dict[str, Any]:
@@ -223,18 +237,18 @@ SHOWS: Final[dict[str, Show]] = {
 def pick(list_id: int) -> ResponseReturnValue:
     """Put people on the list by hand, take them off, or leave them to the criteria again."""
     verdict = request.form.get("pick", "")
-    if verdict not in PICKS:
+    if verdict not in picking.PICKS:
         raise Invalid(gettext("There is no such button."), field="pick")
     ids = [int(one) for one in request.form.getlist("contact") if re.fullmatch("[0-9]{1,18}", one)]
     words = _pasted(f"{request.form.get('words', '')}\n{_file()}")
-    changed, unknown = change_picks(list_id, verdict, ids, words, author=author())
-    toast(_told(verdict, changed, unknown), undo=_undo(list_id, verdict, ids, changed))
+    found = picking.pick(services(), list_id, verdict, ids=ids, words=words, now=utcnow(), author=author())
+    toast(_told(verdict, found), undo=_undo(list_id, verdict, ids, found.changed))
     if "back" in request.form and ids:
         return redirect(url_for("contacts.show", contact_id=ids[0]), 303)
-    if unknown:
+    if unknown := found.unknown:
         with services().database.read() as session:
-            found = lists.get(session, list_id)
-            frame = {"row": rows(session, [found])[0], "base": base(), "tab": "people", "tabs": tabs(found)}
+            one = lists.get(session, list_id)
+            frame = {"row": rows(session, [one])[0], "base": base(), "tab": "people", "tabs": tabs(one)}
             return render_template("lists/unknown.html", unknown=unknown[:1000], count=len(unknown), **frame)
     return redirect(url_for("lists.show", list_id=list_id, tab="people"), 303)
 
@@ -243,8 +257,8 @@ def pick(list_id: int) -> ResponseReturnValue:
 def pick_for() -> ResponseReturnValue:
     """Put somebody on a list that is chosen on their page."""
     list_id, contact_id = (request.form.get(name, 0, type=int) for name in ("list", "contact"))
-    changed, _unknown = change_picks(list_id, "add", [contact_id], [], author=author())
-    toast(_told("add", changed, []), undo=_undo(list_id, "add", [contact_id], changed))
+    found = picking.pick(services(), list_id, "add", ids=[contact_id], now=utcnow(), author=author())
+    toast(_told("add", found), undo=_undo(list_id, "add", [contact_id], found.changed))
     return redirect(url_for("contacts.show", contact_id=contact_id), 303)
 
 
@@ -270,16 +284,47 @@ def _file() -> str:
         text = given.stream.read(PASTED + 1).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Invalid(gettext("The file is no text in UTF-8."), field="file") from None
-    return "\n".join(row[0] for row in csv.reader(text.splitlines()) if row)
+    try:
+        return "\n".join(row[0] for row in csv.reader(text.splitlines()) if row)
+    except csv.Error:  # nothing else stops it than a cell beyond its limit
+        most = number(csv.field_size_limit())
+        raise Invalid(
+            gettext(
+                "A cell of the file has more than %(most)s characters; give one number or address a line.", most=most
+            ),
+            field="file",
+        ) from None
 
 
-def _told(verdict: str, changed: int, unknown: Sequence[str]) -> str:
-    words = {
-        "add": ngettext("%(num)s person put on the list", "%(num)s people put on the list", changed),
-        "remove": ngettext("%(num)s person taken off the list", "%(num)s people taken off the list", changed),
-        "undo": ngettext("%(num)s left to the criteria again", "%(num)s left to the criteria again", changed),
+def _told(verdict: str, found: picking.Picked) -> str:
+    """What a pick did: who came or went, and for whom nothing changed."""
+    moved, already, left_out = found.moved, found.already or 0, found.left_out or 0
+    parts = [] if not moved and already + left_out else [_moved(verdict, found.changed if moved is None else moved)]
+    if already:
+        parts.append({
+            "add": ngettext("%(num)s was already on the list", "%(num)s were already on the list", already),
+            "remove": ngettext("%(num)s was not on the list", "%(num)s were not on the list", already),
+            "undo": ngettext("%(num)s stays where they were", "%(num)s stay where they were", already),
+        }[verdict])  # fmt: skip
+    if left_out:
+        parts.append(
+            ngettext(
+                "%(num)s stays off it: its criteria exclude them",
+                "%(num)s stay off it: its criteria exclude them",
+                left_out,
+            )
+        )
+    parts += [gettext("%(n)s not known", n=number(len(found.unknown)))] if found.unknown else []
+    return "; ".join(parts)
+
+
+def _moved(verdict: str, count: int) -> str:
+    words: str = {
+        "add": ngettext("%(num)s person put on the list", "%(num)s people put on the list", count),
+        "remove": ngettext("%(num)s person taken off the list", "%(num)s people taken off the list", count),
+        "undo": ngettext("%(num)s left to the criteria again", "%(num)s left to the criteria again", count),
     }[verdict]
-    return f"{words}; {gettext('%(n)s not known', n=number(len(unknown)))}" if unknown else words
+    return words
 
 
 def _undo(list_id: int, verdict: str, ids: Sequence[int], changed: int) -> str | None:
@@ -292,7 +337,7 @@ def _undo(list_id: int, verdict: str, ids: Sequence[int], changed: int) -> str |
 @blueprint.post("/<int:list_id>/picks/<int:contact_id>/undo")
 def unpick(list_id: int, contact_id: int) -> ResponseReturnValue:
     """Take a pick back."""
-    change_picks(list_id, "undo", [contact_id], [], author=author())
+    picking.pick(services(), list_id, "undo", ids=[contact_id], now=utcnow(), author=author())
     return redirect(url_for("lists.show", list_id=list_id, tab="people"), 303)
 
 
@@ -305,7 +350,7 @@ def revert(list_id: int, version: int) -> ResponseReturnValue:
             session,
             list_id,
             version,
-            version=request.form.get("version", type=int),
+            version=seen_version(),
             now=utcnow(),
             catalogue=open_catalogue(session, services().warehouse),
             author=author(),
@@ -313,6 +358,15 @@ def revert(list_id: int, version: int) -> ResponseReturnValue:
     lists.recount(services().database, services().warehouse, [list_id], utcnow())
     toast(gettext("Restored"))
     return redirect(url_for("lists.show", list_id=list_id, tab="versions"), 303)
+
+
+def seen_version() -> int:
+    """The version of the list that the page showed; raises Invalid where a request names none."""
+    version: int | None = request.form.get("version", type=int)
+    if version is None:
+        raise Invalid(gettext("The request does not say which version of the list it saw; load the page again."),
+                      field="version")  # fmt: skip
+    return version
 
 
 def lists_of(session: Session, contact: Contact) -> list[tuple[ContactList, Any, str]]:

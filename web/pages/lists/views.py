@@ -11,10 +11,11 @@ from urllib.parse import quote
 from flask_babel import gettext, lazy_gettext
 
 from engine.criteria import scored
+from engine.criteria.duration import LAST
 from engine.criteria.operators import OPERATORS
 from engine.fields import Field
 from engine.preview import Clause
-from web.pages.lists.draft import ROOT, Draft, children, group, inputs, kind_of, mode_of, text_of, texts
+from web.pages.lists.draft import ROOT, Draft, children, group, inputs, kind_of, mode_of, scale_of, text_of, texts
 from web.pages.lists.shown import (
     Box,
     Choice,
@@ -104,6 +105,8 @@ class Shower:
         hint = "" if one.default is None else text_of(one.default)
         suggested = self._suggested(one.suggest, value) if one.suggest else ""
         label = one.label(self.words.language)
+        if one.suggest == "item" and (title := dict(self.words.items(value)).get(value)):
+            label = f"{label} “{title}”"
         return replace(
             self._box(place, one.key, one.type, label, value, suggestions=suggested), hint=hint, optional=True
         )
@@ -141,11 +144,9 @@ class Shower:
             self.leaf(leaf, self._common(leaf, at, "field"), event)
             for at, leaf in zip(places, node.get("where", []), strict=True)
         ]
-        days = replace(
-            self._box(place, "days", "days", gettext("Days"), text_of(node.get("days", ""))), hint=gettext("any")
-        )
         subject = self._subject(f"event:{event}" if event or choices == "subjects" else "", choices)
-        return Deed(**self._common(node, place, "deed"), subject=subject, where=where, days=days)
+        lasting = self._lasting(node, place)
+        return Deed(**self._common(node, place, "deed"), subject=subject, where=where, lasting=lasting)
 
     def event(self, node: Draft, common: dict[str, Any]) -> ShownEvent:
         """What people did."""
@@ -179,12 +180,20 @@ class Shower:
         within = node.get("within", {})
         since = self.deed(within["since"], f"{place}.within.since") if "since" in within else None
         boxes = {name: self._within(place, name, within) for name in WITHIN}
-        return {"window": mode_of(within), "within": boxes, "since": since}
+        lasting = self._lasting(within, place, "within.", "" if since else LAST)
+        return {"window": mode_of(within), "within": boxes, "lasting": lasting, "since": since}
 
     def _within(self, place: str, name: str, within: Draft) -> Box:
-        kind, label = WITHIN[name]
-        box = self._box(place, f"within.{name}", kind, str(label), text_of(within.get(name, "")))
-        return replace(box, hint=gettext("any")) if name == "days" else box
+        return self._box(place, f"within.{name}", "moment", str(WITHIN[name]), text_of(within.get(name, "")))
+
+    def _lasting(self, node: Draft, place: str, above: str = "", prefix: str = "") -> tuple[Box, Box]:
+        """How long: the number, which may be left out where days are chosen, and the scale."""
+        scales = self.words.scales
+        scale = scale_of(node, prefix) or scales[0][0]
+        value, is_free = text_of(node.get(prefix + scale, "")), not prefix and scale == scales[0][0]
+        box = self._box(place, f"{above}{prefix}{scale}", "days", gettext("How long"), value)
+        chosen = self._box(place, f"{above}scale", "choice", gettext("In what"), scale, options=scales)
+        return replace(box, hint=gettext("any") if is_free else ""), chosen
 
     def _question(
         self,
@@ -269,12 +278,10 @@ SHOWN: Final[dict[str, Callable[[Shower, Draft, dict[str, Any]], Shown]]] = {
 }
 CONTROLS: Final = {"none": "none", "range": "range", "several": "several"}  # all others take one value
 COUNTED: Final = {"number", "money", "days", "count", "percent", "pattern"}  # suggestions would not help
-WITHIN: Final = {  # type and label of each part of a window
-    "last_days": ("days", lazy_gettext("Days")),
-    "before": ("moment", lazy_gettext("Before")),
-    "from": ("moment", lazy_gettext("From this day on")),
-    "to": ("moment", lazy_gettext("Up to this day, not included")),
-    "days": ("days", lazy_gettext("Days")),
+WITHIN: Final = {  # labels of the days and times that bound a window
+    "before": lazy_gettext("Before"),
+    "from": lazy_gettext("From this day on"),
+    "to": lazy_gettext("Up to this day, not included"),
 }
 
 

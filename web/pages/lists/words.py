@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from engine import fields
 from engine.catalogue import Catalogue
 from engine.criteria import scored
+from engine.criteria.duration import SCALES
 from engine.criteria.operators import MANY, OPERATORS, Operator, fitting
 from engine.errors import Invalid
 from engine.fields import MEASURES, Behaviour, Field
@@ -89,6 +90,11 @@ class Vocabulary:
         return sorted(((str(number), name) for number, name in rows), key=lambda row: row[1].casefold())
 
     @cached_property
+    def scales(self) -> Options:
+        """What time is counted in, days first."""
+        return [(key, scale.many(self.language).format("").strip()) for key, scale in SCALES.items()]
+
+    @cached_property
     def subjects(self) -> Grouped:
         """What a condition can be about."""
         grouped: dict[str, Options] = {}
@@ -99,7 +105,7 @@ class Vocabulary:
         own += self._another("attributes", "field:attributes.", gettext("Another attribute…"))
         one_after_another = ("sequence:", gettext("One thing after another…"))
         grouped[gettext("What they did")] = [one_after_another, *self.events]
-        grouped[gettext("Predictions and patterns")] = [
+        grouped[gettext("Predictions, patterns and samples")] = [
             (f"{key}:", kind.label(self.language)) for key, kind in scored.KINDS.items()
         ]
         grouped[gettext("Lists")] = [("list:", gettext("On the list"))]
@@ -112,10 +118,10 @@ class Vocabulary:
         return [*known, *self._another("events", "event:", gettext("Another event…"))]
 
     def items(self, typed: str) -> Options:
-        """Items whose number or title holds what is typed, by number: the first FOUND."""
+        """Items whose number or title holds what is typed, by number, the one of just that number first: FOUND."""
         part = f"%{_ESCAPED.sub(_escape, typed.strip())}%"
         fits = or_(Item.key.ilike(part, escape="!"), Item.title.ilike(part, escape="!"))
-        query = select(Item.key, Item.title).where(fits).order_by(Item.key).limit(FOUND)
+        query = select(Item.key, Item.title).where(fits).order_by(Item.key != typed, Item.key).limit(FOUND)
         return [(key, title or "") for key, title in self.session.execute(query)]
 
     def options(self, kind: str, row: Field | None) -> Options | None:

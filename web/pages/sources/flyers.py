@@ -25,12 +25,9 @@ def flyers() -> ResponseReturnValue:
 @blueprint.post("/flyers")
 def save_flyer() -> ResponseReturnValue:
     """Make a code."""
-    given = request.form
     try:
         with services().database.begin() as session:
-            made = core.make(
-                session, given.get("name", ""), given.get("target", ""), given.get("code", ""), now=utcnow()
-            )
+            made = core.make(session, *_given(), request.form.get("code", ""), now=utcnow(), own=_own())
     except (Invalid, Conflict) as error:
         return _page(fault=error), status_of(error)
     toast(gettext("The code %(code)s is ready to print", code=made.code))
@@ -48,7 +45,7 @@ def change_flyer(flyer_id: int) -> ResponseReturnValue:
     """Another name or target; the printed code stays."""
     try:
         with services().database.begin() as session:
-            core.change(session, flyer_id, request.form.get("name", ""), request.form.get("target", ""), now=utcnow())
+            core.change(session, flyer_id, *_given(), now=utcnow(), own=_own())
     except Invalid as error:
         return _one(flyer_id, fault=error), 422
     toast(gettext("Saved; the printed code leads there from now on"))
@@ -88,7 +85,7 @@ def print_flyers() -> ResponseReturnValue:
 
 def address(flyer: Flyer) -> str:
     """The short public link of a code."""
-    return f"{services().config.server.public_url.rstrip('/')}/q/{flyer.code}"
+    return f"{_own().rstrip('/')}/q/{flyer.code}"
 
 
 def _page(fault: Invalid | Conflict | None = None) -> str:
@@ -112,3 +109,13 @@ def _one(flyer_id: int, fault: Invalid | None = None) -> str:
         given=request.form if fault else None,
         address=address(found),
     )
+
+
+def _given() -> tuple[str, str]:
+    """Name and target."""
+    return request.form.get("name", ""), request.form.get("target", "")
+
+
+def _own() -> str:
+    """Where the forms are."""
+    return services().config.server.public_url

@@ -1,23 +1,27 @@
 // Typing instead of scrolling: a select with class "subject" opens a box to type in above its choices, which stand
-// once in the page (data-choices). What was chosen lately comes first. Without this script the select is a select.
+// once in the page (data-choices). What was chosen lately comes first. Other words for a choice (data-also) find it too.
+// Without this script the select is a select.
 const RECENT = 'rapport-recent';
 const MOST = 6;
 
 const recent = () => JSON.parse(localStorage.getItem(RECENT) ?? '[]');
 const remember = (value) => localStorage.setItem(RECENT, JSON.stringify([value, ...recent().filter((one) => one !== value)].slice(0, MOST)));
 
-// [{ group, value, words }] of an element with <option>s, perhaps in <optgroup>s
+// [{ group, value, words, also }] of an element with <option>s, perhaps in <optgroup>s
 const read = (choices) => [...choices.querySelectorAll('option')].filter((one) => one.value).map((one) => ({
-  group: one.parentElement.label ?? '', value: one.value, words: one.textContent,
+  group: one.parentElement.label ?? '', value: one.value, words: one.textContent, also: one.dataset.also?.split('|') ?? [],
 }));
 
-const fits = (one, words) => words.every((word) => `${one.words} ${one.group}`.toLocaleLowerCase().includes(word));
+const fits = (one, words) => words.every((word) => `${one.words} ${one.group} ${one.also.join(' ')}`.toLocaleLowerCase().includes(word));
 
-// 0: begins so; 1: a word begins so; 2: somewhere; 3: only its group
+// 0: begins so, or another word for it is just this; 1: a word begins so; 2: another word begins so; 3: somewhere;
+// 4: only its group or the inside of another word
 const rank = (one, query) => {
   const text = one.words.toLocaleLowerCase();
-  if (text.startsWith(query)) return 0;
-  return text.includes(` ${query}`) ? 1 : text.includes(query) ? 2 : 3;
+  if (text.startsWith(query) || one.also.includes(query)) return 0;
+  if (text.includes(` ${query}`)) return 1;
+  if (one.also.some((word) => word.startsWith(query))) return 2;
+  return text.includes(query) ? 3 : 4;
 };
 
 const make = (tag, attributes, ...children) => {
@@ -27,6 +31,7 @@ const make = (tag, attributes, ...children) => {
   return element;
 };
 
+// Returns what opens the box of a select.
 export function picker(form) {
   const { pickLabel, pickNone, pickRecent } = form.dataset;
   const input = make('input', { class: 'form-control', role: 'combobox', 'aria-expanded': 'true', 'aria-controls': 'pick-list', 'aria-autocomplete': 'list', 'aria-label': pickLabel, placeholder: pickLabel, autocomplete: 'off' });
@@ -67,7 +72,7 @@ export function picker(form) {
     offered = read(document.getElementById(select.dataset.choices));
     input.value = typed;
     const place = select.getBoundingClientRect();
-    box.showPopover();
+    if (!box.matches(':popover-open')) box.showPopover();
     draw();
     const below = innerHeight - place.bottom;
     const height = Math.min(box.offsetHeight, innerHeight - 16);
@@ -105,6 +110,7 @@ export function picker(form) {
     open(chosen, letter);
   });
   input.addEventListener('input', draw);
+  input.addEventListener('blur', () => { if (box.matches(':popover-open')) box.hidePopover(); });
   input.addEventListener('keydown', (event) => {
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: Math.min(at + 8, rows().length - 1), PageUp: Math.max(at - 8, 0) };
     if (event.key in moves) mark(moves[event.key]);
@@ -119,4 +125,5 @@ export function picker(form) {
     const row = event.target.closest('[role=option]');
     if (row) choose(row);
   });
+  return open;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,9 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from engine import contacts
+from campaigns import offered
+from engine import contacts, criteria, leaves
+from engine.catalogue import open_catalogue
 from engine.errors import NotFound, RapportError
 from engine.models import Contact, Item
 from recommender import placements, training
@@ -60,10 +63,12 @@ def index() -> ResponseReturnValue:
             choices=[(plan.key, plan.name) for plan in plans.values()],
             trial=trial,
             popular=_ask(session, Request(trial.placement, n=SHOWN)),
+            now={key: _ask(session, Request(key, n=3)).items for key in plans},
+            suppressed=_titled(session, placements.suppressed(session)),
             tasks=TASKS,
             serving=training.current(session),
             trainings=training.trainings(session, limit=10),
-            known=session.scalars(select(Item).where(Item.active).order_by(Item.id).limit(200)).all(),
+            known=session.execute(select(Item.key, Item.title).where(Item.active).order_by(Item.id).limit(20)).all(),
             problem=services().recommender.problem,
             lists=_lists(session, trial.answer),
         )
@@ -110,21 +115,32 @@ def _trial(session: Session, plans: dict[str, Any]) -> Trial:
     placement = placement if placement in plans else "home"
     who = request.args.get("who", "").strip()[:254]
     items = tuple(part.strip()[:128] for part in request.args.get("items", "").split(",") if part.strip())[:20]
-    contact = _find(session, who)
+    contact = find(session, who)
     start = time.perf_counter()
     answer = _ask(session, Request(placement, contact.id if contact else None, items=items, n=SHOWN))
     return Trial(placement, who, items, contact, answer, (time.perf_counter() - start) * 1000)
 
 
-def _lists(session: Session, answer: Answer) -> dict[str, str]:
-    """By key of an item that a rule offers: the criteria of those who bought what leads to it, but not the item."""
+def _lists(session: Session, answer: Answer) -> dict[str, tuple[str, int]]:
+    """By key of an item that a rule offers: the criteria of those who bought what leads to it, but not the item, and
+    how many they find now, if any. The reason's own numbers are others: buyers when the training learned, with guests.
+    """
     reasons = {item.key: item.reason for item in answer.items if item.reason and item.reason.kind == "rules"}
     ids = {number for reason in reasons.values() for number in reason.because_ids}
     keys = dict(session.execute(select(Item.id, Item.key).where(Item.id.in_(ids))).all()) if ids else {}
-    return {
-        key: json.dumps({"all": [*(_bought(keys[number]) for number in reason.because_ids), {"not": _bought(key)}]})
+    asked = {
+        key: {"all": [*(_bought(keys[number]) for number in reason.because_ids), {"not": _bought(key)}]}
         for key, reason in reasons.items()
         if all(number in keys for number in reason.because_ids)
+    }
+    warehouse = services().warehouse
+    if asked:
+        warehouse.refresh()  # as the page of the list does
+    catalogue = open_catalogue(session, warehouse)
+    return {
+        key: (json.dumps(one), size)
+        for key, one in asked.items()
+        if (size := leaves.size(warehouse, criteria.parse(one, catalogue), utcnow()))
     }
 
 
@@ -133,7 +149,13 @@ def _bought(key: str) -> dict[str, Any]:
     return {"event": "order", "measure": "count", "where": where, "operator": "at_least", "value": 1}
 
 
-def _find(session: Session, who: str) -> Contact | None:
+def _titled(session: Session, keys: Sequence[str]) -> dict[str, str]:
+    """What items are called, by key; "" for one that nobody knows."""
+    titles = dict(session.execute(select(Item.key, Item.title).where(Item.key.in_(keys))).all()) if keys else {}
+    return {key: (titles[key] or key) if key in titles else "" for key in keys}
+
+
+def find(session: Session, who: str) -> Contact | None:
     """By customer number or e-mail address; nobody asked for: one of those who can be written to."""
     query = select(Contact).order_by(Contact.id).limit(1)
     if who:
@@ -144,7 +166,7 @@ def _find(session: Session, who: str) -> Contact | None:
 
 
 def _ask(session: Session, asked: Request) -> Answer:
-    return services().recommender.recommend(session, asked, now=utcnow())
+    return services().recommender.recommend(session, asked, now=utcnow(), shown=offered.last)
 
 
 def _train(opened: Services) -> None:

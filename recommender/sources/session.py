@@ -1,0 +1,251 @@
+"""This visit: what visits like it looked at next, for whoever it is.
+
+V-SKNN (M. Ludewig and D. Jannach, Evaluation of session-based recommendation algorithms, UMUAI 2018) in two weightings
+from one inverted index, beside what follows and comes before the last click and EASE on visits. Where the items of the
+visit may be shown again, as in "continue where you left off", other weights hold: a third of all next clicks go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from scipy import sparse
+
+from recommender import blend
+from recommender.arrays import DAY, Floats, Ints
+from recommender.interactions import Interactions
+from recommender.sources import neighbours
+from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
+from recommender.sources.blended import Blended, Part, Recipe, Weighing
+from recommender.sources.next_purchase import Steps, again
+from recommender.trail import Trail
+
+REACH: Final = 10  # clicks later that one leads to
+VISITS: Final = 500  # latest visits of an item that are looked at
+CLOSEST: Final = {"alike": 100, "lately alike": 300}  # of them that speak
+RARE: Final = 5.0  # what the rarity of an item counts in V-SKNN
+FADING: Final = 0.7  # of a click, in the other weighting, where V-SKNN divides by how many clicks ago it was
+HALVINGS: Final = 3.0  # of a visit's weight within the time the data span, in that weighting
+LATELY: Final = {"viewed": None, "viewed lately": 0.16, "viewed just now": 0.04}  # half-lives of being well known
+
+
+@dataclass(frozen=True)
+class Index:
+    """Visits v x n, ones; posts: of each item its VISITS latest visits, latest first; age: days before the last one."""
+
+    visits: sparse.csr_array
+    starts: Ints
+    posts: Ints
+    age: Floats
+
+    @classmethod
+    def of(cls, trail: Trail, width: int) -> Index:
+        """Of visits; whose last entry is when a visit was."""
+        ones = np.ones(len(trail.items), np.float32)
+        entries = (ones, trail.items.copy(), trail.starts.copy())  # adding up works in place
+        visits = sparse.csr_array(entries, shape=(len(trail), width))
+        visits.sum_duplicates()
+        visits.data[:] = 1
+        at = trail.at[np.maximum(trail.starts[1:] - 1, 0)] if len(trail.items) else np.zeros(len(trail), np.int64)
+        age = ((at.max(initial=0) - at) / DAY).astype(np.float32)
+        rows = np.repeat(np.arange(len(trail)), np.diff(visits.indptr))
+        order = np.lexsort((age[rows], visits.indices))
+        item, visit = visits.indices[order], rows[order]
+        first = np.searchsorted(item, np.arange(width + 1))
+        kept = np.arange(len(item)) - first[item] < VISITS
+        starts = np.concatenate([[0], np.cumsum(kept)])[first]
+        return cls(visits, starts.astype(np.int64), visit[kept].astype(np.int64), age)
+
+    def arrays(self) -> dict[str, Any]:
+        """All of it."""
+        told = {"starts": self.starts, "posts": self.posts, "age": self.age}
+        return told | {"visits.starts": self.visits.indptr, "visits.items": self.visits.indices}
+
+    @classmethod
+    def restore(cls, arrays: Arrays) -> Index:
+        """From arrays."""
+        shape = (len(arrays["visits.starts"]) - 1, len(arrays["starts"]) - 1)
+        ones = np.ones(len(arrays["visits.items"]), np.float32)
+        visits = sparse.csr_array((ones, arrays["visits.items"], arrays["visits.starts"]), shape=shape)
+        return cls(visits, arrays["starts"], arrays["posts"], arrays["age"])
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What visits alike looked at. weight: of each visit; item_weight: of each item; fading: of each step since the
+    latest click shared, None: divided by how many clicks ago it was; closest: visits that speak.
+    """
+
+    index: Index
+    weight: Floats
+    item_weight: Floats
+    fading: float | None
+    closest: int
+
+    weighing: ClassVar[Weighing] = Weighing("visit")
+    table: ClassVar[None] = None
+
+    @classmethod
+    def by_name(cls, name: str, index: Index) -> Alike:
+        """`alike`: V-SKNN; `lately alike`: later and shorter visits say more, rare items no more than others."""
+        size = np.maximum(np.diff(index.visits.indptr), 1)
+        width = index.visits.shape[1]
+        if name == "alike":
+            rarity = np.log(max(index.visits.shape[0], 1) / np.maximum(index.visits.sum(axis=0), 1))
+            item_weight = (1 + RARE * rarity).astype(np.float32)
+            return cls(index, np.ones(len(size), np.float32), item_weight, None, CLOSEST[name])
+        span = max(float(index.age.max(initial=0)), 1e-9)
+        weight = np.exp2(-index.age / span * HALVINGS) / np.sqrt(size)
+        return cls(index, weight.astype(np.float32), np.ones(width, np.float32), FADING, CLOSEST[name])
+
+    def scores(self, query: Query) -> sparse.csr_array:
+        """q x n."""
+        width = len(query.allowed)
+        if query.visit is None:
+            return sparse.csr_array((len(query), width), dtype=np.float32)
+        found = [self._row(query.visit.of_row(row).items.astype(np.int64)) for row in range(len(query))]
+        starts = np.cumsum([0, *(len(items) for items, _ in found)])
+        items = np.concatenate([items for items, _ in found]) if found else np.empty(0, np.int64)
+        values = np.concatenate([values for _, values in found]) if found else np.empty(0)
+        matrix = sparse.csr_array((values.astype(np.float32), items, starts), shape=(len(query), width))
+        matrix.sum_duplicates()
+        return matrix
+
+    def _row(self, clicks: Ints) -> tuple[Ints, Floats]:
+        """Items of the closest visits, and what each adds; `clicks` oldest first."""
+        index = self.index
+        items, back = np.unique(clicks[::-1], return_index=True)
+        order = np.argsort(back)
+        items, back = items[order], back[order]
+        sizes = index.starts[items + 1] - index.starts[items]
+        posts = index.posts[_spans(index.starts[items], sizes)]
+        if not len(posts):
+            return posts, np.empty(0, np.float32)
+        visits, first, where = np.unique(posts, return_index=True, return_inverse=True)
+        shared = np.bincount(where, np.repeat(((len(clicks) - back) / len(clicks)) ** 2, sizes)) * self.weight[visits]
+        far = np.repeat(back, sizes)[first]
+        if len(visits) > self.closest:
+            best = np.argpartition(-shared, self.closest)[: self.closest]
+            visits, shared, far = visits[best], shared[best], far[best]
+        shared = shared / (far + 1) if self.fading is None else shared * self.fading**far
+        sizes = np.diff(index.visits.indptr)[visits]
+        seen = index.visits.indices[_spans(index.visits.indptr[visits], sizes)].astype(np.int64)
+        return seen, np.repeat(shared, sizes) * self.item_weight[seen]
+
+
+@dataclass(frozen=True)
+class Session:
+    """mix: what ranks where nothing of the visit is shown again; returning: weights where it is."""
+
+    mix: Blended
+    returning: Mapping[str, float]
+    rate: Floats
+    index: Index
+
+    name: ClassVar[str] = "session"
+
+    @classmethod
+    def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
+        """Learn from the visits of everybody."""
+        mix = RECIPE.fit(interactions, settings)
+        steps = Steps.of(interactions.visits, len(interactions.item_ids))
+        tuned = settings.tuned.get(cls.name, {})
+        alike = mix.parts["alike"]
+        assert isinstance(alike, Alike)
+        return cls(mix, tuned.get("returning", RETURNING), again(steps), alike.index)
+
+    def candidates(self, query: Query, n: int) -> Candidates:
+        """What is looked at next."""
+        return self.for_query(query).candidates(query, n)
+
+    def for_query(self, query: Query) -> Blended:
+        """The weights that hold: those of visits whose own items may come again, or not."""
+        if query.visit is None or _hides(query):
+            return self.mix
+        return replace(self.mix, rate=self.rate, weights=self.returning)
+
+    def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
+        """The click of the visit that led most people on to it."""
+        table = self.mix.parts["after"].table
+        assert table is not None
+        clicks = query.visit.of_row(row).items if query.visit is not None else np.empty(0, np.int64)
+        given = np.unique(clicks)
+        part = neighbours.parts(table, given, np.ones(len(given)), items)
+        return [Because(self.name, neighbours.loudest(given, part[:, column], 1)) for column in range(len(items))]
+
+    def arrays(self) -> Arrays:
+        """All that was learned."""
+        named = blend.names(self.mix.parts, self.mix.priors, own=True)
+        returning = np.array([self.returning.get(name, 0.0) for name in named], np.float32)
+        told = {"returning": returning, "rate": self.rate}
+        told |= {f"index.{name}": array for name, array in self.index.arrays().items()}
+        return told | {f"mix.{name}": array for name, array in self.mix.arrays().items()}
+
+    @classmethod
+    def restore(cls, arrays: Arrays) -> Self:
+        """From arrays, which may be memory-mapped."""
+        index = Index.restore(within(arrays, "index"))
+        mix = Blended.restore(within(arrays, "mix"), {name: Alike.by_name(name, index) for name in CLOSEST})
+        named = blend.names(mix.parts, mix.priors, own=True)
+        return cls(mix, dict(zip(named, arrays["returning"].tolist(), strict=True)), arrays["rate"], index)
+
+
+def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Any:
+    """One part of the blend."""
+    trail, width, offerable = interactions.visits, len(interactions.item_ids), interactions.offerable
+    if name in CLOSEST:
+        return Alike.by_name(name, Index.of(trail, width))
+    if name == "ease":
+        visits = trail.matrix(width, interactions.until)
+        visits.data[:] = 1
+        ridge = neighbours.Ridge(chosen["l2"], relative=True)
+        return Part(Weighing("visit", chosen["fading"]), neighbours.ease(visits, settings.head, ridge, offerable))
+    forward = neighbours.sequence(trail, width, reach=REACH, back=0.0, shrink=0, power=0.5 if name == "led to" else 0.0)
+    table = sparse.csr_array(forward.T) if name == "before" else forward
+    fading = 0.6 if name == "led to" else 0.0  # 0: the last click alone
+    return Part(Weighing("visit", fading), neighbours.strongest(table, offerable))
+
+
+def known(interactions: Interactions) -> dict[str, Floats]:
+    """Log of how often each item is looked at: ever, lately and just now."""
+    trail, width = interactions.visits, len(interactions.item_ids)
+    age = (trail.at.max(initial=0) - trail.at) / DAY
+    span = max(float(age.max(initial=0)), 1e-9)
+    return {
+        name: blend.prior(np.bincount(trail.items, np.exp2(-age / (share * span)) if share else None, width))
+        for name, share in LATELY.items()
+    }
+
+
+RETURNING: Final = {**blend.alone("alike"), "own": 1.0}
+RECIPE: Final = Recipe(
+    "session",
+    usual={
+        "alike": {},
+        "lately alike": {},
+        "after": {},
+        "before": {},
+        "led to": {},
+        "ease": {"fading": 0.6, "l2": 1},
+    },
+    grid={"ease": {"fading": (0.4, 0.6, 0.8), "l2": (0.2, 0.5, 1, 2, 4)}},
+    weights=blend.alone("alike"),
+    part=part,
+    priors=known,
+)
+
+
+def _hides(query: Query) -> bool:
+    """Whether no item of any visit may be shown again."""
+    assert query.visit is not None
+    seen = query.visit.matrix(len(query.allowed))
+    return not np.setdiff1d(blend.keys_of(seen), blend.keys_of(query.excluded)).size
+
+
+def _spans(starts: Ints, sizes: Ints) -> Ints:
+    """The numbers from each start on, `sizes` of them, one after the other."""
+    ends = np.cumsum(sizes)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)

@@ -1,0 +1,170 @@
+"""The page of a placement: sources, rules, and the preview beside them."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+
+from recommender import placements
+from recommender.business import RULES, Rules
+from tests.recommender.shop import NOW, add_contacts, add_items, add_order
+from web.services import Services
+
+HOME = "/recommendations/placements/home"
+EVERYTHING = {"name": "Start", "source": ["newest"], "in_stock": "on", "category_depth": "1"}
+
+
+@pytest.fixture
+def shop(services: Services) -> Services:
+    """Four items, A3 the newest; C0 bought A3."""
+    with services.database.begin() as session:
+        things = add_items(session, 4)
+        add_order(session, add_contacts(session, 1)[0], things[3:], NOW)
+    return services
+
+
+def rules(services: Services) -> Rules:
+    with services.database.read() as session:
+        return placements.read(session)["home"].rules
+
+
+def rows(page: str) -> list[list[str]]:
+    """The titles of the two rows, left and right."""
+    lists = re.findall(r'<ol class="rows">(.*?)</ol>', page, re.DOTALL)
+    return [re.findall(r"<strong>(.*?)</strong>", one) for one in lists]
+
+
+def test_every_rule_has_its_control(marketer: FlaskClient, shop: Services) -> None:
+    """The form is made of the table: what is in it can be typed."""
+    page = unescape(marketer.get(HOME).text)
+    for name, about in RULES.items():
+        assert about.label in page
+        assert f'name="{name}"' in page or f'name="{name}-item"' in page
+
+
+def test_what_is_typed_is_saved(marketer: FlaskClient, shop: Services) -> None:
+    """Units as people write them: currency, percent, one entry a line; what is not ticked is off."""
+    typed = EVERYTHING | {
+        "price_min": "5", "margin_min": "12.5", "boost_margin": "30", "category_cap": "2", "price_ratio_max": "1.5",
+        "categories_denied": ["Tea", ""], "pins-item": ["A1", ""], "pins-position": ["2", ""],
+        "pins-from": ["2026-01-01", ""], "pins-until": ["", ""], "act": "save",
+    }  # fmt: skip
+    assert marketer.post(HOME, data=typed).status_code == 303
+    written = rules(shop).json()
+    assert (written["price_min"], written["margin_min"], written["boost_margin"]) == ("5", 0.125, 0.3)
+    assert (written["category_cap"], written["price_ratio_max"], written["categories_denied"]) == (2, 1.5, ["Tea"])
+    assert written["pins"] == [{"item": "A1", "position": 2, "from": "2026-01-01"}]
+    assert (written["in_stock"], written["exclude_purchased"]) == (True, False)
+    page = marketer.get(HOME).text
+    assert 'value="12.5"' in page
+    assert "Item 1" in page
+
+
+def test_saving_what_is_shown_changes_nothing(marketer: FlaskClient, shop: Services) -> None:
+    """The form of a placement, sent as it stands, is that placement."""
+    with shop.database.begin() as session:
+        given = {
+            "diversity": 0.25,
+            "margin_min": -0.5,
+            "unseen_mails": 3,
+            "exclude_viewed": False,
+            "suppressed": ["A1"],
+        }
+        given |= {"buries": [{"item": "A2", "until": "2026-12-24"}], "price_max": "12.5"}
+        placements.edit(session, "home", name="Home", sources=["newest", "popular"], given=given, now=NOW)
+    before, page = rules(shop), marketer.get(HOME).text
+    form = page[page.index('<form id="placement"') :]
+    fields: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input [^>]+>", form):
+        name, value = re.search(r'name="([^"]+)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name and ('type="checkbox"' not in tag or " checked" in tag):
+            fields.setdefault(name[1], []).append(unescape(value[1]) if value else "on")
+    assert marketer.post(HOME, data=fields | {"act": "save"}).status_code == 303
+    assert rules(shop) == before
+
+
+def test_nothing_typed_is_lost(marketer: FlaskClient, shop: Services) -> None:
+    """What cannot be saved is shown again with the fault beside it, and nothing is written."""
+    before = rules(shop)
+    typed = EVERYTHING | {"price_min": "cheap", "boost_margin": "300", "suppressed": ["A1"], "act": "save"}
+    answer = marketer.post(HOME, data=typed)
+    page = unescape(answer.text)
+    assert answer.status_code == 422
+    assert 'value="cheap"' in page
+    assert 'value="300"' in page
+    assert "'cheap' is not an amount" in page
+    assert 'name="suppressed" value="A1"' in page
+    assert rules(shop) == before
+    again = marketer.post(HOME, data=typed | {"price_min": ""})
+    assert "Write a percentage from 0 to 100." in again.text
+
+
+def test_the_preview_shows_both(marketer: FlaskClient, shop: Services) -> None:
+    """As saved on the left, as typed on the right, for a real contact, with reasons; nothing is saved by looking."""
+    looking = EVERYTHING | {"who": "C0", "exclude_purchased": "on"}
+    page = marketer.post(HOME, data=looking, headers={"HX-Request": "true"}).text
+    assert page.startswith('<form id="placement"')
+    left, right = rows(page)
+    assert "Item 3" not in left
+    assert right == ["Item 2", "Item 1", "Item 0"]
+    _, right = rows(marketer.post(HOME, data=looking | {"price_min": "10"}).text + "")
+    assert right == []
+    assert "new in the shop" in page
+    assert rules(shop) == placements.DEFAULTS["home"].rules
+    assert "Nobody is known as moon" in marketer.post(HOME, data=EVERYTHING | {"who": "moon"}).text
+
+
+def test_sources_by_buttons(marketer: FlaskClient, shop: Services) -> None:
+    """Up, down, out and add; the draft goes along until it is saved."""
+
+    def order(act: str, **more: str) -> list[str]:
+        typed = EVERYTHING | {"source": ["popular", "newest"], "act": act, **more}
+        return re.findall(r'name="source" value="(\w+)"', marketer.post(HOME, data=typed).text)
+
+    assert order("down:popular") == order("up:newest") == ["newest", "popular"]
+    assert order("up:popular") == ["popular", "newest"]
+    assert order("out:popular") == ["newest"]
+    assert order("add", more="trending") == ["popular", "newest", "trending"]
+    assert order("add", more="nothing like it") == ["popular", "newest"]
+
+
+def test_entries_are_dropped(marketer: FlaskClient, shop: Services) -> None:
+    """The button beside an entry takes that one."""
+    typed = EVERYTHING | {"categories": ["Tea", "Food", "Soap"], "act": "drop:categories:1"}
+    assert re.findall(r'name="categories" value="(\w+)"', marketer.post(HOME, data=typed).text) == ["Tea", "Soap"]
+
+
+def test_a_placement_of_ones_own(marketer: FlaskClient, shop: Services) -> None:
+    """Made under a key, never over one that is there."""
+    made = EVERYTHING | {"key": "till", "act": "save"}
+    assert marketer.post("/recommendations/placements/new", data=made).status_code == 303
+    assert "till" in marketer.get("/recommendations").text
+    assert marketer.post("/recommendations/placements/new", data=made).status_code == 409
+    wrong = marketer.post("/recommendations/placements/new", data=made | {"key": "The till"})
+    assert wrong.status_code == 422
+    assert 'value="The till"' in wrong.text
+    assert marketer.get("/recommendations/placements/moon").status_code == 404
+
+
+def test_shown_nowhere(marketer: FlaskClient, shop: Services) -> None:
+    """Put on the list and taken off it."""
+    for typed, left in (
+        ({"suppressed": ["A3", "gone"]}, ["A3", "gone"]),
+        ({"suppressed": ["A3"], "act": "drop:A3"}, []),
+    ):
+        assert marketer.post("/recommendations/suppressed", data=typed).status_code == 303
+        with shop.database.read() as session:
+            assert list(placements.suppressed(session)) == left
+        page = marketer.get("/recommendations").text
+        assert re.findall(r'name="suppressed" value="(\w+)"', page) == left
+        assert ("not known" in page) == ("gone" in left)
+
+
+def test_items_are_found_while_they_are_typed(marketer: FlaskClient, shop: Services) -> None:
+    """By number or a part of the title, whichever search box asks; what is typed is no pattern."""
+    assert re.findall(r'value="(\w+)"', marketer.get("/recommendations/items?pins-item=&pins-item=a1").text) == ["A1"]
+    assert re.findall(r'value="(\w+)"', marketer.get("/recommendations/items?suppressed=tem+2").text) == ["A2"]
+    assert marketer.get("/recommendations/items?suppressed=%25").text.strip() == ""

@@ -1,0 +1,175 @@
+"""The page of a placement: its sources in order, its rules, and beside them what a real contact would see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from campaigns import offered
+from engine.errors import Conflict, NotFound
+from engine.models import Contact, Item
+from recommender import placements
+from recommender.answers import Answer, Request
+from recommender.business import RULES, Rules
+from recommender.placements import Plan
+from recommender.sources import SOURCES
+from web.pages.recommendations.draft import PIN, Draft
+from web.pages.recommendations.index import SHOWN, blueprint, find
+from web.services import services, utcnow
+from web.shell import toast
+
+GROUPS: Final = (
+    (lazy_gettext("What may be shown"), ("mask",)),
+    (lazy_gettext("What this person knows already"), ("person",)),
+    (lazy_gettext("Order and variety"), ("score", "arrangement")),
+)
+FOUND: Final = 20  # items offered under a search box
+NEW: Final = Plan("", "", ("popular", "newest"), Rules())
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Two rows side by side for one person. beside: "saved" or the key of another placement."""
+
+    who: str
+    items: str
+    beside: str
+    contact: Contact | None
+    left: Answer | None
+    right: Answer | None
+
+
+@blueprint.get("/placements/new")
+def new() -> ResponseReturnValue:
+    """A placement of one's own."""
+    return _page(Draft.of(NEW), status=200)
+
+
+@blueprint.get("/placements/<string(maxlength=64):key>")
+def edit(key: str) -> ResponseReturnValue:
+    """A placement as it answers now."""
+    return _page(Draft.of(_saved(key)), status=200)
+
+
+@blueprint.post("/placements/new")
+def create() -> ResponseReturnValue:
+    """Make it, unless there is one of this key."""
+    draft = Draft.typed(request.form.get("key", "").strip(), request.form)
+    with services().database.read() as session:
+        taken = draft.key in placements.read(session)
+    if taken and _saves():
+        raise Conflict(gettext("There is a placement with the key %(key)s; choose another.", key=draft.key))
+    return _written(draft)
+
+
+@blueprint.post("/placements/<string(maxlength=64):key>")
+def change(key: str) -> ResponseReturnValue:
+    """Save it, or show what it would do."""
+    return _written(Draft.typed(_saved(key).key, request.form))
+
+
+@blueprint.post("/suppressed")
+def suppress() -> ResponseReturnValue:
+    """Say which items no placement shows."""
+    dropped = request.form.get("act", "").removeprefix("drop:")
+    keys = [key.strip() for key in request.form.getlist("suppressed") if key.strip() and key != dropped]
+    with services().database.begin() as session:
+        placements.suppress(session, keys, utcnow())
+    services().recommender.reload()
+    toast(gettext("Saved. Answers follow within a second."))
+    return redirect(url_for(".index") + "#suppressed", 303)
+
+
+@blueprint.get("/items")
+def items() -> ResponseReturnValue:
+    """Items whose number or title begins with what is typed, for the list under a search box."""
+    typed = next((value.strip() for _, value in request.args.items(multi=True) if value.strip()), "")
+    with services().database.read() as session:
+        return render_template("recommendations/known.html", known=known(session, typed[:128]))
+
+
+def known(session: Session, typed: str = "") -> list[Any]:
+    """Items to choose from."""
+    query = select(Item.key, Item.title).where(Item.active).order_by(Item.id).limit(FOUND)
+    if typed:
+        query = query.where(
+            or_(Item.key.istartswith(typed, autoescape=True), Item.title.icontains(typed, autoescape=True))
+        )
+    return list(session.execute(query))
+
+
+def _written(draft: Draft) -> ResponseReturnValue:
+    if not _saves() or draft.plan is None:
+        return _page(draft, status=422 if _saves() else 200)
+    with services().database.begin() as session:
+        placements.edit(session, draft.key, name=draft.name, sources=draft.sources, given=draft.given, now=utcnow())
+    services().recommender.reload()
+    toast(gettext("Saved. Answers follow within a second."))
+    address = url_for(".edit", key=draft.key)
+    return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
+
+
+def _saves() -> bool:
+    return request.form.get("act") == "save"
+
+
+def _saved(key: str) -> Plan:
+    with services().database.read() as session:
+        plans = placements.read(session)
+    if key not in plans:
+        raise NotFound(gettext("There is no placement %(key)s.", key=key))
+    return plans[key]
+
+
+def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
+    """The whole page, or for the script the part that changes."""
+    part = "HX-Request" in request.headers and request.method == "POST"
+    with services().database.read() as session:
+        plans = placements.read(session)
+        preview = _preview(session, plans, draft)
+        page = render_template(
+            "recommendations/" + ("editor.html" if part else "placement.html"),
+            draft=draft,
+            plans=plans,
+            preview=preview,
+            groups=[
+                (words, {name: RULES[name] for name in RULES if RULES[name].acts in acts}) for words, acts in GROUPS
+            ],
+            more=[name for name in SOURCES if name not in draft.sources],
+            known=known(session),
+            paths=session.scalars(select(Item.category).where(Item.category.is_not(None)).distinct().limit(200)).all(),
+            titles=_titles(session, draft),
+            parts=PIN,
+            currency=services().config.locale.currency,
+        )
+    return page, status
+
+
+def _preview(session: Session, plans: dict[str, Plan], draft: Draft) -> Preview:
+    """What is saved, or another placement, beside what is typed."""
+    asked = request.values
+    who, typed, beside = (asked.get(name, "").strip()[:254] for name in ("who", "items", "beside"))
+    contact = find(session, who) if who else None
+    keys = [key.strip()[:128] for key in typed.split(",") if key.strip()][:20]
+    left = plans.get(beside) or plans.get(draft.key)
+    row = [_ask(session, plan, contact, keys) if plan else None for plan in (left, draft.plan)]
+    return Preview(who, typed, beside if beside in plans else "saved", contact, *row)
+
+
+def _ask(session: Session, plan: Plan, contact: Contact | None, keys: list[str]) -> Answer:
+    asked = Request(plan.key, contact.id if contact else None, items=keys, n=SHOWN)
+    return services().recommender.recommend(session, asked, now=utcnow(), plan=plan, shown=offered.last)
+
+
+def _titles(session: Session, draft: Draft) -> dict[str, str]:
+    """What the items that rules name are called; who is not among them is not known."""
+    pins = [pin.get("item", "") for name in ("pins", "buries") for pin in draft.given.get(name, ())]
+    keys = {*draft.given.get("suppressed", ()), *pins}
+    rows = session.execute(select(Item.key, Item.title).where(Item.key.in_(keys))) if keys else ()
+    return {key: title or key for key, title in rows}

@@ -122,7 +122,8 @@ def test_the_shop_goes_on(token: str, database: Database, target: Database, conf
     with opened(config) as services, database.begin() as session:
         services.warehouse.refresh()
         assert lists.count(session, services.warehouse, 1, utcnow()) == 20
-        link = session.scalars(select(OutboxMessage.headers)).first()["List-Unsubscribe"]  # type: ignore[index]
+        mail = session.scalars(select(OutboxMessage).where(OutboxMessage.recipient == "c1@x.example")).one()
+        link = mail.headers["List-Unsubscribe"]
         report = json.loads(rapport(config, "campaign", "report", "1", "--json").output)
     assert rapport(config, "copy-to", other.database_url).exit_code == 0
 

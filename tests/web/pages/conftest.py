@@ -66,7 +66,7 @@ def finished(services: Services, people: int) -> int:
         for number, send in enumerate(session.scalars(select(Send).order_by(Send.id)).all()):
             if send.state in ("accepted", "held") and number % (2 if send.state == "accepted" else 8) == 0:
                 shop.order(session, f"O{number}", send.contact_id, then + DAY, 40)
-        clicker = session.scalars(select(Send).where(Send.state == "accepted")).first()
+        clicker = session.scalars(select(Send).where(Send.state == "accepted").order_by(Send.id)).first()
         assert clicker is not None
         clicker.clicked_at = clicker.opened_at = then
         told = {"campaign_id": campaign.id, "link": "https://shop.example/sale?a=1", "machine": False}

@@ -75,10 +75,11 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Score:
-    """Metrics and what they are the mean of: nDCG of each case."""
+    """Metrics and what two of them are the mean of: nDCG of each case, and whether anything was right."""
 
     metrics: Metrics
     ndcg: npt.NDArray[np.float64]
+    hit: npt.NDArray[np.float64]
 
 
 def cut(interactions: Interactions) -> datetime:
@@ -244,7 +245,20 @@ def score(fitted: Fitted, task: str, asked: Sequence[Case], sources: Sequence[st
 
 def compare(new: Score, old: Score) -> tuple[float, float]:
     """How much better `new` is on the same cases, mean nDCG@10 and its standard error."""
-    difference = new.ndcg - old.ndcg
+    return _gain(new.ndcg, old.ndcg)
+
+
+def gain(new: Score | None, old: Score | None) -> dict[str, float] | None:
+    """The same for the training's row, and for the hit rate: a difference of paired cases, with its standard error."""
+    if new is None or old is None:
+        return None
+    (ndcg, ndcg_error), (hits, hits_error) = _gain(new.ndcg, old.ndcg), _gain(new.hit, old.hit)
+    found = {"hit_rate": hits, "hit_rate_error": hits_error, "ndcg": ndcg, "ndcg_error": ndcg_error}
+    return {name: round(value, 5) for name, value in found.items()}
+
+
+def _gain(new: Floats64, old: Floats64) -> tuple[float, float]:
+    difference = new - old
     return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
 
 
@@ -264,8 +278,9 @@ def _scored(hits: Sequence[Mask], sizes: Sequence[int], coverage: float) -> Scor
     ndcg = _ndcg(hits, sizes)
     recall = [hit.sum() / min(size, TOP) for hit, size in zip(hits, sizes, strict=True)]
     reciprocal = [1 / (int(hit.argmax()) + 1) if hit.any() else 0.0 for hit in hits]
-    means = (np.mean([hit.any() for hit in hits]), np.mean(recall), ndcg.mean(), np.mean(reciprocal), coverage)
-    return Score(Metrics(len(hits), *map(float, means)), ndcg)
+    right = np.array([hit.any() for hit in hits], np.float64)
+    means = (right.mean(), np.mean(recall), ndcg.mean(), np.mean(reciprocal), coverage)
+    return Score(Metrics(len(hits), *map(float, means)), ndcg, right)
 
 
 def _offerable(interactions: Interactions, lines: Log) -> Log:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.config import Config
-from engine.database import Database, upsert
+from engine.database import EPOCH, Database, upsert
 from engine.errors import Conflict, Invalid, NotFound, RapportError, Unreadable
 from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
@@ -194,6 +194,7 @@ class _Run:
             rival = self.rank(trial.before, rival.settings) if rival.settings != self.settings else fitted
         asked = evaluation.cases(trial.before, trial.after, seed=self.seed)
         metrics = {"cut": trial.moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
+        metrics["data"] = _data(interactions)
         return _verdict(metrics, fitted, rival, trial.serving, asked)
 
     def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
@@ -235,6 +236,18 @@ class _Run:
         return self.config.folder / FOLDER / str(self.training_id)
 
 
+def _data(interactions: Interactions) -> dict[str, Any]:
+    """What it learns from, for the training's page; `since`: the first purchase."""
+    first = EPOCH + timedelta(microseconds=int(interactions.lines.at.min()))
+    return {
+        "contacts": len(interactions.people),
+        "items": len(interactions.items.ids),
+        "items_bought": len(set(interactions.lines.item.tolist())),
+        "views": len(interactions.views),
+        "since": first.isoformat(),
+    }
+
+
 def _say(told: str) -> None:
     log.info("tuned", told=told)
 
@@ -254,6 +267,7 @@ def _verdict(
         popular = evaluation.score(fitted, task, asked[task], BASELINE)
         scores = {"training": new, "popular": popular, "published": old}
         metrics[task] = {name: evaluation.to_json(found) for name, found in scores.items()}
+        metrics[task] |= {"gain": evaluation.gain(new, popular), "gain_before": evaluation.gain(new, old)}
         if new and old and serving:
             refusals += _worse(task, new, old, serving)
     known = (serving.metrics.get("purchases") or 0) if serving else 0

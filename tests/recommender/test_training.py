@@ -82,7 +82,14 @@ def test_publishes_what_beats_best_sellers(database: Database, warehouse: Wareho
         figures = made.metrics[task]
         assert figures["training"]["cases"] == figures["popular"]["cases"] > 10
         assert figures["training"]["ndcg"] > 1.5 * figures["popular"]["ndcg"]
-        assert figures["published"] is None
+        assert figures["published"] is figures["gain_before"] is None
+        assert figures["gain"]["hit_rate"] == pytest.approx(
+            figures["training"]["hit_rate"] - figures["popular"]["hit_rate"], abs=2e-5
+        )
+        assert figures["gain"]["ndcg"] > 2 * figures["gain"]["ndcg_error"] > 0
+    data = made.metrics["data"]
+    assert (data["contacts"], data["items"], data["items_bought"], data["views"]) == (100, 50, 50, 0)
+    assert datetime.fromisoformat(data["since"]) == NOW - timedelta(hours=300)
     with database.read() as session:
         serving = training.current(session)
         assert serving is not None
@@ -96,6 +103,7 @@ def test_same_data_serves_again(database: Database, warehouse: Warehouse, config
     again = training.train(database, warehouse, config, now=NOW)
     assert again.status == "ready"
     assert again.metrics["for_you"]["published"] == again.metrics["for_you"]["training"]
+    assert again.metrics["for_you"]["gain_before"]["ndcg"] == 0
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engine.database import insert_new
-from engine.errors import Invalid, nearest
+from engine.errors import Conflict, Invalid, nearest
 from recommender import business
 from recommender.business import Rules
-from recommender.models import Placement, SuppressedItem
+from recommender.models import Comparison, Placement, SuppressedItem
 from recommender.sources import SOURCES
+from recommender.sources.upsell import FARTHEST, STEPS
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _ALL: Final = select(Placement.key, Placement.name, Placement.sources, Placement.rules).order_by(Placement.id)
@@ -32,18 +33,39 @@ class Plan:
     rules: Rules
 
 
+DEARER: Final = 2 ** (FARTHEST / STEPS)  # times the price: what fills the row goes as far as the source of a step up
 DEFAULTS: Final = {
     plan.key: plan
     for plan in (
         Plan(
             "home",
             "Home page",
-            ("collaborative", "trending", "popular", "newest"),
+            ("session", "collaborative", "trending", "popular", "newest"),
             Rules(exclude_purchased=True),
         ),
-        Plan("item", "Item page", ("rules", "popular_in_category", "popular", "newest"), Rules()),
-        Plan("cart", "Cart", ("rules", "collaborative", "popular_in_category", "popular", "newest"), Rules()),
-        Plan("email", "E-mail", ("collaborative", "popular", "newest"), Rules(exclude_purchased=True)),
+        Plan(
+            "item",
+            "Item page: goes with it",
+            ("rules", "similar", "popular_in_category", "popular", "newest"),
+            Rules(),
+        ),
+        Plan("similar", "Item page: more like this", ("similar", "popular_in_category", "popular", "newest"), Rules()),
+        Plan(
+            "upsell",
+            "Item page: a step up",
+            ("upsell", "popular_in_category", "popular", "newest"),
+            Rules(price_ratio_min=1.0, price_ratio_max=DEARER),
+        ),
+        Plan(
+            "cart",
+            "Cart",
+            ("rules", "session", "collaborative", "popular_in_category", "popular", "newest"),
+            Rules(),
+        ),
+        Plan(
+            "again", "Buy again", ("next_purchase", "collaborative", "popular", "newest"), Rules(exclude_viewed=False)
+        ),
+        Plan("email", "E-mail", ("collaborative", "trending", "popular", "newest"), Rules(exclude_purchased=True)),
     )
 }
 
@@ -86,8 +108,12 @@ def suppress(session: Session, keys: Sequence[str], now: datetime) -> None:
 def edit(
     session: Session, key: str, *, name: str, sources: Sequence[str], given: Mapping[str, Any], now: datetime
 ) -> Plan:
-    """Write a placement; raises Invalid for what `planned` refuses."""
+    """Write a placement; raises Invalid for what `planned` refuses, and Conflict while variants of it are compared:
+    nobody would see the change, and it would be lost in what is adopted.
+    """
     plan = planned(key, name, sources, given)
+    if session.scalar(select(Comparison.id).where(Comparison.placement == key, Comparison.ended_at.is_(None))):
+        raise Conflict("A comparison runs at this placement: stop it, or adopt a variant, before you change it.")
     row = session.scalar(select(Placement).where(Placement.key == key)) or Placement(key=key)
     row.name, row.sources, row.rules, row.updated_at = plan.name, list(plan.sources), plan.rules.json(), now
     session.add(row)

@@ -1,0 +1,93 @@
+"""The placements a shop begins with, through the Recommender and both real databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from engine.database import Database
+from engine.models import Contact, Item
+from recommender import placements
+from recommender.answers import Request
+from recommender.business import Rules
+from recommender.placements import DEFAULTS, Plan
+from recommender.serving import Recommender
+from recommender.sources import SOURCES
+from tests.recommender.shop import NOW, add_order
+from tests.recommender.test_serving import contact_id
+
+BOUGHT = {f"A{number}" for number in range(0, 20, 2)} - {"A4"}
+EVERY = pytest.mark.parametrize("plan", DEFAULTS.values(), ids=list(DEFAULTS))
+
+
+@EVERY
+def test_is_told_on_the_page(plan: Plan) -> None:
+    """docs/recommendations.md names key, name and sources of each."""
+    page = (Path(__file__).parents[2] / "docs" / "recommendations.md").read_text()
+    sources = ", ".join(f"`{name}`" for name in plan.sources)
+    assert f"| `{plan.key}` | {plan.name} | {sources} |" in page
+
+
+@EVERY
+def test_is_one_that_could_be_typed(plan: Plan) -> None:
+    """A marketer could save each as it is, and each ends in what every shop has."""
+    assert placements.planned(plan.key, plan.name, plan.sources, plan.rules.json()) == plan
+    assert plan.sources[-2:] == ("popular", "newest")
+    assert set(plan.sources) <= set(SOURCES)
+
+
+@EVERY
+@pytest.mark.usefixtures("shop")
+def test_fills_the_row(recommender: Recommender, database: Database, plan: Plan) -> None:
+    """A known contact on the page of an item, with something in the cart, is answered with a full row."""
+    request = Request(plan.key, contact_id=contact_id(database, "C4"), items=["A0"], cart=["A6"], session=["A1"], n=6)
+    with database.read() as session:
+        found = [item.key for item in recommender.recommend(session, request, now=NOW).items]
+    assert len(found) == 6
+    hidden = {"A0", "A6"} | (BOUGHT if plan.rules.exclude_purchased else set())
+    assert not hidden & set(found)
+
+
+@pytest.mark.usefixtures("shop")
+def test_buy_again_offers_what_was_bought(recommender: Recommender, database: Database) -> None:
+    """What contact 4 orders every three days comes first, and they are told so."""
+    with database.begin() as session:
+        person = session.scalars(select(Contact).where(Contact.key == "C4")).one()
+        item = session.scalars(select(Item).where(Item.key == "A8")).one()
+        for days in (9, 6, 3):
+            add_order(session, person, [item], NOW - timedelta(days=days))
+    request = Request("again", contact_id=contact_id(database, "C4"), n=3)
+    with database.read() as session:
+        first = recommender.recommend(session, request, now=NOW).items[0]
+    assert (first.key, first.source) == ("A8", "next_purchase")
+    assert first.reason is not None
+    assert first.reason.text.startswith("you bought it 4 times")
+
+
+@pytest.mark.usefixtures("shop")
+def test_home_follows_the_visit_of_a_stranger(recommender: Recommender, database: Database) -> None:
+    """Somebody nobody knows is answered by what is clicked now; without a click by what sells."""
+    with database.read() as session:
+        found = [
+            recommender.recommend(session, Request("home", session=clicks, n=3), now=NOW) for clicks in ([], ["A1"])
+        ]
+    assert found[0].source in ("trending", "popular")
+    assert found[1].items[0].source in ("session", "collaborative")
+    assert {int(item.key[1:]) % 2 for item in found[1].items} == {1}
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_a_shop_saved_stays(recommender: Recommender, database: Database) -> None:
+    """Beginning anew writes what is not there, and nothing else."""
+    with database.begin() as session:
+        placements.edit(session, "home", name="Front", sources=["newest"], given={}, now=NOW)
+    with database.begin() as session:
+        placements.seed(session, NOW)
+        found = placements.read(session)
+    assert found["home"] == Plan("home", "Front", ("newest",), Rules())
+    assert {key: plan for key, plan in found.items() if key != "home"} == {
+        key: plan for key, plan in DEFAULTS.items() if key != "home"
+    }

@@ -164,11 +164,14 @@ class Confirmation(Base):
 
 
 class Offered(Base):
-    """What stood in the product blocks of a send: item ids, in their order."""
+    """What stood in the product blocks of a send: item ids, in their order; and the id of the recommendation where a
+    comparison was running, by which the send counts for its variant.
+    """
 
     __tablename__ = "offered"
     send_id: Mapped[int] = mapped_column(ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True)
     items: Mapped[list[int]] = mapped_column(Json)
+    recommendation_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class Secret(Base):

@@ -33,9 +33,12 @@ _OFFERED: Final = (
 
 def note(messages: Mapping[int, Message | Exclusion], session: Session) -> None:
     """Write down what stands in messages that are about to leave; somebody may have been erased meanwhile."""
-    made = {one.send_id: list(one.items) for one in messages.values() if isinstance(one, Message) and one.items}
+    made = {one.send_id: one for one in messages.values() if isinstance(one, Message) and one.items}
     there = session.scalars(select(Send.id).where(Send.id.in_(made)).with_for_update(read=True, key_share=True))
-    rows = [{"send_id": send_id, "items": made[send_id]} for send_id in there]
+    rows = [
+        {"send_id": send_id, "items": list(made[send_id].items), "recommendation_id": made[send_id].recommendation_id}
+        for send_id in there
+    ]
     insert_new(session, Offered.__table__, rows, ["send_id"])  # type: ignore[arg-type]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -19,16 +19,18 @@ from engine import identity
 from engine.database import microseconds
 from engine.errors import Invalid, nearest
 from recommender import history
-from recommender.answers import PINNED, Answer, Reason, Recommended, Request, pinned, reason
+from recommender.answers import PERSONAL, PINNED, Answer, Reason, Recommended, Request, chosen, pinned, reason
 from recommender.arranging import POOL, Arrangement, Found
 from recommender.arrays import Ints, Mask
 from recommender.business import Filter
+from recommender.comparisons import Running, Variant
 from recommender.fitted import Fitted, stack
 from recommender.history import EMPTY, History
 from recommender.interactions import Log
 from recommender.placements import Plan
 from recommender.shelf import Shelf, between
 from recommender.sources.base import Because, Query
+from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
 FADING: Final = 0.8  # weight of each earlier step of a session
@@ -49,6 +51,7 @@ class State:
     shelf: Shelf
     rows: Ints
     masks: dict[tuple[Filter, ...], Mask] = field(default_factory=dict)
+    comparisons: Mapping[str, Running] = field(default_factory=dict)  # by the key of their placement
 
     def plan(self, key: str) -> Plan:
         """The placement; raises Invalid with the nearest known one."""
@@ -106,7 +109,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Turn:
-    """Questions that share a placement, a filter and a number of items."""
+    """Questions that share a placement, an arm of its comparison, a filter and a number of items."""
 
     session: Session
     state: State
@@ -115,14 +118,30 @@ class Turn:
     n: int
     now: datetime
     explain: bool
+    figures: bool = True
+    personal: bool = True
+    variant: Variant | None = None
 
     @classmethod
-    def of(cls, session: Session, state: State, request: Request, now: datetime, plan: Plan | None = None) -> Turn:
-        """For one question; `plan` in place of the placement's own."""
-        plan = plan or state.plan(request.placement)
+    def of(
+        cls,
+        session: Session,
+        state: State,
+        request: Request,
+        now: datetime,
+        plan: Plan | None = None,
+        *,
+        variant: Variant | None = None,
+    ) -> Turn:
+        """For one question; `plan` in place of the placement's own, `variant` of both."""
+        plan = variant.plan if variant else plan or state.plan(request.placement)
         if request.rules:
             plan = replace(plan, rules=replace(plan.rules, **request.rules))
-        return cls(session, state, plan, request.filter, request.n, now, request.explain)
+        if request.strict:  # what is made of best-sellers alone is what they find
+            knowing = tuple(name for name in plan.sources if name not in FILLING)
+            plan = replace(plan, sources=knowing or plan.sources)
+        told = request.explain, request.figures, request.personal
+        return cls(session, state, plan, request.filter, request.n, now, *told, variant)
 
     def question(self, request: Request, shown: Sequence[int] = ()) -> Question:
         """Keys to ids, the contact's or visitor's history, and what must not be offered."""
@@ -170,7 +189,10 @@ class Turn:
             for rank, one in enumerate(found, 1)
         )
         number = f"{training_id or 0}.{secrets.token_urlsafe(16)}"
-        return Answer(number, self.plan.key, training_id, training_id is None, items, question.missing)
+        arm = self.variant.arm if self.variant else None
+        if self.variant:
+            number += f".{self.variant.mark}"
+        return Answer(number, self.plan.key, training_id, training_id is None, items, question.missing, arm)
 
     @property
     def _filters(self) -> tuple[Filter, ...]:
@@ -240,7 +262,7 @@ class Turn:
         """Why each item is shown in each row."""
         told: dict[tuple[int, int], Reason] = {}
         for row, found in enumerate(kept):
-            bought = frozenset(questions[row].history.bought.tolist())
+            bought, named = frozenset(questions[row].history.bought.tolist()), questions[row].context
             for name in dict.fromkeys(one.source for one in found):
                 own = [one for one in found if one.source == name]
                 if name == PINNED:
@@ -248,14 +270,17 @@ class Turn:
                     continue
                 items = np.array([one.number for one in own], np.int64)
                 because = self.state.fitted.sources[name].explain(query, row, items)
-                told |= {(row, one.item_id): self._told(why, bought) for one, why in zip(own, because, strict=True)}
+                whys = zip(own, because, strict=True)
+                told |= {(row, one.item_id): self._told(why, bought, named) for one, why in whys}
         return told
 
-    def _told(self, because: Because, bought: frozenset[int]) -> Reason:
+    def _told(self, because: Because, bought: frozenset[int], named: Collection[int]) -> Reason:
         ids, shown = self.state.fitted.item_ids, self.state.shelf.shown
         led = [int(ids[item]) for item in because.items]
+        if not self.personal and (because.kind in PERSONAL or any(item not in named for item in led)):
+            return chosen(because.kind)
         titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
-        return reason(because, titles, led, bought=bought.issuperset(led))
+        return reason(because, titles, led, bought=self.personal and bought.issuperset(led), figures=self.figures)
 
     def _history(self, request: Request) -> History:
         contact_id = request.contact_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from engine.errors import Invalid
@@ -19,7 +19,8 @@ PINNED: Final = "pin"  # stands where a source would
 @dataclass(frozen=True)
 class Request:
     """One question. Lists hold item keys, the newest last; `exclude` is never offered; `rules` stand in the place of
-    the placement's own of the same name.
+    the placement's own of the same name. strict: no best-sellers where nothing fits better; figures: reasons may tell
+    how many people; personal: and what the contact did elsewhere.
     """
 
     placement: str
@@ -33,6 +34,9 @@ class Request:
     filter: Filter = EVERYTHING
     rules: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = True
+    strict: bool = False
+    figures: bool = True
+    personal: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= MOST:
@@ -77,7 +81,9 @@ class Recommended(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """items, best first. degraded: no training serves, so only best-sellers answer. missing_ids: keys nobody knows."""
+    """items, best first. degraded: no training serves, so only best-sellers answer. missing_ids: keys nobody knows.
+    variant: the arm of the comparison that runs at the placement, if one does and somebody was named.
+    """
 
     recommendation_id: str
     placement: str
@@ -85,6 +91,7 @@ class Answer(NamedTuple):
     degraded: bool
     items: tuple[Recommended, ...]
     missing_ids: tuple[str, ...]
+    variant: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -95,20 +102,15 @@ class Answer(NamedTuple):
         return max(counts, key=counts.__getitem__, default=None)
 
 
-def reason(because: Because, titles: Sequence[str], ids: Sequence[int], *, bought: bool) -> Reason:
+def reason(
+    because: Because, titles: Sequence[str], ids: Sequence[int], *, bought: bool, figures: bool = True
+) -> Reason:
     """The reason in words; `titles` and `ids` are of what led to it. `bought`: the contact bought that, rather than
-    looked at it.
+    looked at it. `figures`: it may tell how many people.
     """
-    return Reason(
-        because.kind,
-        tuple(titles),
-        because.support,
-        because.n,
-        because.confidence,
-        because.lift,
-        _text(because, titles, bought=bought),
-        tuple(ids),
-    )
+    known = because if figures or because.kind in PERSONAL else replace(because, support=None, n=None)
+    numbers = (because.support, because.n, because.confidence, because.lift) if figures else (None,) * 4
+    return Reason(because.kind, tuple(titles), *numbers, _text(known, titles, bought=bought), tuple(ids))
 
 
 def pinned() -> Reason:
@@ -116,9 +118,16 @@ def pinned() -> Reason:
     return Reason(PINNED, text="chosen by the shop")
 
 
+def chosen(kind: str) -> Reason:
+    """The reason where it may not tell what the contact did."""
+    return Reason(kind, text="chosen for you")
+
+
+PERSONAL: Final = frozenset({"next_purchase"})  # reasons that tell what the contact bought, naming no other item
 _BESIDE: Final = {"similar": "similar to", "upsell": "a step up from", "session": "looked at after"}
 _ALONE: Final = {  # of what has no numbers to tell
     "newest": "new in the shop",
+    "trending": "bought more than usual these days",
     "rules": "goes with it",
     "session": "looked at in visits like this one",
     "next_purchase": "follows what you bought",
@@ -134,8 +143,13 @@ def _text(because: Because, titles: Sequence[str], *, bought: bool) -> str:
 
 def _led(because: Because, titles: Sequence[str], *, bought: bool) -> str | None:
     """In words of what led to it."""
-    if because.kind == "rules" and because.n:
-        return f"{because.support} of {because.n} buyers of {' and '.join(titles)} also bought it"
+    if because.kind == "rules":
+        led = " and ".join(titles)
+        return (
+            f"{because.support} of {because.n} buyers of {led} also bought it"
+            if because.n
+            else f"often bought with {led}"
+        )
     if because.kind == "collaborative":
         return f"because you {'bought' if bought else 'looked at'} {', '.join(titles)}"
     if because.kind == "next_purchase" and because.support:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import Float, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.database import Base, BigKey, Json, UtcDateTime
@@ -52,3 +52,33 @@ class SuppressedItem(Base):
     __tablename__ = "suppressed_items"
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Comparison(Base):
+    """Two settings of a placement shown to people by chance, and best-sellers to those held out. Running until
+    `ended_at`; `adopted` names the arm whose settings the placement took, `before` what it had then.
+    """
+
+    __tablename__ = "comparisons"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    placement: Mapped[str] = mapped_column(String(64), index=True)  # its key: seeded placements may have no row
+    variant_a: Mapped[dict[str, Any]] = mapped_column(Json)  # label, sources, rules
+    variant_b: Mapped[dict[str, Any]] = mapped_column(Json)
+    share_b: Mapped[float] = mapped_column(Float)  # of those who are not held out
+    holdout: Mapped[float] = mapped_column(Float)
+    salt: Mapped[str] = mapped_column(String(32))
+    days: Mapped[int]  # planned; nothing counts after them
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_by: Mapped[str] = mapped_column(String(254), default="")
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    adopted: Mapped[str | None] = mapped_column(String(8))
+    before: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    __table_args__ = (
+        Index(
+            "uq_comparisons_running",
+            "placement",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )

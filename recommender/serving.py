@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,13 +18,15 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from engine import identity
 from engine.config import Config
 from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
-from recommender import history, placements
+from recommender import comparisons, history, placements
 from recommender.answering import BATCH, State, Turn, warm
 from recommender.answers import Answer, Request
+from recommender.comparisons import Variant
 from recommender.fitted import Fitted, load
 from recommender.history import EMPTY
 from recommender.models import Published, Training
@@ -74,7 +77,9 @@ class Recommender:
         """One answer; `shown` as in `recommend_many`; `plan` in place of the placement's, to look at one that
         is not saved. Raises Invalid for an unknown placement, never for an unknown contact or item.
         """
-        turn = Turn.of(session, self._current(session, now), request, self._here(now), plan)
+        state = self._current(session, now)
+        request, variant = (request, None) if plan else _drawn(session, state, request)
+        turn = Turn.of(session, state, request, self._here(now), plan, variant=variant)
         contact_id = request.contact_id
         before = _before(turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
         return turn.answer([turn.question(request, before)])[0]
@@ -92,14 +97,15 @@ class Recommender:
         """An answer for each contact, by one statement for every BATCH of them. `shown` tells what stood in the last
         mails of contacts; it is asked where the placement's rule wants to know.
         """
-        turn = Turn.of(session, self._current(session, now), Request(placement, n=n), self._here(now))
-        answers: dict[int, Answer] = {}
-        for first in range(0, len(contact_ids), BATCH):
-            some = list(contact_ids[first : first + BATCH])
-            known = history.of_contacts(session, some, now)
-            before = _before(turn, some, shown)
-            questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in some]
-            answers |= zip(some, turn.answer(questions), strict=True)
+        state, asked, answers = self._current(session, now), Request(placement, n=n), dict[int, Answer]()
+        for variant, ids in _arms(state, placement, contact_ids):
+            turn = Turn.of(session, state, asked, self._here(now), variant=variant)
+            for first in range(0, len(ids), BATCH):
+                some = ids[first : first + BATCH]
+                known = history.of_contacts(session, some, now)
+                before = _before(turn, some, shown)
+                questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in some]
+                answers |= zip(some, turn.answer(questions), strict=True)
         return answers
 
     def reload(self) -> None:
@@ -134,12 +140,14 @@ class Recommender:
         shelf = (old.shelf if old else Shelf()).refreshed(session)
         training_id, fitted = self._fitted(session, old, now)
         plans, suppressed = placements.read(session), placements.suppressed(session)
+        compared = comparisons.running(session)
         if old is None or old.fitted is not fitted:
             gc.freeze()  # 100,000 items are never garbage: a collection that looks through them holds all up for 220 ms
         if old is None or old.fitted is not fitted or len(old.shelf.state.ids) != len(shelf.state.ids):
-            return State(training_id, fitted, plans, suppressed, shelf, shelf.rows(fitted.item_ids))
-        same = old.shelf is shelf and old.plans == plans and old.suppressed == suppressed
-        return old if same else State(training_id, fitted, plans, suppressed, shelf, old.rows)
+            rows = shelf.rows(fitted.item_ids)
+            return State(training_id, fitted, plans, suppressed, shelf, rows, comparisons=compared)
+        same = old.shelf is shelf and (old.plans, old.suppressed, old.comparisons) == (plans, suppressed, compared)
+        return old if same else State(training_id, fitted, plans, suppressed, shelf, old.rows, comparisons=compared)
 
     def _fitted(self, session: Session, old: State | None, now: datetime) -> tuple[int | None, Fitted]:
         """The training of the switch; until it is loaded, or if it is damaged, the one before it; else best-sellers
@@ -175,6 +183,28 @@ class Recommender:
             return None
         self.problem = self._refused = None
         return fitted
+
+
+def _drawn(session: Session, state: State, request: Request) -> tuple[Request, Variant | None]:
+    """The arm of who asks, where a comparison runs; a visitor who is known is asked about as the contact."""
+    compared = state.comparisons.get(request.placement)
+    if compared is None:
+        return request, None
+    if request.contact_id is None and request.visitor:
+        request = replace(request, contact_id=identity.contact_of_visitor(session, request.visitor))
+    return request, compared.variant(request.contact_id, request.visitor)
+
+
+def _arms(state: State, placement: str, contact_ids: Sequence[int]) -> list[tuple[Variant | None, list[int]]]:
+    """Contacts by the arm they fall to."""
+    compared = state.comparisons.get(placement)
+    if compared is None:
+        return [(None, list(contact_ids))]
+    found: dict[str, tuple[Variant | None, list[int]]] = {}
+    for contact_id in contact_ids:
+        variant = compared.variant(contact_id, None)
+        found.setdefault(variant.mark if variant else "", (variant, []))[1].append(contact_id)
+    return list(found.values())
 
 
 def _before(turn: Turn, contact_ids: Sequence[int], shown: Seen | None) -> Mapping[int, Sequence[int]]:

@@ -51,7 +51,7 @@ class LoginFailure(Base):
 
 
 class ApiKey(Base):
-    """`prefix.secret`, shown once; only the SHA-256 of the secret is kept."""
+    """`prefix.secret`, shown once; only the SHA-256 of the secret is kept. A key of browsers is its prefix alone."""
 
     __tablename__ = "api_keys"
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
@@ -59,6 +59,7 @@ class ApiKey(Base):
     digest: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(128))
     scopes: Mapped[list[str]] = mapped_column(Json)
+    origins: Mapped[list[str] | None] = mapped_column(Json)  # of a key of browsers: where it works; NULL: a secret key
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -42,7 +42,7 @@ def register(app: APIFlask) -> None:
 def opened(token: str) -> Response:
     """The picture in a mail: noted as an open."""
     send_id, *shown_ids = _read("open", token)
-    shown = {"recommendation_id": shown_ids[0] if shown_ids else None, "user_agent": _program()}
+    shown = {"recommendation_id": ".".join(shown_ids) or None, "user_agent": _program()}  # it holds dots
     if request.method == "GET":
         _note(lambda session, now: feedback.open(session, _number(send_id), **shown, now=now))
     response = make_response(PIXEL)
@@ -64,9 +64,14 @@ def clicked(token: str) -> ResponseReturnValue:
     def note(session: Session, now: datetime) -> bool:
         numbers = _number(send_id), _number(target)
         if recommendation:
-            shown, source = recommendation
+            *shown, source = recommendation
             return feedback.click_item(
-                session, *numbers, recommendation_id=shown, source=source, user_agent=_program(), now=now
+                session,
+                *numbers,
+                recommendation_id=".".join(shown),
+                source=source,
+                user_agent=_program(),
+                now=now,
             )
         return feedback.click(session, *numbers, user_agent=_program(), now=now)
 

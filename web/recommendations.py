@@ -16,6 +16,7 @@ def shown(answer: Answer, fields: Collection[str] = TOLD) -> dict[str, Any]:
     return {
         "recommendation_id": answer.recommendation_id,
         "placement": answer.placement,
+        "variant": answer.variant,
         "source": answer.source,
         "training": answer.training_id,
         "degraded": answer.degraded,

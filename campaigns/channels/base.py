@@ -17,7 +17,8 @@ Crossing = Callable[[], None]
 class Message:
     """One rendered message to one person. `message_id` never changes between attempts and begins with the send's
     number: `<send id>.<mac>@<domain>` in angle brackets. `headers` go out as they are (List-Unsubscribe ...). `items`:
-    ids of the items offered. A test message has `send_id` 0.
+    ids of the items offered; `recommendation_id`: by which answer, if that was a variant of a comparison. A test
+    message has `send_id` 0.
     """
 
     send_id: int
@@ -31,6 +32,7 @@ class Message:
     from_name: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     items: Sequence[int] = ()
+    recommendation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ class _Desk:
                 "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             },
             items=[item.item_id for item in products.leading(answer)],
+            recommendation_id=products.compared(answer),
         )
 
     def write_sms(self, letter: _Letter, compiled: sms.Compiled) -> Message:

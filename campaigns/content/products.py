@@ -67,6 +67,11 @@ def leading(answer: Any | None) -> list[Any]:
     return [item for item in answer.items if item.url] if answer else []
 
 
+def compared(answer: Any | None) -> str | None:
+    """The id of the recommendation, if the answer is a variant of a comparison."""
+    return answer.recommendation_id if answer and getattr(answer, "variant", None) else None
+
+
 def _shown(item: Any, language: str, url: str) -> dict[str, str | None]:
     picture = item.image_url or ""
     return {

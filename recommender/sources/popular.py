@@ -17,6 +17,7 @@ from recommender.sources.base import Arrays, Because, Candidates, Query, Setting
 POPULAR_HALF_LIFE: Final = 14  # days; HR@10 .403 and .276 against .257 and .222 of all-time best-sellers
 POPULAR_DAYS: Final = 30  # the reason counts buyers of so many days
 TRENDING_DAYS: Final = 7
+FILLING: Final = frozenset({"trending", "popular_in_category", "popular", "newest"})  # fill what others left open
 BEFORE_DAYS: Final = 28  # what is usual for an item, measured before the trending days
 
 

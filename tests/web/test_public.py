@@ -82,10 +82,15 @@ def test_a_click_goes_on_to_the_stored_destination(
 
 
 def test_a_click_on_a_recommended_item(client: FlaskClient, services: Services, signer: Signer, send_id: int) -> None:
-    """On to the item's page; the recommender hears of it."""
-    answer = client.get(f"/c/{signer.sign('click', send_id, 5, 'r1', 'basket')}", headers=PERSON)
+    """On to the item's page; the recommender hears of it, under the whole id of the recommendation, dots and all."""
+    shown = "7.Zk-x_Q.12b"
+    answer = client.get(f"/c/{signer.sign('click', send_id, 5, shown, 'basket')}", headers=PERSON)
     assert answer.headers["Location"] == "https://shop.example/items/5?from=mail&n=5"
-    assert events(services) == ["click", "recommendation_click"]
+    client.get(f"/o/{signer.sign('open', send_id, shown)}.gif", headers=PERSON)
+    assert events(services) == ["click", "recommendation_click", "open", "impression"]
+    with services.database.read() as session:
+        told = session.scalars(select(Event.properties).where(Event.type.in_(("recommendation_click", "impression"))))
+        assert {one["recommendation_id"] for one in told} == {shown}
 
 
 def test_nobody_can_make_us_redirect_elsewhere(client: FlaskClient, signer: Signer, send_id: int) -> None:

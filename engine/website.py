@@ -38,7 +38,7 @@ TEXT: Final = 1000
 WORTH: Final = 1e9  # of an event or a unit, in a currency of small units too
 PIECES: Final = 1e5
 
-_NAME: Final = re.compile(r"[\w-]{16,64}", re.ASCII)
+NAME: Final = re.compile(r"[\w-]{16,64}", re.ASCII)  # of a visitor: random
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,10 @@ _PAGE: Final[Mapping[str, Reader]] = dict.fromkeys(("url", "title", "referrer", 
 _LINE: Final[Mapping[str, Reader]] = {"quantity": _up_to(PIECES), "unit_price": _up_to(WORTH)}
 _ITEM: Final[Mapping[str, Reader]] = {"item": _text, "value": _up_to(WORTH), "quantity": _up_to(PIECES), "url": _text}
 
+_OFFERED: Final = {  # of a row that Rapport filled
+    **dict.fromkeys(("item", "recommendation_id", "placement", "source", "variant"), _text),
+    "rank": _up_to(PIECES),
+}
 
 # What each event may say beside key, type, at and visitor.
 EVENTS: Final[Mapping[str, Mapping[str, Reader]]] = {
@@ -134,6 +138,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Reader]]] = {
     "cart_add": _ITEM,
     "cart_remove": _ITEM,
     "order": {"order": _text, "value": _up_to(WORTH), "currency": _text, "items": _lines},
+    "impression": _OFFERED,
+    "recommendation_click": _OFFERED,
     "identify": dict.fromkeys(("customer", "card", "email", "phone", "signature"), _text),
 }
 _COLUMNS: Final = {"item", "value"}  # of an event; the rest are properties
@@ -201,7 +207,7 @@ def _record(session: Session, event: Any, skew: timedelta, now: datetime, config
         raise Invalid(f"An event says its type in words: {', '.join(EVENTS)}.", field="type")
     if kind not in EVENTS:
         raise Invalid(f"There is no event {show(kind)}.{nearest(kind[:64], EVENTS)}", field="type")
-    if not (isinstance(visitor, str) and _NAME.fullmatch(visitor) and isinstance(key, str) and _NAME.fullmatch(key)):
+    if not (isinstance(visitor, str) and NAME.fullmatch(visitor) and isinstance(key, str) and NAME.fullmatch(key)):
         raise Invalid("visitor and key are names of 16 to 64 letters, digits, - and _.", field="visitor")
     said = _said(kind, event)
     moment = (_moment(event.get("at")) or now - skew) + skew

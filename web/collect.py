@@ -5,27 +5,26 @@ from __future__ import annotations
 import hmac
 import json
 import re
-import threading
-import time
 from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
 from apiflask import APIFlask
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from sqlalchemy import delete, func, select
 
 from engine import website
-from engine.errors import Invalid, NotAllowed, TooMany
+from engine.config import Config
+from engine.errors import Invalid, NotAllowed
 from engine.website import Refused
-from web import auth, visitor
-from web.api import body
+from web import visitor
+from web.api import body, browsers
+from web.api.access import PUBLIC, find_key
+from web.brake import Brake
 from web.models import RefusedEvent
 from web.security import public
 from web.services import services, utcnow
 
-CALLS: Final = 240  # of one address in a minute, and process: a busy office behind one address
-PLACES: Final = 50_000  # addresses remembered
 SHOWN: Final = 200  # refused events kept
 WHO: Final = frozenset({"customer", "card", "email", "phone", "signature"})  # not kept with them
 OURS: Final = frozenset({"key", "visitor"})  # random or ours: digits in them are no telephone
@@ -39,24 +38,7 @@ blueprint = Blueprint("collect", __name__)
 log = structlog.get_logger(__name__)
 
 
-class Brake:
-    """So many calls of one address in a minute. Kept in memory alone: an address is personal data."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self._minute, self._calls = 0, dict[str, int]()
-
-    def holds(self, place: str) -> bool:
-        """Count a call; True when it is one too many."""
-        with self._lock:
-            minute = int(time.monotonic() // 60)
-            if minute != self._minute or len(self._calls) > PLACES:
-                self._minute, self._calls = minute, {}
-            self._calls[place] = self._calls.get(place, 0) + 1
-            return self._calls[place] > self._most
-
-
-brake = Brake(CALLS)
+brake = Brake()
 
 
 def register(app: APIFlask) -> None:
@@ -68,20 +50,11 @@ def register(app: APIFlask) -> None:
 @public
 def collect() -> tuple[str, int]:
     """Events of one page; 204 whatever became of them, so that it tells nothing about anybody."""
-    if brake.holds(auth.network(request.remote_addr or "")):
-        raise TooMany("Too many calls from one address; try again in a minute.")
+    brake.check()
     config, now = services().config, utcnow()
     if request.headers.get("Sec-GPC") == "1":  # Global Privacy Control; the snippet sends nothing then either
         return "", 204
-    if not config.tracking.site:
-        raise NotAllowed("This door is closed; tracking.site and shop.origins open it.")
-    if not _is_ours(request.headers.get("Origin", "")):
-        _note([Refused({}, f"Origin {request.headers.get('Origin', '')[:200]!r} is not among shop.origins.")])
-        raise NotAllowed("This page is not one of the shop's.")
-    told = _told()
-    if not hmac.compare_digest(_whole(str(told.get("site", ""))).encode(), config.tracking.site.encode()):
-        _note([Refused({}, f"The site key {str(told.get('site'))[:64]!r} is not tracking.site.")])
-        raise NotAllowed("The key of the website is another.")
+    told = _opened(config, request.headers.get("Origin", ""))
     result = services().database.retried(
         lambda session: website.take(session, told["events"], told.get("sent"), visitor.handed, now=now, config=config)
     )
@@ -96,9 +69,31 @@ def _shared(response: Response) -> Response:
     response.headers["Vary"] = "Origin"
     response.headers["Cache-Control"] = "no-store"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    if _is_ours(origin):
+    if _is_ours(origin) or "origin" in g:
         response.headers["Access-Control-Allow-Origin"] = origin
     return response
+
+
+def _opened(config: Config, origin: str) -> dict[str, Any]:
+    """What is told, once a key of web pages, or tracking.site on shop.origins, opens. Raises NotAllowed."""
+    if not _is_ours(origin) and not browsers.is_known(origin):
+        if not config.tracking.site:
+            raise NotAllowed("This door is closed; a key of web pages, or tracking.site and shop.origins, opens it.")
+        _note([Refused({}, f"Origin {origin[:200]!r} is not among shop.origins, and no key works there.")])
+        raise NotAllowed("This page is not one of the shop's.")
+    told = _told()
+    site = _whole(str(told.get("site", "")))
+    if site.startswith(PUBLIC):
+        key = find_key(services().database, site, utcnow())
+        if key and origin in (key.origins or ()):
+            g.origin = origin
+            return told
+    elif (
+        _is_ours(origin) and config.tracking.site and hmac.compare_digest(site.encode(), config.tracking.site.encode())
+    ):
+        return told
+    _note([Refused({}, f"The site key {site[:64]!r} is not tracking.site, and no key of web pages that works here.")])
+    raise NotAllowed("The key of the website is another.")
 
 
 def _is_ours(origin: str) -> bool:

@@ -21,6 +21,7 @@ from engine.models import Contact
 from recommender import business
 from recommender.answers import MOST, Request
 from recommender.business import RULES, Filter
+from web.api import browsers
 from web.api.access import needs
 from web.api.body import Truth
 from web.api.placements import Number, field_of
@@ -77,6 +78,10 @@ class QuestionIn(Schema):
     placement = String(required=True, validate=Length(1, 64), metadata={"example": "item"})
     contact = String(validate=Length(1, 128), metadata={"description": "The contact's key."})
     visitor = String(validate=Length(1, 64))
+    signature = String(
+        validate=Length(1, 128),
+        metadata={"description": "With a key of web pages: HMAC-SHA-256 of `customer:<contact>` by the shop's server."},
+    )
     context = Nested(ContextIn, load_default=dict)
     n = Integer(load_default=10, validate=Range(1, MOST), strict=True)
     filter = Nested(FilterIn, load_default=dict, metadata={"description": "Narrows what the placement may show."})
@@ -86,6 +91,12 @@ class QuestionIn(Schema):
     fields = List(  # type: ignore[assignment]  # the same
         String(validate=OneOf(TOLD)),
         metadata={"description": "What is told of an item beside id, score, rank, source and reason; default: all."},
+    )
+    strict = Truth(
+        load_default=False,
+        metadata={
+            "description": "true: no best-sellers or news where the other sources know nothing, so perhaps fewer."
+        },
     )
     explain = Truth(load_default=True)
 
@@ -133,6 +144,13 @@ class AnswerOut(Schema):
 
     recommendation_id = String()
     placement = String()
+    variant = String(
+        allow_none=True,
+        metadata={
+            "enum": ["a", "b", "holdout"],
+            "description": "The arm of the comparison that runs at the placement; null: none runs, or nobody is named.",
+        },
+    )
     source = String(allow_none=True, metadata={"description": "The source that found most of the items."})
     training = Integer(allow_none=True, metadata={"description": "The training that answered."})
     degraded = Boolean(metadata={"description": "true: no training serves yet; these are best-sellers."})
@@ -148,7 +166,7 @@ class AnswersOut(AnswerOut):
 
 
 @blueprint.post("/recommendations")
-@needs("recommendations:read")
+@needs("recommendations:read", 429, browser=True)
 @blueprint.input(RecommendationsIn, validation=False)  # `_read` does: it costs marshmallow as much as all the rest
 @blueprint.output(AnswersOut)
 def recommend(json_data: Any) -> ResponseReturnValue:
@@ -157,6 +175,11 @@ def recommend(json_data: Any) -> ResponseReturnValue:
     questions = asked.get("requests")
     if (questions is None) == ("placement" not in asked):
         raise Invalid("Name a placement, or give a list of requests.", field="placement")
+    if browsers.is_public():
+        if questions is None:
+            asked = browsers.modest(asked, "")
+        else:
+            questions = browsers.all_modest(questions)
     with services().database.read() as session:
         if questions is None:
             return _json(_answer(session, asked, ""))
@@ -178,14 +201,17 @@ def _is_list(value: Any) -> bool:
     )
 
 
+_SAID: Final = frozenset(("explain", "strict", "figures", "personal"))  # as Request has them
 _LISTS: Final = frozenset(("items", "cart", "session"))
 _PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
     "placement": _is_text(64),
     "contact": _is_text(128),
     "visitor": _is_text(64),
+    "signature": _is_text(128),
     "context": lambda value: type(value) is dict and value.keys() <= _LISTS and all(map(_is_list, value.values())),
     "n": lambda value: type(value) is int and 1 <= value <= MOST,
     "explain": lambda value: type(value) is bool,
+    "strict": lambda value: type(value) is bool,
 }
 
 
@@ -211,7 +237,7 @@ def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, 
             exclude=excluded.get("items", ()),
             filter=Filter(**business.read(asked.get("filter", {}), FILTERS, "filter")),
             rules=_rules(asked, excluded),
-            explain=asked.get("explain", True),
+            **{name: asked[name] for name in _SAID & asked.keys()},
         )
         answer = services().recommender.recommend(session, question, now=utcnow(), shown=offered.last)
     except Invalid as error:

@@ -14,6 +14,7 @@ from engine.errors import NotAuthenticated
 from web import security
 from web.api import (
     access,
+    browsers,
     campaigns,
     contacts,
     fields,
@@ -66,6 +67,7 @@ REFUSALS = {
     409: "Somebody else was faster, or its state does not allow that; nothing was written",
     413: "The body is larger than this address takes",
     415: "The body is not application/json",
+    429: "Too many calls from one address with a key of web pages",
     422: "What was given cannot be understood or stored; `field` tells where",
     503: "A part is not ready; the message says what brings it up",
 }
@@ -74,7 +76,9 @@ REFUSALS = {
 def register(app: APIFlask) -> None:
     """Put the API on `app`."""
     api = APIBlueprint("api", __name__, url_prefix="/api/v1")
+    api.before_request(browsers.preflight)
     api.before_request(_authenticate)
+    api.after_request(browsers.share)
     api.before_request(query.check)
     api.get("/openapi.json")(api.doc(hide=True)(openapi))
     for noun in NOUNS:
@@ -95,10 +99,13 @@ def openapi() -> ResponseReturnValue:
 def _authenticate() -> None:
     """A key before every view; the description may be read by whoever is logged in, too."""
     try:
-        access.authenticate()
+        key = access.authenticate()
     except NotAuthenticated:
         if request.endpoint != "api.openapi" or not security.recognise():
             raise
+        return
+    if key.origins is not None:
+        browsers.check(key)
 
 
 def _completed(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from web.security import public
 
 DIST = Path(__file__).resolve().parents[1] / "static" / "dist"
+SNIPPET = ("t.js", "t.css")
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 
 
@@ -62,14 +63,14 @@ def register(app: APIFlask) -> None:
     def static_file(name: str) -> Response:
         return _file(assets.folder, name)
 
-    @app.get("/t.js")
+    @app.get(f"/<any({', '.join(SNIPPET)}):name>")
     @app.doc(hide=True)
     @public
-    def snippet() -> Response:
-        """The script for a shop's pages: one address for ever, looked at anew every hour."""
+    def snippet(name: str) -> Response:
+        """The script and the style for a shop's pages: one address for ever, looked at anew every hour."""
         if not assets.built:
             abort(404)
-        response = _file(assets.folder, Path(assets.url("t.js")).name)
+        response = _file(assets.folder, Path(assets.url(name)).name)
         response.headers["Cache-Control"] = "public, max-age=3600"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response

@@ -1,13 +1,16 @@
-// The snippet on a shop's pages (docs/tracking.md): rapport('page'), rapport('item', 'SKU') ... Stands alone, a classic script.
+// The snippet on a shop's pages (docs/tracking.md, docs/storefront.md): rapport('page'), rapport('item', 'SKU') ... A classic
+// script that stands alone.
 // Every event lies in the browser's storage under a key of its own until the server has it, and the key makes it count once:
 // what a closed page sends may arrive twice and counts once, what it did not get off leaves with the next page.
+import { ROW, rows } from './storefront/rows.js';
+
 (() => {
   const tag = document.currentScript;
-  if (!tag || !tag.dataset.site) return;
+  const site = tag?.dataset.site || tag?.dataset.key;
+  if (!site) return;
   const door = new URL('collect', tag.src).href;
-  const site = tag.dataset.site;
   const asks = tag.dataset.consent === 'ask'; // nothing is stored or sent before rapport('consent', true)
-  const DAY = 864e5, MOST = 100, BATCH = 40, NAME = 'rapport_visitor', PREFIX = 'rapport.';
+  const HOUR = 36e5, DAY = 24 * HOUR, MOST = 100, BATCH = 40, NAME = 'rapport_visitor', PREFIX = 'rapport.';
   const memory = {}; // where the browser allows no storage
 
   let storage;
@@ -108,6 +111,22 @@
     note('page_view', { url: cut(address, 1000), title: cut(document.title, 300), ...more, ...data });
   }
 
+  // Items looked at in this visit, the newest last; an hour of silence ends it, as it does where visits are learned from.
+  let visit = [];
+  const seen = () => {
+    if (!allowed) return [];
+    const { at, items } = read('seen') ?? {};
+    return [...new Set([...(Date.now() - at < HOUR ? items : []), ...visit].reverse())].reverse().slice(-20);
+  };
+  function look(item) {
+    visit = [...visit, String(item)].slice(-20);
+    if (allowed) keep('seen', { at: Date.now(), items: seen() });
+  }
+
+  // Who asks for recommendations: nobody before consent; else the visitor, or whom the shop's server signed for.
+  let signed;
+  const who = () => (allowed ? { visitor: visitor(), ...signed } : {});
+
   function moved() { if (route !== undefined && route !== location.pathname + location.search) page(); }
   for (const name of ['pushState', 'replaceState']) {
     const plain = history[name];
@@ -118,7 +137,7 @@
   function consent(yes) {
     allowed = yes === true && !refuses;
     if (refuses) return;
-    if (!allowed) { keys().forEach(drop); drop(`${PREFIX}visitor`); cookie('', 0); waiting = []; }
+    if (!allowed) { keys().forEach(drop); drop(`${PREFIX}visitor`); drop(`${PREFIX}seen`); cookie('', 0); waiting = []; visit = []; signed = undefined; }
     keep('consent', allowed);
     if (!allowed) return;
     const held = waiting;
@@ -129,21 +148,27 @@
   const calls = {
     page,
     consent,
-    item: (item, data) => note('item_view', { item, ...data }),
+    item: (item, data) => { look(item); note('item_view', { item, ...data }); },
     search: (query, data) => note('search', { query, ...data }),
     cart_add: (item, data) => note('cart_add', { item, ...data }),
     cart_remove: (item, data) => note('cart_remove', { item, ...data }),
     order: (order, data) => note('order', { order, ...data }),
-    identify: (who) => note('identify', who),
+    identify: (word) => { if (word.customer && word.signature) signed = { contact: word.customer, signature: word.signature }; note('identify', word); },
+    recommend: (element) => recommend(element),
   };
+  const unsign = () => { const was = signed; signed = undefined; return was; };
+  const recommend = rows({ door: new URL('api/v1/recommendations', tag.src).href, key: tag.dataset.key, who, unsign, seen, note });
   const call = (name, ...told) => {
     if (calls[name]) calls[name](...told);
     else console.warn(`rapport: there is no call '${name}'`);
   };
   const before = window.rapport?.q ?? [];
-  window.rapport = call;
+  window.rapport = Object.assign(call, { recommend });
   for (const told of before) call(...told);
   addEventListener('pagehide', leave);
   addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') leave(); });
   if (allowed && keys().length) send();
+  const start = () => { if (document.querySelector(ROW)) recommend(); };
+  if (document.readyState === 'loading') addEventListener('DOMContentLoaded', start);
+  else start();
 })();

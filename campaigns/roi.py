@@ -273,7 +273,7 @@ class _Case:
         profit = self.increment.profit if self.increment else Interval(0, 0)
         shown = {"profit": abs(profit.value), "low": profit.low, "high": profit.high}
         whole = max(abs(profit.low), abs(profit.high)) >= 100  # no penny of it is known
-        return {name: _money(value, self.campaign.currency, whole=whole) for name, value in shown.items()} | {
+        return {name: money_words(value, self.campaign.currency, whole=whole) for name, value in shown.items()} | {
             "people": self.treated.revenue.n + self.control.revenue.n,
             "control": self.control.revenue.n,
             "buyers": self.control.revenue.buyers,
@@ -365,7 +365,7 @@ def _warnings(given: _Case, funnel: Funnel) -> list[str]:
 MINUS: Final = "−"
 
 
-def _money(amount: float, currency: str, *, whole: bool) -> str:
+def money_words(amount: float, currency: str, *, whole: bool) -> str:
     """£1,205, −£12.50, £0."""
     value = Decimal(str(round(amount, 0 if whole else 2)))
     pattern = "¤#,##0" if whole or not value else None

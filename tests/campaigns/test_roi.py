@@ -68,9 +68,9 @@ def test_figures_are_written_one_way(database: Database, now: datetime) -> None:
     sentence = report(database, now).verdict.sentence
     assert re.search(r"\(95% interval of the profit: −£\d,\d{3} to −£\d,\d{3}\)", sentence), sentence
     assert "-" not in sentence
-    money = [roi._money(amount, "GBP", whole=False) for amount in (-12.5, 0, -0.001, 1_204.5)]
+    money = [roi.money_words(amount, "GBP", whole=False) for amount in (-12.5, 0, -0.001, 1_204.5)]
     assert money == ["−£12.50", "£0", "£0", "£1,204.50"]
-    assert [roi._money(amount, "GBP", whole=True) for amount in (-0.3, -515.2)] == ["£0", "−£515"]
+    assert [roi.money_words(amount, "GBP", whole=True) for amount in (-0.3, -515.2)] == ["£0", "−£515"]
 
 
 def test_the_increment_by_hand(database: Database, now: datetime) -> None:

@@ -1,0 +1,252 @@
+"""What people did who saw a variant of a placement: who they are, in which arm, what they clicked and bought.
+
+All of it is one expression over the warehouse, boiled down there to sufficient statistics of each arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
+
+import ibis
+import pyarrow as pa
+from ibis import _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns.content.products import PLACEMENT
+from campaigns.experiment import Arm
+from campaigns.models import Offered, Send
+from engine import money
+from engine.database import microseconds
+from engine.dialect import first, json_text, last
+from engine.dialect import microseconds as micros
+from engine.warehouse import Warehouse
+from recommender.comparisons import ARMS
+from recommender.models import Comparison
+
+CREDIT_DAYS: Final = 7  # an item bought so long after a click on its offer is credited to the recommendation
+_CREDIT: Final = CREDIT_DAYS * 86_400_000_000  # microseconds
+
+
+class Metric(NamedTuple):
+    """A figure per person that arms are compared by."""
+
+    unit: Literal["share", "number", "money"]
+    words: str
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "clickers": Metric("share", "People who clicked an offer"),
+    "orders": Metric("number", "Orders a person"),
+    "revenue": Metric("money", "Revenue a person"),
+    "margin": Metric("money", "Margin a person"),
+    "credited": Metric("money", "Margin a person of items bought after a click"),
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """An arm. shown: recommendations seen; clicked: of these; orders, revenue, margin: of its people, whatever they
+    bought; credited: what they bought within CREDIT_DAYS of clicking it. Amounts in units of the currency.
+    outcomes: by METRICS, per person.
+    """
+
+    people: int
+    shown: int
+    clicked: int
+    orders: int
+    credited_orders: int
+    credited_revenue: float
+    unknown_cost: int
+    crossed: int  # people who saw other arms later
+    outcomes: Mapping[str, Arm]
+
+    @property
+    def click_rate(self) -> float | None:
+        """Recommendations clicked of those seen."""
+        return self.clicked / self.shown if self.shown else None
+
+    def each(self, metric: str) -> float:
+        """The figure per person."""
+        return self.outcomes[metric].mean
+
+
+_NOTHING: Final = Arm(0, 0.0, 0.0, 0)
+NOBODY: Final = Figures(0, 0, 0, 0, 0, 0.0, 0, 0, dict.fromkeys(METRICS, _NOTHING))
+
+
+def figures(
+    session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str
+) -> dict[str, Figures]:
+    """Of each arm, counting what happened before `until` and orders in `currency`."""
+    expression = _totals(_each(_Told(session, warehouse, row, until, currency)))
+    found = {one["arm"]: one for one in warehouse.execute(expression).to_pylist()}
+    arms = [arm for arm in ARMS if arm != "holdout" or row.holdout]
+    return {arm: _figures(found[arm[0]]) if arm[0] in found else NOBODY for arm in arms}
+
+
+class _Told:
+    """What is known of a comparison, as Ibis tables over the warehouse; `who` names a person."""
+
+    def __init__(self, session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str) -> None:
+        self._warehouse, self._row, self._until, self._currency = warehouse, row, until, currency
+        self._mails = _mails(session, row, until) if row.placement == PLACEMENT else None
+
+    def _told(self, kind: str) -> Any:
+        """Events of a type that name a recommendation of the comparison."""
+        events = self._warehouse.table("events")
+        mine = events.filter(
+            events.type == kind, events.occurred_at >= self._row.started_at, events.occurred_at < self._until
+        ).mutate(rec=json_text(events.properties, "recommendation_id"))
+        known = "c" + mine.contact_id.cast("string")
+        return (
+            mine.filter(mine.rec.like(f"%.{self._row.id}_"))
+            .mutate(who=ibis.ifelse(mine.contact_id.notnull(), known, "v" + mine.visitor))
+            .filter(_.who.notnull())
+            .select("who", "contact_id", "item_id", "rec", at="occurred_at")
+        )
+
+    @property
+    def impressions(self) -> Any:
+        """who, contact_id, rec, at; a mail is one from its leaving on."""
+        seen = self._told("impression").drop("item_id")
+        return seen if self._mails is None else seen.union(ibis.memtable(self._mails))
+
+    @property
+    def people(self) -> Any:
+        """who, contact_id, at and arm of the first exposure, whether other arms came later, recommendations shown."""
+        seen = self.impressions.mutate(arm=_.rec.right(1))
+        seen = seen.filter(seen.arm.isin([arm[0] for arm in ARMS]))
+        return seen.group_by("who").agg(
+            contact_id=_.contact_id.max(),
+            since=_.at.min(),
+            arm=first(seen.arm, seen.at, seen.rec),
+            arms=_.arm.nunique(),
+            shown=_.rec.nunique(),
+        )
+
+    @property
+    def clicks(self) -> Any:
+        """who, contact_id, item_id, rec, at."""
+        return self._told("recommendation_click")
+
+    def orders(self) -> Any:
+        """Of contacts, in the time and the currency."""
+        orders = self._warehouse.table("orders")
+        return orders.filter(
+            orders.contact_id.notnull(),
+            orders.currency == self._currency,
+            orders.ordered_at >= self._row.started_at,
+            orders.ordered_at < self._until,
+        )
+
+    @property
+    def credited(self) -> Any:
+        """Each line of an order once: the last click of its contact on its item that is not older than CREDIT_DAYS."""
+        clicks = self.clicks.filter(_.contact_id.notnull(), _.item_id.notnull())
+        orders = self.orders().select("contact_id", "ordered_at", order_id="id")
+        lines = self._warehouse.table("order_lines").filter(_.quantity > 0)
+        bought = lines.join(orders, "order_id").select(
+            "order_id", "item_id", "contact_id", "ordered_at", "quantity", "unit_price", "unit_cost", "discount",
+            line="id",
+        )  # fmt: skip
+        met = bought.join(clicks, ["contact_id", "item_id"])
+        age = micros(met.ordered_at) - micros(met.at)
+        met = met.filter((age >= 0) & (age < _CREDIT))
+        revenue = met.quantity * met.unit_price - met.discount
+        margin = revenue - met.quantity * met.unit_cost.fill_null(0)
+        return (
+            met.mutate(revenue=revenue, margin=margin)
+            .group_by("line", "order_id", "who")
+            .agg(rec=last(met.rec, met.at, met.rec), revenue=_.revenue.max(), margin=_.margin.max())
+        )
+
+
+def _mails(session: Session, row: Comparison, until: datetime) -> pa.Table:
+    """Mails that offered a variant, as impressions."""
+    statement = (
+        select(Send.contact_id, Offered.recommendation_id, Send.accepted_at)
+        .join(Send, Send.id == Offered.send_id)
+        .where(Offered.recommendation_id.like(f"%.{row.id}_"))
+        .where(Send.accepted_at >= row.started_at, Send.accepted_at < until)
+    )
+    rows = session.execute(statement).all()
+    at = pa.array([microseconds(one[2]) for one in rows], pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "who": pa.array([f"c{one[0]}" for one in rows], pa.string()),
+            "contact_id": pa.array([one[0] for one in rows], pa.int64()),
+            "rec": pa.array([one[1] for one in rows], pa.string()),
+            "at": at,
+        }
+    )
+
+
+def _each(told: _Told) -> Any:
+    """One row per person with what they did."""
+    people = told.people
+    clicks = told.clicks.group_by("who").agg(clicked=_.rec.nunique())
+    orders = told.orders()
+    after = people.filter(_.contact_id.notnull()).join(
+        orders, [people.contact_id == orders.contact_id, orders.ordered_at >= people.since]
+    )
+    bought = after.group_by("who").agg(
+        revenue=_.total.sum(),
+        margin=ibis.coalesce(_.margin, _.total).sum(),
+        orders=(_.total > 0).sum(),
+        unknown_cost=_.margin.isnull().sum(),
+    )
+    credit = told.credited.group_by("who").agg(
+        credited=_.margin.sum(), credited_revenue=_.revenue.sum(), credited_orders=_.order_id.nunique()
+    )
+    table = people
+    for part in (clicks, bought, credit):
+        columns = [name for name in part.columns if name != "who"]
+        table = (
+            table.left_join(part, "who").drop("who_right").mutate(**{name: _[name].fill_null(0) for name in columns})
+        )
+    return table
+
+
+def _totals(people: Any) -> Any:
+    """Sufficient statistics of each arm; amounts as floating point, for the square of one overflows 64 bits."""
+    values = {
+        "orders": people.orders.cast("float64"),
+        **{name: people[name].cast("float64") / money.UNIT for name in ("revenue", "margin", "credited")},
+    }
+    return people.group_by("arm").agg(
+        people=people.count(),
+        shown=people.shown.sum(),
+        clicked=people.clicked.sum(),
+        clickers=(people.clicked > 0).sum(),
+        buyers=(people.orders > 0).sum(),
+        credited_buyers=(people.credited_orders > 0).sum(),
+        credited_orders=people.credited_orders.sum(),
+        credited_revenue=people.credited_revenue.cast("float64").sum() / money.UNIT,
+        unknown_cost=people.unknown_cost.sum(),
+        crossed=(people.arms > 1).sum(),
+        **{f"{name}_sum": value.sum() for name, value in values.items()},
+        **{f"{name}_squares": (value * value).sum() for name, value in values.items()},
+    )
+
+
+def _figures(found: Mapping[str, Any]) -> Figures:
+    n = int(found["people"])
+    buyers = {"credited": int(found["credited_buyers"])}
+    clickers = int(found["clickers"])
+    outcomes = {"clickers": Arm(n, clickers, clickers, clickers)} | {
+        name: Arm(n, found[f"{name}_sum"], found[f"{name}_squares"], buyers.get(name, int(found["buyers"])))
+        for name in METRICS
+        if name != "clickers"
+    }
+    whole = ("shown", "clicked", "credited_orders", "unknown_cost", "crossed")
+    return Figures(
+        people=n,
+        orders=int(found["orders_sum"]),
+        credited_revenue=float(found["credited_revenue"]),
+        outcomes={name: outcomes[name] for name in METRICS},
+        **{name: int(found[name]) for name in whole},
+    )

@@ -174,7 +174,7 @@ def _mails(session: Session, row: Comparison, until: datetime) -> pa.Table:
         .where(Send.accepted_at >= row.started_at, Send.accepted_at < until)
     )
     rows = session.execute(statement).all()
-    at = pa.array([microseconds(one[2]) for one in rows], pa.timestamp("us", "UTC"))
+    at = pa.array([one[2] and microseconds(one[2]) for one in rows], pa.timestamp("us", "UTC"))
     return pa.table(
         {
             "who": pa.array([f"c{one[0]}" for one in rows], pa.string()),

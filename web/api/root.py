@@ -16,6 +16,7 @@ from web.api import (
     access,
     browsers,
     campaigns,
+    comparisons,
     contacts,
     fields,
     identity,
@@ -31,6 +32,7 @@ from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
     campaigns.blueprint,
+    comparisons.blueprint,
     contacts.blueprint,
     fields.blueprint,
     identity.blueprint,

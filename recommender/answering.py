@@ -6,7 +6,7 @@ import copy
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
@@ -280,7 +280,8 @@ class Turn:
         if not self.personal and (because.kind in PERSONAL or any(item not in named for item in led)):
             return chosen(because.kind)
         titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
-        return reason(because, titles, led, bought=self.personal and bought.issuperset(led), figures=self.figures)
+        own = self.personal and bought.issuperset(led)
+        return reason(because, titles, led, bought=own, figures=self.figures, zone=self.now.tzinfo or UTC)
 
     def _history(self, request: Request) -> History:
         contact_id = request.contact_id

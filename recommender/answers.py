@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
+from engine.database import EPOCH
 from engine.errors import Invalid
 from recommender.business import Filter
+from recommender.due import Usual
 from recommender.sources.base import Because
 from recommender.sources.popular import POPULAR_DAYS, TRENDING_DAYS
 
@@ -49,7 +52,8 @@ class Request:
 class Reason(NamedTuple):
     """Why an item is offered. because: titles of what led to it; support: buyers of those and the item; n: buyers of
     those (popular: lately); confidence = support / n; lift: how many times more often than by chance. A buyer is a
-    contact, or a guest's order. What does not apply is None. because_ids: their item ids.
+    contact, or a guest's order. What does not apply is None. because_ids: their item ids. days: after which it is
+    usually bought again, half of the time between those of `between`, from so many `gaps`; due: that day, ISO 8601.
     """
 
     kind: str
@@ -60,6 +64,10 @@ class Reason(NamedTuple):
     lift: float | None = None
     text: str = ""
     because_ids: tuple[int, ...] = ()
+    days: int | None = None
+    between: tuple[int, int] | None = None
+    gaps: int | None = None
+    due: str | None = None
 
 
 class Recommended(NamedTuple):
@@ -103,14 +111,31 @@ class Answer(NamedTuple):
 
 
 def reason(
-    because: Because, titles: Sequence[str], ids: Sequence[int], *, bought: bool, figures: bool = True
+    because: Because,
+    titles: Sequence[str],
+    ids: Sequence[int],
+    *,
+    bought: bool,
+    figures: bool = True,
+    zone: tzinfo = UTC,
 ) -> Reason:
     """The reason in words; `titles` and `ids` are of what led to it. `bought`: the contact bought that, rather than
-    looked at it. `figures`: it may tell how many people.
+    looked at it. `figures`: it may tell how many people. `zone`: of the shop's days.
     """
     known = because if figures or because.kind in PERSONAL else replace(because, support=None, n=None)
     numbers = (because.support, because.n, because.confidence, because.lift) if figures else (None,) * 4
-    return Reason(because.kind, tuple(titles), *numbers, _text(known, titles, bought=bought), tuple(ids))
+    return Reason(
+        because.kind, tuple(titles), *numbers, _text(known, titles, bought=bought), tuple(ids), *_again(because, zone)
+    )
+
+
+def _again(because: Because, zone: tzinfo) -> tuple[Any, ...]:
+    """The last fields of a reason."""
+    if because.again is None or because.at is None:
+        return (None,) * 4
+    low, days, high, gaps = because.again
+    last = (EPOCH + timedelta(microseconds=because.at)).astimezone(zone).date()
+    return days, (low, high), gaps, str(last + timedelta(days=days))
 
 
 def pinned() -> Reason:
@@ -154,8 +179,14 @@ def _led(because: Because, titles: Sequence[str], *, bought: bool) -> str | None
         return f"because you {'bought' if bought else 'looked at'} {', '.join(titles)}"
     if because.kind == "next_purchase" and because.support:
         times = "once" if because.support == 1 else f"{because.support} times"
-        return f"you bought it {times}" + (f", usual again after {because.days} days" if because.days else "")
+        return f"you bought it {times}" + (f", {_usual(because.again)}" if because.again else "")
     return f"{_BESIDE[because.kind]} {titles[0]}" if because.kind in _BESIDE else None
+
+
+def _usual(again: Usual) -> str:
+    days = "1 day" if again.days == 1 else f"{again.days} days"
+    spread = f" (between {again.low} and {again.high})" if again.low < again.high else ""
+    return f"usual again after {days}{spread}"
 
 
 def _counted(because: Because) -> str:

@@ -27,7 +27,7 @@ from recommender.interactions import Interactions, numbers
 from recommender.sources import SOURCES
 from recommender.sources.base import NOTHING, Query, Settings, Source, within
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 MAPPED: Final = 2**20  # bytes: smaller arrays are read at once
 
 Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recommender.arrays import Floats, Ints, Mask
+from recommender.due import Usual
 from recommender.interactions import Interactions
 from recommender.trail import Trail
 
@@ -93,7 +94,7 @@ class Because:
     items: the numbers that led to it; support: buyers of them and the item; n: buyers of them; confidence = support /
     n; lift = confidence over the item's share of all buyers. popular: n bought it of late. upsell: n people took
     another item than they had looked at, support of them one by this much dearer. next_purchase: the contact bought it
-    support times, and people buy it again after about `days`.
+    support times, the last time at `at` (microseconds since 1970), and it is usually bought `again` after some days.
     """
 
     kind: str
@@ -102,7 +103,8 @@ class Because:
     n: int | None = None
     confidence: float | None = None
     lift: float | None = None
-    days: int | None = None
+    again: Usual | None = None
+    at: int | None = None
 
 
 class Source(Protocol):

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
-from recommender import blend
-from recommender.arrays import DAY, Floats, Ints
+from recommender import blend, due
+from recommender.arrays import Floats, Ints
 from recommender.interactions import Interactions
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
@@ -31,10 +31,10 @@ SHRINK: Final = 20.0  # occasions added to how often an item is bought again
 
 @dataclass(frozen=True)
 class NextPurchase:
-    """mix: what ranks; every: days between two purchases of an item by the same contact, the median, 0 = unknown."""
+    """mix: what ranks; rhythm: when items are bought again, as recommender.due tells it."""
 
     mix: Blended
-    every: Floats
+    rhythm: Floats
 
     name: ClassVar[str] = "next_purchase"
 
@@ -43,33 +43,34 @@ class NextPurchase:
         """Learn from the orders of contacts."""
         mix = RECIPE.fit(interactions, settings)
         steps = Steps.of(bought(interactions), len(interactions.item_ids))
-        return cls(replace(mix, rate=again(steps)), rhythm(interactions))
+        return cls(replace(mix, rate=again(steps)), due.rhythm(interactions.trails, len(interactions.item_ids)))
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """What comes next."""
         return self.mix.candidates(query, n)
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
-        """How often the contact bought it, and after how many days people buy it again."""
+        """How often the contact bought it, and when they usually buy it again."""
         if query.past is None:
             return [Because(self.name)] * len(items)
         past = query.past.of_row(row)
-        times = {int(item): int(((past.items == item) & (past.weights >= 1)).sum()) for item in items}
-        return [
-            Because(self.name, (int(item),), times[int(item)], days=round(float(self.every[item])) or None)
-            if times[int(item)]
-            else Because(self.name)
-            for item in items
-        ]
+        past = past.where(past.weights >= 1)
+        return [self._because(int(item), past.at[past.items == item]) for item in items]
 
     def arrays(self) -> Arrays:
         """All that was learned."""
-        return {"every": self.every, **{f"mix.{name}": array for name, array in self.mix.arrays().items()}}
+        return {"rhythm": self.rhythm, **{f"mix.{name}": array for name, array in self.mix.arrays().items()}}
 
     @classmethod
     def restore(cls, arrays: Arrays) -> Self:
         """From arrays, which may be memory-mapped."""
-        return cls(Blended.restore(within(arrays, "mix")), arrays["every"])
+        return cls(Blended.restore(within(arrays, "mix")), arrays["rhythm"])
+
+    def _because(self, item: int, at: Ints) -> Because:
+        if not len(at):
+            return Because(self.name)
+        again = due.usual(due.between(at), self.rhythm[item])
+        return Because(self.name, (item,), len(at), again=again, at=int(at[-1]))
 
 
 @dataclass(frozen=True)
@@ -154,22 +155,6 @@ def again(steps: Steps) -> Floats:
     times, twice = had.sum(axis=0), (had * steps.taken()).sum(axis=0)
     usual = twice.sum() / max(times.sum(), 1)
     return np.asarray(np.log((twice + SHRINK * usual + 1e-9) / (times + SHRINK)), np.float32)
-
-
-def rhythm(interactions: Interactions) -> Floats:
-    """Median days between two purchases of each item by the same contact."""
-    trail = interactions.trails
-    trail = trail.where(trail.weights >= 1)
-    order = np.lexsort((trail.at, trail.items, trail.rows))
-    rows, items, at = trail.rows[order], trail.items[order], trail.at[order]
-    same = (np.diff(rows) == 0) & (np.diff(items) == 0) & (np.diff(at) > 0)
-    item, days = items[1:][same], np.diff(at)[same] / DAY
-    found = np.zeros(len(interactions.item_ids), np.float32)
-    order = np.lexsort((days, item))
-    item, days = item[order], days[order]
-    names, starts, sizes = np.unique(item, return_index=True, return_counts=True)
-    found[names] = (days[starts + (sizes - 1) // 2] + days[starts + sizes // 2]) / 2
-    return found
 
 
 def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Part:

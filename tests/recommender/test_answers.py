@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from engine.database import microseconds
 from recommender.answers import reason
+from recommender.due import Usual
 from recommender.sources.base import Because
 
 
@@ -13,7 +18,16 @@ from recommender.sources.base import Because
     [
         (Because("rules", (1,), 42, 310), ["Tea"], "42 of 310 buyers of Tea also bought it"),
         (Because("rules"), [], "goes with it"),
-        (Because("next_purchase", (1,), 3, days=30), ["Tea"], "you bought it 3 times, usual again after 30 days"),
+        (
+            Because("next_purchase", (1,), 3, again=Usual(24, 30, 41, 12)),
+            ["Tea"],
+            "you bought it 3 times, usual again after 30 days (between 24 and 41)",
+        ),
+        (
+            Because("next_purchase", (1,), 2, again=Usual(1, 1, 1, 5)),
+            ["Tea"],
+            "you bought it 2 times, usual again after 1 day",
+        ),
         (Because("next_purchase", (1,), 1), ["Tea"], "you bought it once"),
         (Because("next_purchase"), [], "follows what you bought"),
         (Because("session", (1,)), ["Tea"], "looked at after Tea"),
@@ -28,3 +42,12 @@ from recommender.sources.base import Because
 def test_words(because: Because, titles: list[str], text: str) -> None:
     """By what led to it, by how many people, or plainly."""
     assert reason(because, titles, [], bought=True).text == text
+
+
+def test_due_is_a_day_of_the_shop() -> None:
+    """Bought on 1 March at 23:30 UTC, which is 2 March in Shanghai, and usual again after 30 days."""
+    at = microseconds(datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    because = Because("next_purchase", (1,), 3, again=Usual(24, 30, 41, 12), at=at)
+    told = [reason(because, ["Tea"], [], bought=True, zone=zone) for zone in (UTC, ZoneInfo("Asia/Shanghai"))]
+    assert [one.due for one in told] == ["2026-03-31", "2026-04-01"]
+    assert (told[0].days, told[0].between, told[0].gaps) == (30, (24, 41), 12)

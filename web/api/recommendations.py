@@ -118,6 +118,10 @@ class ReasonOut(Schema):
     n = Integer(metadata={"description": "Buyers of these; popular: buyers lately."})
     confidence = Float(metadata={"description": "support / n."})
     lift = Float(metadata={"description": "How many times more often than by chance."})
+    days = Integer(metadata={"description": "Days after which it is usually bought again."})
+    between = List(Integer(), metadata={"description": "Half of all gaps lie between these days.", "example": [24, 41]})
+    gaps = Integer(metadata={"description": "Gaps between two purchases that tell so."})
+    due = String(metadata={"description": "Day on which it is usually bought again.", "example": "2026-12-03"})
 
 
 class RecommendedOut(Schema):

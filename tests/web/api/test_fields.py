@@ -34,7 +34,7 @@ def test_kinds_say_what_their_controls_need(services: Services, api: FlaskClient
     services.warehouse.refresh()
     found = api.get("/api/v1/fields").json
     kinds = {kind["key"]: kind for kind in found["kinds"]}
-    assert kinds.keys() == {"sample", "likely", "rule", "affinity"}
+    assert kinds.keys() == {"sample", "likely", "rule", "affinity", "due"}
     inputs = {one["key"]: one for one in kinds["likely"]["inputs"]}
     assert inputs["top"] == {
         "key": "top", "type": "number", "label": {"en": "how many people", "zh_Hans_CN": "人数"},

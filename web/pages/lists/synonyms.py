@@ -86,4 +86,5 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {  # subject: words; a field also 
     "likely:": ("prediction", "propensity", "will buy", "score", "next purchase", "预测"),
     "rule:": ("cross-sell", "bought together", "交叉销售"),
     "affinity:": ("interest", "prefers", "taste", "偏好"),
+    "due:": ("replenish", "runs out", "overdue", "reorder", "refill", "next purchase", "补货", "复购"),
 }

@@ -80,6 +80,55 @@ class Chart:
         return share(value) if self.unit == "share" else number(value, 2)
 
 
+@dataclass(frozen=True)
+class Point:
+    """One of a scatter; band: which of its shades; href: where it leads."""
+
+    name: str
+    x: float
+    y: float
+    band: int
+    href: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points over two axes, x logarithmic for counts and y a share, in shades of one colour: bands, weakest first."""
+
+    title: str
+    axis: str  # what a point is: "Rule"
+    x: str
+    y: str
+    shade: str  # what the bands are of: "Lift"
+    bands: Sequence[str]
+    points: Sequence[Point]
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to draw."""
+        return not self.points
+
+    @property
+    def json(self) -> str:
+        """For the island."""
+        return json.dumps(asdict(self) | {"kind": "scatter"}, ensure_ascii=False, allow_nan=False)
+
+    @property
+    def series(self) -> list[Series]:
+        """The columns of the table."""
+        return [Series(name, ()) for name in (self.x, self.y, self.shade)]
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """The same numbers in words, for the table."""
+        return [(one.name, [number(one.x), share(one.y), self.bands[one.band]]) for one in self.points]
+
+    @property
+    def sentence(self) -> str:
+        """What a screen reader says."""
+        return str(gettext("%(title)s: %(n)s points", title=self.title, n=number(len(self.points))))
+
+
 def register(app: APIFlask) -> None:
     """Give templates the small pictures."""
     app.jinja_env.globals.update(sparkline=sparkline, hbar=hbar)

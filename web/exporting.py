@@ -1,4 +1,4 @@
-"""A list as a file, for the page and the API."""
+"""Downloads of CSV; a list as one, for the page and the API."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from web.services import services
 
 def csv_response(list_id: int, now: datetime) -> Response:
     """A list as a streamed download."""
-    pieces = _pieces(list_id, now)
-    first = next(pieces)  # a fault of the list is an error, not half a file
+    return streamed(f"list-{list_id}.csv", _pieces(list_id, now))
+
+
+def streamed(name: str, pieces: Iterator[str]) -> Response:
+    """Pieces of CSV (engine.export.lines) as a download."""
+    first = next(pieces)  # a fault of what is written is an error, not half a file
 
     def stream() -> Iterator[str]:
         yield first
         yield from pieces
 
-    headers = {"Content-Disposition": f"attachment; filename=list-{list_id}.csv", "X-Accel-Buffering": "no"}
+    headers = {"Content-Disposition": f"attachment; filename={name}", "X-Accel-Buffering": "no"}
     return Response(stream_with_context(stream()), mimetype="text/csv", headers=headers)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
 
 from engine.catalogue import Catalogue
+from engine.config import Config
 from engine.criteria.comparisons import LEVELS
 from engine.criteria.scored import Input, Score
 from engine.errors import Invalid, Unreadable
@@ -38,10 +40,15 @@ def category_input(key: str, en: str, zh: str) -> Input:
 def fitted(catalogue: Catalogue) -> Fitted:
     """The training that serves; raises Invalid that says how to get one."""
     assert catalogue.warehouse is not None
-    training = current(catalogue.session)
+    return serving(catalogue.session, catalogue.warehouse.config)
+
+
+def serving(session: Session, config: Config) -> Fitted:
+    """The same for a page."""
+    training = current(session)
     if training is None:
         raise Invalid(REMEDY)
-    folder = catalogue.warehouse.config.folder / training.folder
+    folder = config.folder / training.folder
     try:
         return _opened(folder, (folder / "training.json").stat().st_mtime_ns)
     except (OSError, Unreadable) as error:

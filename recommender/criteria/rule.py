@@ -7,13 +7,10 @@ chance. Counts are of buyers, as the reasons on the page Recommendations say the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import ibis
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from engine.catalogue import Catalogue
@@ -32,29 +29,13 @@ from recommender.criteria.published import (
     titles,
     unasked,
 )
+from recommender.explorer import NONE, Table, table_of
 from recommender.fitted import Fitted
-from recommender.sources.rules import LEAST_TOGETHER, Rules
+from recommender.sources.rules import LEAST_TOGETHER
 
 MOST: Final = (
     8_000_000  # holders of all rules of one condition: 20,000 rules of 6,600 holders each take 1.8 s on 4 cores
 )
-NONE: Final = -1  # stands for the second antecedent of a rule that has one
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Rules as columns of item numbers; `support`: buyers of all, `holders`: buyers of the antecedents."""
-
-    first: Ints
-    second: Ints
-    leads_to: Ints
-    support: Ints
-    holders: Ints
-    lift: npt.NDArray[np.float64]
-
-    def take(self, chosen: Any) -> _Table:
-        """Those of a mask or index array."""
-        return _Table(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
 
 def _make(given: Mapping[str, Any], catalogue: Catalogue) -> Score:
@@ -62,7 +43,7 @@ def _make(given: Mapping[str, Any], catalogue: Catalogue) -> Score:
         return unasked(Words("", ""), Words("", ""))
     training, aim = fitted(catalogue), named(catalogue, given, "rule")
     start = of_item(catalogue, given["rule.given"], "rule.given") if given["rule.given"] is not None else None
-    found = _rules(training)
+    found = table_of(training)
     found = found.take((found.lift >= given["lift"]) & (found.support >= given["buyers"]))
     if aim:
         found = found.take(np.isin(found.leads_to, _known(training, aim[0], "rule")))
@@ -93,27 +74,7 @@ def _known(training: Fitted, ids: Ints, field: str) -> Ints:
     return numbers[numbers >= 0]
 
 
-@lru_cache(maxsize=2)
-def _rules(training: Fitted) -> _Table:
-    """All rules of the training, those of the highest lift first."""
-    source = training.sources.get(Rules.name)
-    if not isinstance(source, Rules):
-        raise Invalid("The training that serves has no rules: train again.")
-    pairs, buyers = source.pairs, source.buyers.astype(np.int64)
-    first = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
-    parts = (
-        (first, source.antecedents[:, 0]),
-        (np.full(len(first), NONE), source.antecedents[:, 1]),
-        (pairs.indices, source.consequents),
-        (source.together, source.rule_support),
-        (buyers[first], source.rule_buyers),
-    )
-    one, two, leads_to, support, holders = (np.concatenate(part).astype(np.int64) for part in parts)
-    lift = support * source.total / np.maximum(holders * buyers[leads_to], 1)
-    return _Table(one, two, leads_to, support, holders, lift).take(np.lexsort((two, one, leads_to, -lift)))
-
-
-def _score(catalogue: Catalogue, training: Fitted, found: _Table, words: Words, contrary: Words) -> Score:
+def _score(catalogue: Catalogue, training: Fitted, found: Table, words: Words, contrary: Words) -> Score:
     ids = np.append(training.item_ids, NONE)  # the number NONE is its last
     columns = {name: ids[getattr(found, name)] for name in ("first", "second", "leads_to")}
     table = pa.table({**columns, "lift": np.round(found.lift, 6), "place": np.arange(len(found.lift))})
@@ -147,7 +108,7 @@ def _lacking(warehouse: Any, table: pa.Table, contact_ids: Sequence[int] = ()) -
 
 
 def _told(
-    catalogue: Catalogue, found: _Table, columns: Mapping[str, Ints], places: Mapping[int, int]
+    catalogue: Catalogue, found: Table, columns: Mapping[str, Ints], places: Mapping[int, int]
 ) -> Mapping[int, Words]:
     """The best rule of each contact, by name."""
     wanted = {int(columns[name][place]) for name in columns for place in places.values()}

@@ -43,7 +43,6 @@ PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, w
     "campaigns.waterfall": "campaigns.show",
     "contacts.history": "contacts.show",
     "imports.progress": "imports.upload",
-    "recommendations.trainings": "recommendations.index",
     "search.found": "today.page",
     "tracking.live": "tracking.page",
     "undo.progress": "imports.show",

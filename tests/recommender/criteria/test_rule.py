@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,35 +15,17 @@ from engine.errors import Invalid
 from engine.models import Contact, Item
 from engine.warehouse import Warehouse
 from engine.why import why
-from recommender import fitted, training
-from recommender.interactions import load as load_interactions
-from recommender.models import Training
-from recommender.sources.base import Settings
-from tests.recommender.shop import NOW, add_contacts, add_items, add_order
+from recommender import fitted
+from tests.recommender.bakery import bake
+from tests.recommender.shop import NOW
 
 Rule = tuple[frozenset[str], str, int, int, float]  # antecedents, consequent, buyers of all, of the antecedents, lift
 
 
 @pytest.fixture
 def bakery(database: Database, config: Config, warehouse: Warehouse) -> None:
-    """30 bought bread and butter, 10 bread alone, 20 of the 30 jam as well, 25 tea; trained on that."""
-    with database.begin() as session:
-        bread, butter, jam, tea = add_items(session, 4)
-        people = add_contacts(session, 65)
-        for number, contact in enumerate(people):
-            basket = (
-                [tea] if number >= 40 else [bread, *([butter] if number < 30 else []), *([jam] if number < 20 else [])]
-            )
-            add_order(session, contact, basket, NOW - timedelta(days=5 + number))
-        add_order(session, people[0], [butter], NOW - timedelta(days=1), quantity=-1)  # took it back
-    warehouse.refresh()
-    settings = Settings(minimum_support=0.01, minimum_confidence=0.05)
-    learned = fitted.fit(load_interactions(warehouse, NOW, 365), settings, seed=1)
-    fitted.save(learned, config.folder / "trainings" / "1")
-    with database.begin() as session:
-        session.add(Training(status="ready", folder="trainings/1", started_at=NOW, finished_at=NOW))
-        session.flush()
-        training.publish(session, 1, NOW)
+    """The rules of the bakery."""
+    bake(database, warehouse, config)
 
 
 def rules(session: Session, config: Config) -> list[Rule]:
@@ -135,11 +116,11 @@ def test_why_names_the_rule(database: Database, warehouse: Warehouse) -> None:
         holder, other = (one.root for one in why(session, warehouse, checked, [here, there], NOW))
         assert (holder.met, other.met) == (True, False)
         assert holder.value
-        assert holder.value.en == "“Item 0” → “Item 1”: lift 1.6, 30 / 40 buyers"
+        assert holder.value.en == "“Bread” → “Butter”: lift 1.6, 30 / 40 buyers"
         assert "提升度1.6" in holder.value.zh
         assert other.value is None
         assert criteria.sentence(checked) == (
-            "People who hold what a rule starts from but lack “Item 1”, by a rule with a lift of at least 1"
+            "People who hold what a rule starts from but lack “Butter”, by a rule with a lift of at least 1"
         )
 
 

@@ -43,7 +43,7 @@ def test_without_a_training_best_sellers_answer(marketer: FlaskClient, shop: Ser
     """The page works before anything was learned, and says so."""
     page = marketer.get("/recommendations").text
     assert "No training serves yet" in page
-    assert "Nothing learned yet" in page
+    assert 'href="/recommendations/trainings"' in page
     assert "Honey" in page
 
 
@@ -58,7 +58,8 @@ def test_training_from_the_page(marketer: FlaskClient, shop: Services, now: date
         time.sleep(0.1)
     shop.recommender.reload()
     page = marketer.get("/recommendations?placement=cart&who=c1@shop.example&items=Tea,Nowhere").text
-    assert "Serves" in page
+    assert "training 1</a>" in page
+    assert "Serves" in marketer.get("/recommendations/trainings").text
     assert "buyers of Tea also bought it" in page
     assert "Not known: Nowhere" in page
     assert "who did not</a>" not in page  # all buyers of Tea bought Honey

@@ -4,6 +4,7 @@ import { BarChart, LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from 'echarts/components';
 import * as echarts from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+import { follow, scatter } from './charts/scatter.js';
 
 echarts.use([BarChart, LineChart, ScatterChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, SVGRenderer]);
 
@@ -41,6 +42,7 @@ const series = (chart, one) => {
 };
 
 const option = (chart) => {
+  if (chart.kind === 'scatter') return scatter(chart, style, still.matches);
   const [ink, quiet, edge, surface] = ['--tblr-body-color', '--tblr-secondary', '--tblr-border-color', '--tblr-bg-surface'].map(style);
   const format = formatter(chart);
   const label = { color: quiet, fontSize: 12 };
@@ -70,6 +72,7 @@ export function mount(element) {
     drawn?.dispose();
     drawn = echarts.init(element, null, { renderer: 'svg' });
     drawn.setOption(option(chart));
+    if (chart.kind === 'scatter') drawn.on('click', follow);
   };
   draw();
   new ResizeObserver(() => drawn.resize()).observe(element);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web.pages.recommendations import placement
-from web.pages.recommendations.index import blueprint
+from web.pages.recommendations import index, placement, rules, trainings
+from web.pages.recommendations.door import blueprint
 
-__all__ = ["blueprint", "placement"]
+__all__ = ["blueprint", "index", "placement", "rules", "trainings"]

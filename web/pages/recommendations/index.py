@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext, lazy_gettext
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from campaigns import offered
 from engine import contacts, criteria, leaves
 from engine.catalogue import open_catalogue
-from engine.errors import NotFound, RapportError
 from engine.models import Contact, Item
 from recommender import placements, training
 from recommender.answers import Answer, Request
-from recommender.models import Training
-from web.services import Services, services, utcnow
-from web.shell import toast
-
-blueprint = Blueprint("recommendations", __name__, url_prefix="/recommendations")
+from web.pages.recommendations.door import blueprint
+from web.services import services, utcnow
 
 SHOWN: Final = 8
-TASKS: Final = (("for_you", lazy_gettext("For a person")), ("cross_sell", lazy_gettext("Beside an item")))
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Trial:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """Try a placement, beside what strangers would see; the trainings below."""
+    """Try a placement, beside what strangers would see; all placements below."""
     with services().database.read() as session:
         plans = placements.read(session)
         trial = _trial(session, plans)
@@ -65,48 +56,11 @@ def index() -> ResponseReturnValue:
             popular=_ask(session, Request(trial.placement, n=SHOWN)),
             now={key: _ask(session, Request(key, n=3)).items for key in plans},
             suppressed=_titled(session, placements.suppressed(session)),
-            tasks=TASKS,
             serving=training.current(session),
-            trainings=training.trainings(session, limit=10),
             known=session.execute(select(Item.key, Item.title).where(Item.active).order_by(Item.id).limit(20)).all(),
             problem=services().recommender.problem,
             lists=_lists(session, trial.answer),
         )
-
-
-@blueprint.post("/train")
-def train() -> ResponseReturnValue:
-    """Learn anew, beside the page; the trainings' table shows how it goes."""
-    threading.Thread(target=_train, args=(services(),), daemon=True, name="training").start()
-    toast(gettext("The training has begun. The old one serves until the new one is better."))
-    return redirect(url_for(".index") + "#trainings", 303)
-
-
-@blueprint.get("/trainings")
-def trainings() -> ResponseReturnValue:
-    """The table of trainings, for the page that waits for one."""
-    with services().database.read() as session:
-        return render_template(
-            "recommendations/trainings.html",
-            trainings=training.trainings(session, limit=10),
-            serving=training.current(session),
-            tasks=TASKS,
-        )
-
-
-@blueprint.post("/trainings/<int:training_id>/publish")
-def publish(training_id: int) -> ResponseReturnValue:
-    """Let another training serve: the way back, or past a refusal."""
-    with services().database.read() as session:
-        found = session.get(Training, training_id)
-        if found is None:
-            raise NotFound(gettext("There is no training %(number)s.", number=training_id))
-        training.check(services().config, found)
-    with services().database.begin() as session:
-        training.publish(session, training_id, utcnow())
-    services().recommender.reload()
-    toast(gettext("Training %(number)s serves now.", number=training_id))
-    return redirect(url_for(".index") + "#trainings", 303)
 
 
 def _trial(session: Session, plans: dict[str, Any]) -> Trial:
@@ -167,12 +121,3 @@ def find(session: Session, who: str) -> Contact | None:
 
 def _ask(session: Session, asked: Request) -> Answer:
     return services().recommender.recommend(session, asked, now=utcnow(), shown=offered.last)
-
-
-def _train(opened: Services) -> None:
-    """Runs in a thread of its own; what goes wrong stands in the training's row."""
-    try:
-        training.train(opened.database, opened.warehouse, opened.config, now=utcnow())
-        opened.recommender.reload()
-    except RapportError as error:
-        log.warning("training ended", reason=error.message)

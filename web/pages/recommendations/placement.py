@@ -19,8 +19,9 @@ from recommender.answers import Answer, Request
 from recommender.business import RULES, Rules
 from recommender.placements import Plan
 from recommender.sources import SOURCES
+from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import PIN, Draft
-from web.pages.recommendations.index import SHOWN, blueprint, find
+from web.pages.recommendations.index import SHOWN, find
 from web.services import services, utcnow
 from web.shell import toast
 

@@ -164,9 +164,9 @@ def _clicks(before: Interactions, after: Interactions, seed: int, most: int) -> 
     known = np.isin(after.item_ids, before.item_ids[np.unique(before.visits.items)])
     visits = after.visits.where(known[after.visits.items])
     visits = visits.renamed(after.item_ids[visits.items])
-    found = []
-    for entry in _some(np.flatnonzero(visits.rows == np.append(-1, visits.rows[:-1])), seed, most):
-        row = int(visits.rows[entry])
+    found, rows = [], visits.rows
+    for entry in _some(np.flatnonzero(rows == np.append(-1, rows[:-1])), seed, most):
+        row = int(rows[entry])
         begun = visits.of_row(row)
         so_far = begun.where(np.arange(len(begun.items)) < entry - visits.starts[row])
         truth = visits.items[entry : entry + 1].astype(np.int64)

@@ -6,11 +6,12 @@ stable sort breaks ties by popularity (worth .03 recall on Ta-Feng: P-TopFreq .1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from engine.database import EPOCH, microseconds
-from recommender.arrays import DAY, Ints, Mask
+from recommender.arrays import DAY, Ints, Mask, changes, contained, ordered
 from recommender.trail import Trail
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Log:
         return Log(self.order[chosen], self.contact[chosen], self.item[chosen], self.amount[chosen], self.at[chosen])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Items:
     """The shop's recommendable items: ids; whether each may be offered now; category path, title and brand, "" when
     unknown; price and cost in ten-thousandths of the shop's currency, UNPRICED when unknown.
@@ -121,10 +122,10 @@ class Interactions:
     @cached_property
     def lines(self) -> Log:
         """Net purchases: one row per order and item whose units add up to more than nothing."""
-        log = self.purchases.take(np.isin(self.purchases.item, self.items.ids))
-        order = np.lexsort((log.item, log.order))
+        log = self.purchases.take(contained(self._known, self.purchases.item))
+        order = ordered(log.item, log.order)
         log = log.take(order)
-        starts = np.flatnonzero(_changes(log.order, log.item))
+        starts = np.flatnonzero(changes(log.order, log.item))
         net = np.add.reduceat(log.amount, starts) if len(starts) else np.zeros(0)
         kept = log.take(starts[net > 0])
         return Log(kept.order, kept.contact, kept.item, net[net > 0], kept.at)
@@ -132,10 +133,13 @@ class Interactions:
     @cached_property
     def item_ids(self) -> Ints:
         """Item id of each number: by falling number of orders, then id."""
-        places = np.searchsorted(np.sort(self.items.ids), self.lines.item)
-        counts = np.bincount(places, minlength=len(self.items.ids))
-        ids = np.sort(self.items.ids)
+        ids = self._known
+        counts = np.bincount(np.searchsorted(ids, self.lines.item), minlength=len(ids))
         return ids[np.lexsort((ids, -counts))]
+
+    @cached_property
+    def _known(self) -> Ints:
+        return np.sort(self.items.ids)
 
     @property
     def offerable(self) -> Mask:
@@ -145,8 +149,14 @@ class Interactions:
     @cached_property
     def catalogue(self) -> Items:
         """The items by number."""
+        return self.items.take(self.places)
+
+    @cached_property
+    def places(self) -> Ints:
+        """Place of each number among `items`."""
         order = np.argsort(self.items.ids)
-        return self.items.take(order[np.searchsorted(self.items.ids, self.item_ids, sorter=order)])
+        found: Ints = order[np.searchsorted(self.items.ids, self.item_ids, sorter=order)]
+        return found
 
     def numbers(self, item_ids: Ints) -> Ints:
         """Number of each item id, -1 for an unknown one."""
@@ -155,29 +165,33 @@ class Interactions:
     @cached_property
     def baskets(self) -> sparse.csr_array:
         """Orders x items, 1 where bought."""
-        return self._held(self._usual.order)
+        return self._held(np.cumsum(changes(self._usual.order)) - 1)
 
     @cached_property
     def basket_days(self) -> npt.NDArray[np.float64]:
         """How many days before the last one each of `baskets` was bought."""
-        first = np.unique(self._usual.order, return_index=True)[1]
-        at = self._usual.at[first]
+        at = self._usual.at[changes(self._usual.order)]
         return np.asarray((at.max(initial=0) - at) / DAY)
 
     @cached_property
     def buyers(self) -> sparse.csr_array:
         """Buyers x items, 1 where ever bought."""
-        return self._held(self._usual.buyers)
+        buyers = self._usual.buyers
+        order = ordered(buyers)
+        row = np.empty(len(order), np.int64)
+        row[order] = np.cumsum(changes(buyers[order])) - 1
+        return self._held(row)
 
     @cached_property
     def _usual(self) -> Log:
         """The lines without orders of more than LARGEST_BASKET items."""
-        _, row, sizes = np.unique(self.lines.order, return_inverse=True, return_counts=True)
-        return self.lines.take(sizes[row] <= LARGEST_BASKET)
+        row = np.cumsum(changes(self.lines.order)) - 1
+        usual = np.bincount(row) <= LARGEST_BASKET if len(row) else row
+        return self.lines if np.all(usual) else self.lines.take(usual[row])
 
     def _held(self, holders: Ints) -> sparse.csr_array:
-        """Holders x items of the usual lines, ones."""
-        matrix = _matrix(np.unique(holders, return_inverse=True)[1], self.numbers(self._usual.item), self._width)
+        """Holders x items of the usual lines, ones; `holders`: the row of each."""
+        matrix = _matrix(holders, self.numbers(self._usual.item), self._width)
         matrix.data[:] = 1
         return matrix
 
@@ -202,11 +216,25 @@ class Interactions:
         rows = np.searchsorted(self.people, contact)
         return Trail.of(rows, len(self.people), items=self.numbers(item), weights=weight, occasions=order, at=at)
 
+    def held(self, half_life_days: float | None) -> sparse.csr_array:
+        """`people` x items: what each holds, halved by so many days until `newest`."""
+        known = self._held_by
+        if half_life_days not in known:
+            known.clear()  # tuning asks for many, parts of one blend for the same
+            known[half_life_days] = self.trails.matrix(self._width, self.newest, half_life_days=half_life_days)
+        return known[half_life_days]
+
+    @cached_property
+    def _held_by(self) -> dict[float | None, sparse.csr_array]:
+        return {}
+
     @cached_property
     def visits(self) -> Trail:
         """What was viewed in each visit of anybody, known or not; visits by their number."""
-        log = self.views.take(np.isin(self.views.item, self.items.ids) & (self.views.order > 0))
-        found, rows = np.unique(log.order, return_inverse=True)
+        log = self.views.take(contained(self._known, self.views.item) & (self.views.order > 0))
+        log = log.take(ordered(log.order))
+        begins = changes(log.order)
+        found, rows = log.order[begins], np.cumsum(begins) - 1
         return Trail.of(
             rows, len(found), items=self.numbers(log.item), weights=log.amount, occasions=log.order, at=log.at
         )
@@ -214,12 +242,12 @@ class Interactions:
     @cached_property
     def seen(self) -> Log:
         """The views of known items by known contacts."""
-        return self.views.take(np.isin(self.views.item, self.items.ids) & (self.views.contact != NOBODY))
+        return self.views.take(contained(self._known, self.views.item) & (self.views.contact != NOBODY))
 
     @cached_property
     def kept(self) -> Log:
         """The last purchase of each contact and item, without what went back as a whole in another order."""
-        log = self.purchases.take((self.purchases.contact != NOBODY) & np.isin(self.purchases.item, self.items.ids))
+        log = self.purchases.take((self.purchases.contact != NOBODY) & contained(self._known, self.purchases.item))
         return last_kept(log)
 
     def between(self, start: datetime, end: datetime) -> Interactions:
@@ -231,6 +259,23 @@ class Interactions:
     @property
     def _width(self) -> int:
         return len(self.item_ids)
+
+
+Of = TypeVar("Of")
+Made = TypeVar("Made")
+
+
+def once(make: Callable[[Of], Made]) -> Callable[[Of], Made]:
+    """Have it made once for as long as what it is made of is there: several parts and sources ask."""
+    made: WeakKeyDictionary[Of, Made] = WeakKeyDictionary()
+
+    @wraps(make)
+    def found(given: Of) -> Made:
+        if given not in made:
+            made[given] = make(given)
+        return made[given]
+
+    return found
 
 
 def numbers(item_ids: Ints, wanted: Ints, order: Ints | None = None) -> Ints:
@@ -245,7 +290,7 @@ def numbers(item_ids: Ints, wanted: Ints, order: Ints | None = None) -> Ints:
 
 def visits(who: Ints, at: Ints) -> Ints:
     """Number of the visit, from 1, of each event: a visit ends when who it is does nothing for VISIT_GAP."""
-    order = np.lexsort((at, who))
+    order = ordered(at, who)
     begins = np.ones(len(order), bool)
     begins[1:] = (np.diff(who[order]) != 0) | (np.diff(at[order]) > VISIT_GAP)
     found = np.empty(len(order), np.int64)
@@ -262,33 +307,26 @@ def tastes(kept: Log, seen: Log, until: datetime) -> tuple[Ints, Ints, npt.NDArr
     )
     age = np.maximum(microseconds(until) - at, 0) / DAY
     weight = np.concatenate([np.ones(len(kept)), seen.amount]) * np.exp2(-age / HALF_LIFE_DAYS)
-    order = np.lexsort((item, contact))
+    order = ordered(item, contact)
     contact, item, weight = contact[order], item[order], weight[order]
-    starts = np.flatnonzero(_changes(contact, item))
+    starts = np.flatnonzero(changes(contact, item))
     total = np.add.reduceat(weight, starts) if len(starts) else weight
     return contact[starts], item[starts], np.minimum(total, 1.0)
-
-
-def _changes(first: Ints, second: Ints) -> Mask:
-    """Where a new pair begins in two arrays sorted together."""
-    changed = np.ones(len(first), bool)
-    changed[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return changed
 
 
 _TOLD: Final = ("contact", "item", "order", "at")
 
 
 def among(log: Log, others: Log) -> Mask:
-    """Which rows are of a contact and item of `others`."""
+    """Which rows are of a contact and item of `others`, which are in the order of both."""
     width = max(int(log.item.max(initial=0)), int(others.item.max(initial=0))) + 1
-    return np.isin(log.contact * width + log.item, others.contact * width + others.item)
+    return contained(others.contact * width + others.item, log.contact * width + log.item)
 
 
 def last_kept(log: Log) -> Log:
     """One row per contact and item: its last purchase, if the units bought and returned leave something."""
-    log = log.take(np.lexsort((log.at, log.item, log.contact)))
-    group = np.cumsum(_changes(log.contact, log.item)) - 1
+    log = log.take(ordered(log.at, log.item, log.contact))
+    group = np.cumsum(changes(log.contact, log.item)) - 1
     groups = int(group[-1]) + 1 if len(group) else 0
     net = np.bincount(group, log.amount, groups)
     last = np.full(groups, -1, np.int64)

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from engine.database import microseconds
-from recommender.arrays import DAY, FAINT, Ints, Mask
+from recommender.algebra import each
+from recommender.arrays import DAY, FAINT, Ints, Mask, ordered
+
+MUCH: Final = 1_000_000  # entries: more are weighed in parts, several at once
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class Trail:
     def of(cls, rows: Ints, count: int, *, items: Ints, weights: Any, occasions: Ints, at: Ints) -> Trail:
         """From entries in any order, each with its row; items below 0 (unknown ones) are left out."""
         kept = np.flatnonzero(items >= 0)
-        kept = kept[np.lexsort((kept, at[kept], rows[kept]))]
-        starts = np.searchsorted(rows[kept], np.arange(count + 1)).astype(np.int64)
+        kept = kept[ordered(at[kept], rows[kept])]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=count))]).astype(np.int64)
         whole = cls(starts, items.astype(np.int32), np.asarray(weights, np.float32), occasions, at)
         return whole._at(starts, kept)
 
@@ -107,6 +112,13 @@ class Trail:
         that who was away for years has a taste as well), multiplied by `fading` for each later step, and added up.
         `once`: the heaviest of equal ones alone; on Online Retail II adding up costs .005 of nDCG@10.
         """
+        if len(self.items) > MUCH:
+            edges = np.unique(np.append(np.searchsorted(self.starts, np.arange(0, len(self.items), MUCH)), len(self)))
+            spans = [np.arange(*edge) for edge in pairwise(edges)]
+            weighed = partial(
+                Trail.matrix, width=width, until=until, half_life_days=half_life_days, fading=fading, once=once
+            )
+            return sparse.vstack(each(lambda rows: weighed(self.only(rows)), spans), format="csr")
         weights = self.weights.astype(np.float64)
         if half_life_days is not None:
             last = np.append(self.at, 0)[self.starts[1:] - 1][self.rows] if until is None else microseconds(until)
@@ -114,11 +126,11 @@ class Trail:
         if fading != 1:
             weights *= fading**self.back
         told = weights >= FAINT
-        if once:
-            told[told] = _strongest(self.rows[told] * width + self.items[told], weights[told])
         starts = np.concatenate([[0], np.cumsum(told)])[self.starts]
         columns = (weights[told].astype(np.float32), self.items[told], starts)
         found = sparse.csr_array(columns, shape=(len(self), width))
+        if once:
+            return _strongest(found)
         found.sum_duplicates()
         return found
 
@@ -127,11 +139,13 @@ class Trail:
         return Trail(starts, self.items[places], self.weights[places], self.occasions[places], self.at[places])
 
 
-def _strongest(keys: Ints, weights: npt.NDArray[np.float64]) -> Mask:
-    """Of equal keys the heaviest entry, the last of the heaviest."""
-    order = np.lexsort((weights, keys))
-    last = np.ones(len(order), bool)
-    last[:-1] = np.diff(keys[order]) != 0
-    found = np.zeros(len(order), bool)
-    found[order[last]] = True
-    return found
+def _strongest(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Of equal entries the heaviest."""
+    matrix.sort_indices()
+    begins = np.ones(matrix.nnz, bool)
+    begins[1:] = np.diff(matrix.indices) != 0
+    begins[matrix.indptr[:-1][np.diff(matrix.indptr) > 0]] = True
+    places = np.flatnonzero(begins)
+    weights = np.maximum.reduceat(matrix.data, places) if len(places) else matrix.data
+    starts = np.concatenate([[0], np.cumsum(begins)])[matrix.indptr]
+    return sparse.csr_array((weights, matrix.indices[places], starts), shape=matrix.shape)

@@ -74,13 +74,12 @@ class Collaborative:
 
 def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Part:
     """One part of the blend."""
-    offerable, trails = interactions.offerable, interactions.trails
-    width = len(interactions.item_ids)
+    offerable = interactions.offerable
     weighing = Weighing("past", chosen["fading"], chosen.get("half_life"))
     if name == "sequence":
         rest = {key: value for key, value in chosen.items() if key != "fading"}
-        return Part(weighing, neighbours.strongest(neighbours.sequence(trails, width, **rest), offerable))
-    held = trails.matrix(width, interactions.newest, half_life_days=chosen["half_life"])
+        return Part(weighing, neighbours.sequence(interactions.trails, offerable, **rest))
+    held = interactions.held(chosen["half_life"])
     if name == "spectral":
         rest = {key: value for key, value in chosen.items() if key not in ("fading", "half_life")}
         return Part(weighing, neighbours.spectral(held, settings.head, offerable, **rest, seed=1))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recommender.arrays import Floats, Mask
-from recommender.interactions import Items
+from recommender.interactions import Interactions, Items, once
 from recommender.sources import neighbours
 
 HALF_KNOWN: Final = 10  # visits or baskets at which what people do counts as much as what an item is like
@@ -30,9 +30,21 @@ _WORDS: Final = re.compile(r"[^\W_]+")
 _JOINED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")  # written without spaces
 
 
-def alike(known: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
-    """items x items: cosine of features (items x features), the KEPT most similar offerable ones of each."""
-    return neighbours.nearest(sparse.csr_array(known.T), offerable)
+@once
+def alike(interactions: Interactions) -> sparse.csr_array:
+    """items x items: cosine of features, the KEPT most similar offerable ones of each."""
+    return neighbours.nearest(sparse.csr_array(described(interactions).T), interactions.offerable)
+
+
+def described(interactions: Interactions) -> sparse.csr_array:
+    """The features of each number."""
+    return _described(interactions.items)[interactions.places]
+
+
+@once
+def _described(items: Items) -> sparse.csr_array:
+    """Words take 30 us for each item, and all parts of the history are about the same items."""
+    return features(items)
 
 
 def features(items: Items) -> sparse.csr_array:

@@ -7,14 +7,14 @@ cross-sell cases of Online Retail II 100 of 3,998 lose .003 of HR@10 and 200 not
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
-from scipy.sparse.linalg import svds
-from threadpoolctl import threadpool_limits
+from scipy import sparse
 
+from recommender.algebra import BLOCK, affordable, blocks, each, eigenvectors, gram, invert
 from recommender.arrays import FAINT, Floats, Ints, Mask
 from recommender.sources.base import Candidates, Query, best, row_of, rows_of
 from recommender.trail import Trail
@@ -23,7 +23,7 @@ KEPT: Final = 200  # neighbours of an item
 ROOM: Final = 1_000_000  # weights of a table, where KEPT of each item are fewer
 ROUNDING: Final = 1e-4  # share of a row's largest weight below which singular vectors say nothing
 DAMPING: Final = 10  # people added to each item before singular values are looked for
-BLOCK: Final = 1024  # rows at a time: bounds memory to a few times BLOCK x items x 8 bytes
+ENTRIES: Final = 200_000  # of a trail at a time
 
 
 def room(width: int) -> int:
@@ -41,19 +41,35 @@ def table(blocks: list[sparse.csr_array], width: int) -> sparse.csr_array:
 
 
 def largest(matrix: sparse.csr_array, kept: int, offerable: Mask, first: int = 0) -> sparse.csr_array:
-    """Each row's `kept` largest positive weights among offerable items, never the item itself.
-
-    `first` is the item of the matrix's row 0.
+    """Each row's `kept` largest positive weights among offerable items, of equals the most popular ones, never the item
+    itself. `first` is the item of the matrix's row 0.
     """
-    items, weights, starts = [], [], [0]
-    for row, (columns, values) in enumerate(rows_of(matrix)):
-        usable = (values > 0) & offerable[columns] & (columns != first + row)
-        found, weight = best(columns[usable], values[usable], kept)
-        items.append(found)
-        weights.append(weight)
-        starts.append(starts[-1] + len(found))
-    data = (np.concatenate(weights), np.concatenate(items), np.array(starts)) if items else ([], [], [0])
-    return sparse.csr_array(data, shape=matrix.shape)
+    matrix.sort_indices()
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    usable = (matrix.data > 0) & offerable[matrix.indices] & (matrix.indices != first + rows)
+    rows, items, weights = rows[usable], matrix.indices[usable], matrix.data[usable]
+    sizes = np.bincount(rows, minlength=matrix.shape[0])
+    chosen = _most(weights, sizes, kept)
+    starts = np.concatenate([[0], np.cumsum(np.minimum(sizes, kept))])
+    return sparse.csr_array((weights[chosen], items[chosen], starts), shape=matrix.shape)
+
+
+def _most(weights: npt.NDArray[Any], sizes: Ints, kept: int) -> Mask:
+    """Of each run of `sizes` weights the `kept` largest, of equals the first."""
+    chosen = np.ones(len(weights), bool)
+    starts = np.cumsum(sizes) - sizes
+    long = np.flatnonzero(sizes > kept)
+    long = long[np.argsort(sizes[long])]  # runs of about one length together, so that little is filled up
+    for some in np.array_split(long, -(-int(sizes[long].sum()) // ENTRIES)) if len(long) else []:
+        places = np.arange(sizes[some].max())
+        filled = places < sizes[some][:, None]
+        at = np.where(filled, starts[some][:, None] + places, 0)
+        values = np.where(filled, weights[at], -1)
+        least = np.partition(values, -kept, axis=1)[:, -kept, None]
+        above, equal = values > least, values == least
+        told = above | (equal & (np.cumsum(equal, axis=1) <= kept - above.sum(axis=1, keepdims=True)))
+        chosen[at[filled]] = told[filled]
+    return chosen
 
 
 def nearest(matrix: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
@@ -68,7 +84,7 @@ def nearest(matrix: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
     asked = sparse.csr_matrix(matrix, dtype=np.float64)  # float32 is refused, and so are indices of 64 bits
     asked.indptr, asked.indices = asked.indptr.astype(np.int32), asked.indices.astype(np.int32)
     model.fit(asked, show_progress=False)
-    return largest(sparse.csr_array(model.similarity), KEPT, offerable)
+    return strongest(sparse.csr_array(model.similarity), offerable, KEPT)
 
 
 class Ridge(NamedTuple):
@@ -86,62 +102,80 @@ def ease(
     matrix: sparse.csr_array, head: int, ridge: Ridge, offerable: Mask, features: sparse.csr_array | None = None
 ) -> sparse.csr_array:
     """EASE on the `head` most popular items (H. Steck, Embarrassingly Shallow Autoencoders, WWW 2019):
-    B = I - P / diag(P), P = inverse of (X'X + l2 I). 10,000 items: 15 s and 1.9 GB; memory grows with head squared.
+    B = I - P / diag(P), P = inverse of (X'X + l2 I). 10,000 items: 10 s of one core and 600 MB.
     Dropout as in H. Steck, Autoencoders that don't overfit towards the Identity, NeurIPS 2020; items whose `features`
     (items x features, rows of length 1) are alike count as if they had been held together.
     """
     width = matrix.shape[1]
-    shared = np.flatnonzero(np.diff(sparse.csc_array(matrix).indptr) > 1)  # who is alone in a column teaches nothing
-    head = min(head, int(shared[-1]) + 1 if len(shared) else 0)
+    shared = np.flatnonzero(np.bincount(matrix.indices, minlength=width) > 1)  # who is alone teaches nothing
+    head = affordable(min(head, int(shared[-1]) + 1 if len(shared) else 0))
     if not head:
         return sparse.csr_array((width, width), dtype=np.float32)
-    x = matrix[:, :head]
-    gram: Floats = (x.T @ x).toarray(order="F").astype(np.float32, copy=False)
-    own = np.diag(gram).copy()
+    inverse = gram(matrix[:, :head])
+    own = np.diag(inverse).copy()
     mean = float(own[own > 0].mean())
     if features is not None and ridge.alike:
         known = features[:head] * np.float32(math.sqrt(ridge.alike * mean))
-        gram += (known @ known.T).toarray()
-        own = np.diag(gram).copy()
-    gram[np.diag_indices(head)] = own * (1 + ridge.dropout) + ridge.l2 * (mean if ridge.relative else 1)
-    with threadpool_limits(1):  # several BLAS threads wait for one another on a busy machine: 3,000 items .8 s or 15 s
-        factor, failed = linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
-        inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:  # not positive definite: cannot happen with l2 > 0, finite weights: X'X and cosines are not negative
-        raise ArithmeticError("EASE met weights that are not finite.")
-    starts = range(0, head, BLOCK)
-    found = table([_strongest(inverse, slice(first, first + BLOCK), offerable[:head]) for first in starts], head)
+        inverse += (known @ known.T).toarray()
+        own = np.diag(inverse).copy()
+    inverse[np.diag_indices(head)] = own * (1 + ridge.dropout) + ridge.l2 * (mean if ridge.relative else 1)
+    invert(inverse)  # it can: l2 > 0, and X'X and cosines are not negative
+    scale, usable = -1 / np.diag(inverse), offerable[:head]
+
+    def speaking(rows: slice) -> sparse.csr_array:
+        """What is farthest from 0: what speaks against an item is worth .004 of nDCG@10 on MovieLens 100K."""
+        weights = np.asarray(inverse[rows] * scale, np.float32)
+        weights[:, ~usable] = 0
+        weights[np.arange(len(weights)), np.arange(rows.start, rows.stop)] = 0
+        return heaviest(weights)
+
+    found = table(each(speaking, blocks(head)), head)
     found.resize((width, width))
     return found
 
 
-def _strongest(inverse: Floats, block: slice, offerable: Mask) -> sparse.csr_array:
-    """EASE's weights of some rows that are farthest from 0, from the lower triangle of P: what speaks against an item
-    is worth .004 of nDCG@10 on MovieLens 100K.
+def sequence(
+    trail: Trail, offerable: Mask, *, reach: int, shrink: float, power: float, after: float = 1, back: float = 0
+) -> sparse.csr_array:
+    """items x items, the largest of each: `after`/g for each time the other one came g <= `reach` steps later in a row,
+    `back`/g for each time it came earlier, over ((n_i + shrink) (n_j + shrink)) ** power, n being how often each was
+    done. A few items at a time: the whole of it has a hundred entries for each of the trail.
     """
-    first, last = block.start, min(block.stop, len(inverse))
-    own = inverse[first:last, first:last]
-    rows = np.hstack([inverse[first:last, :first], np.tril(own) + np.tril(own, -1).T, inverse[last:, first:last].T])
-    rows /= -np.diag(inverse)
-    rows[:, ~offerable] = 0
-    rows[np.arange(last - first), np.arange(first, last)] = 0
-    return heaviest(rows)
-
-
-def sequence(trail: Trail, width: int, *, reach: int, back: float, shrink: float, power: float) -> sparse.csr_array:
-    """items x items: 1/g for each time one came g <= `reach` steps before the other in a row, `back` times as much the
-    other way round, over ((n_i + shrink) (n_j + shrink)) ** power, n being how often each was done.
-    """
-    total = sparse.csr_array((width, width), dtype=np.float32)
-    items, rows = trail.items, trail.rows
-    for gap in range(1, min(reach, len(items) - 1) + 1):
-        near = rows[:-gap] == rows[gap:]
-        given, then = items[:-gap][near], items[gap:][near]
-        total = total + sparse.csr_array((np.full(len(given), 1 / gap, np.float32), (given, then)), shape=total.shape)
+    width, items = len(offerable), trail.items
     count = np.bincount(items, minlength=width)
     scale = (np.maximum(count + shrink, 1) ** -power).astype(np.float32)
-    both = sparse.csr_array(total + np.float32(back) * total.T)
-    return sparse.csr_array(both * scale[:, None] * scale[None, :])
+    places = np.argsort(items, kind="stable")  # of each item, one item after the other
+    ends = np.cumsum(count)
+    rows = trail.rows.astype(np.int32)
+    steps = {side * gap: weight / gap for gap in range(1, reach + 1) for side, weight in ((1, after), (-1, back))}
+    near = np.array([gap for gap, weight in steps.items() if weight])
+    weights = np.array([weight for weight in steps.values() if weight], np.float32)
+
+    def met(some: slice) -> sparse.csr_array:
+        first = int(ends[some.start] - count[some.start])
+        mine = places[first : ends[some.stop - 1]]
+        other = mine[:, None] + near
+        inside = (other >= 0) & (other < len(items))
+        inside &= rows[other * inside] == rows[mine][:, None]
+        starts = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
+        values = np.broadcast_to(weights, inside.shape)[inside]
+        reached = sparse.csr_array((values, items[other[inside]], starts), shape=(len(mine), width))
+        own = np.concatenate([[0], ends[some] - first])
+        held = sparse.csr_array(
+            (np.ones(len(mine), np.float32), np.arange(len(mine)), own), shape=(len(own) - 1, len(mine))
+        )
+        found = sparse.csr_array(held @ reached)
+        found.data *= np.repeat(scale[some], np.diff(found.indptr)) * scale[found.indices]
+        return largest(found, room(width), offerable, some.start)
+
+    return table(each(met, _evenly(ends)), width)
+
+
+def _evenly(ends: Ints) -> list[slice]:
+    """The items a few at a time, ENTRIES of the trail or BLOCK items; `ends` of their entries."""
+    edges = np.searchsorted(ends, np.arange(ENTRIES, int(ends[-1]) if len(ends) else 0, ENTRIES))
+    edges = np.unique(np.concatenate([np.arange(0, len(ends), BLOCK), edges, [len(ends)]]))
+    return [slice(int(first), int(last)) for first, last in pairwise(edges)]
 
 
 def spectral(
@@ -151,19 +185,22 @@ def spectral(
     (n + 10) ** -inner, of the `head` most popular items; `outer` gives popular ones their weight back (P. Cremonesi et
     al., PureSVD, RecSys 2010, with popularity damped).
     """
-    width, head = matrix.shape[1], min(head, matrix.shape[1])
+    width, head = matrix.shape[1], affordable(min(head, matrix.shape[1]))
     x = matrix[:, :head]
-    count = np.diff(sparse.csc_array(x).indptr) + DAMPING
+    count = np.bincount(x.indices, minlength=head) + DAMPING
     factors = min(factors, min(x.shape) - 1)
     if factors < 1 or not x.nnz:
         return sparse.csr_array((width, width), dtype=np.float32)
     length = np.maximum(np.diff(x.indptr), 1) ** -0.5
-    scaled = sparse.csr_array(x * length[:, None] * (count**-inner)[None, :])
-    _, _, vectors = svds(scaled.astype(np.float64), k=factors, rng=seed)
-    left = (vectors * count**-inner).T.astype(np.float32)
-    right = (vectors * count**outer).astype(np.float32)
-    rows = [_top(left[first : first + BLOCK] @ right, first, offerable[:head]) for first in range(0, head, BLOCK)]
-    found = table(rows, head)
+    scaled = x.data * np.repeat(length, np.diff(x.indptr)) * (count**-inner)[x.indices]
+    vectors = eigenvectors(gram(sparse.csr_array((scaled, x.indices, x.indptr), shape=x.shape)), factors, seed)
+    left = (vectors * (count**-inner)[:, None]).astype(np.float32)
+    right = (vectors * (count**outer)[:, None]).T.astype(np.float32)
+
+    def speaking(rows: slice) -> sparse.csr_array:
+        return _top(left[rows] @ right, rows.start, offerable[:head])
+
+    found = table(each(speaking, blocks(head)), head)
     found.resize((width, width))
     return found
 
@@ -197,11 +234,11 @@ def blend(strong: sparse.csr_array, broad: sparse.csr_array, share: float, offer
     return strongest(sparse.csr_array(_scaled(strong.maximum(0)) + share * _scaled(broad)), offerable)
 
 
-def strongest(matrix: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
-    """The largest positive weights of each item, never its own."""
-    starts = range(0, matrix.shape[0], BLOCK)
-    kept = room(matrix.shape[1])
-    return table([largest(matrix[first : first + BLOCK], kept, offerable, first) for first in starts], matrix.shape[1])
+def strongest(matrix: sparse.csr_array, offerable: Mask, kept: int = 0) -> sparse.csr_array:
+    """The largest positive weights of each item, never its own; as many as there is room for, unless said."""
+    width = matrix.shape[0]
+    some = each(lambda rows: largest(matrix[rows], kept or room(width), offerable, rows.start), blocks(width))
+    return table(some, width)
 
 
 def peaked(matrix: sparse.csr_array) -> sparse.csr_array:

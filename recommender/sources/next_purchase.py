@@ -16,6 +16,7 @@ from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
 from recommender import blend, due
+from recommender.algebra import blocks
 from recommender.arrays import Floats, Ints
 from recommender.interactions import Interactions
 from recommender.sources import neighbours
@@ -25,6 +26,7 @@ from recommender.trail import Trail
 
 HEAD: Final = 4000  # items of the regression
 REACH: Final = 20  # orders back
+PEOPLE: Final = 20_000  # or visits at a time
 MOST: Final = 2_000_000  # purchases that teach the regression: 20 times as many pairs
 SHRINK: Final = 20.0  # occasions added to how often an item is bought again
 
@@ -102,12 +104,12 @@ class Steps:
 
     def before(self, fading: float) -> sparse.csr_array:
         """steps x items: what the same person took up to REACH steps before, faded by a step."""
-        found = sparse.csr_array((self.count, self.width), dtype=np.float32)
-        for gap in range(1, REACH + 1):
-            reached = self.step + gap <= self.last
-            weight = np.full(len(self.step), fading ** (gap - 1), np.float32)
-            found = found + self._matrix(self.step + gap, weight, reached)
-        return sparse.csr_array(found)
+        told = np.minimum(self.last - self.step, REACH)  # steps that each entry comes before
+        entry = np.repeat(np.arange(len(told)), told)
+        gap = np.arange(len(entry)) - np.repeat(np.cumsum(told) - told, told)
+        weight = (fading ** np.arange(REACH)).astype(np.float32)[gap]
+        places = (self.step[entry] + gap + 1, self.trail.items[entry])
+        return sparse.csr_array((weight, places), shape=(self.count, self.width))
 
     def left(self) -> Ints:
         """How many steps of the same person come after each."""
@@ -150,9 +152,13 @@ def following(steps: Steps, *, fading: float, l2: float, newest: float) -> spars
 
 def again(steps: Steps) -> Floats:
     """Log of how often each item, once had, is in the next step."""
-    had = steps.before(1.0)
-    had.data[:] = 1
-    times, twice = had.sum(axis=0), (had * steps.taken()).sum(axis=0)
+    times, twice = np.zeros(steps.width), np.zeros(steps.width)
+    for people in blocks(len(steps.trail), PEOPLE):
+        some = Steps.of(steps.trail.only(np.arange(people.start, people.stop)), steps.width)
+        had, taken = some.before(1.0), some.taken()
+        had.data[:] = 1
+        times += had.sum(axis=0)
+        twice += (had * taken).sum(axis=0)
     usual = twice.sum() / max(times.sum(), 1)
     return np.asarray(np.log((twice + SHRINK * usual + 1e-9) / (times + SHRINK)), np.float32)
 

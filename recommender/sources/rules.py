@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import sparse
 
 from recommender import blend
+from recommender.algebra import blocks, each
 from recommender.arrays import Floats, Ints, Mask
 from recommender.interactions import Interactions
 from recommender.sources import content, neighbours
@@ -144,14 +145,15 @@ _Found = tuple[tuple[int, ...], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[
 
 def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Part:
     """One part of the blend."""
-    offerable, features = interactions.offerable, content.features(interactions.catalogue)
+    offerable = interactions.offerable
     if name == "alike":
-        return Part(Weighing("context"), content.alike(features, offerable))
+        return Part(Weighing("context"), content.alike(interactions))
     recent = _fading(interactions, chosen["half_life"])
     if name == "cosine":
         return Part(Weighing("context"), cosine(interactions.baskets, recent, offerable))
     ridge = neighbours.Ridge(chosen["l2"], relative=True, dropout=chosen["dropout"], alike=chosen["alike"])
     baskets = weighed(interactions.baskets, recent, chosen["size"])
+    features = content.described(interactions)
     return Part(Weighing("context"), neighbours.ease(baskets, settings.head, ridge, offerable, features))
 
 
@@ -209,12 +211,14 @@ def pair_counts(baskets: sparse.csr_array, least: int) -> sparse.csr_array:
     """items x items: orders that hold both, at least `least`; above the diagonal only."""
     whole = baskets.astype(np.int32)
     columns = sparse.csr_array(whole.T)
-    blocks = []
-    for first in range(0, columns.shape[0], neighbours.BLOCK):
-        block = sparse.coo_array(columns[first : first + neighbours.BLOCK] @ whole)
-        kept = (block.data >= least) & (block.col > block.row + first)
-        blocks.append(sparse.coo_array((block.data[kept], (block.row[kept], block.col[kept])), shape=block.shape))
-    return sparse.csr_array(sparse.vstack(blocks)) if blocks else sparse.csr_array(whole.T @ whole)
+
+    def counted(rows: slice) -> sparse.coo_array:
+        block = sparse.coo_array(columns[rows] @ whole)
+        kept = (block.data >= least) & (block.col > block.row + rows.start)
+        return sparse.coo_array((block.data[kept], (block.row[kept], block.col[kept])), shape=block.shape)
+
+    found = each(counted, blocks(columns.shape[0]))
+    return sparse.csr_array(sparse.vstack(found)) if found else sparse.csr_array(whole.T @ whole)
 
 
 def mine(baskets: sparse.csr_array, settings: Settings) -> tuple[Ints, Ints]:
@@ -273,18 +277,20 @@ def _met(ranked: sparse.csr_array, buyers: sparse.csr_array) -> tuple[sparse.csr
     bought both."""
     whole = buyers.astype(np.int32)
     columns = sparse.csr_array(whole.T)
-    total, each = np.int64(whole.shape[0]), whole.sum(axis=0, dtype=np.int64)
-    tables, counts = [], []
-    for first in range(0, ranked.shape[0], neighbours.BLOCK):
-        block = ranked[first : first + neighbours.BLOCK]
-        met = sparse.coo_array((columns[first : first + neighbours.BLOCK] @ whole) * (block > 0))
-        kept = (met.data >= LEAST_TOGETHER) & (met.data * total > each[first + met.row] * each[met.col])
-        place = met.row[kept], met.col[kept]
-        count = sparse.csr_array((met.data[kept], place), shape=block.shape)
+    total, bought = np.int64(whole.shape[0]), whole.sum(axis=0, dtype=np.int64)
+
+    def met(rows: slice) -> tuple[sparse.csr_array, npt.NDArray[np.int32]]:
+        block = ranked[rows]
+        both = sparse.coo_array((columns[rows] @ whole) * (block > 0))
+        kept = (both.data >= LEAST_TOGETHER) & (both.data * total > bought[rows.start + both.row] * bought[both.col])
+        count = sparse.csr_array((both.data[kept], (both.row[kept], both.col[kept])), shape=block.shape)
         count.sort_indices()
-        tables.append(block * (count > 0))
-        counts.append(count.data)
-    return neighbours.table(tables, ranked.shape[1]), np.concatenate([*counts, np.empty(0, np.int32)]).astype(np.int32)
+        return block * (count > 0), count.data
+
+    found = each(met, blocks(ranked.shape[0]))
+    counts = [count for _, count in found]
+    table = neighbours.table([told for told, _ in found], ranked.shape[1])
+    return table, np.concatenate([*counts, np.empty(0, np.int32)]).astype(np.int32)
 
 
 def _counted(
@@ -294,12 +300,12 @@ def _counted(
     all three, buyers of both antecedents."""
     columns = sparse.csc_array(buyers)
     support, held = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    for first in range(0, len(consequents), neighbours.BLOCK):
-        pair, item = antecedents[first : first + neighbours.BLOCK], consequents[first : first + neighbours.BLOCK]
+    for rows in blocks(len(consequents)):
+        pair, item = antecedents[rows], consequents[rows]
         both = columns[:, pair[:, 0]] * columns[:, pair[:, 1]]
         held.append(both.sum(axis=0).astype(np.int32))
         support.append((both * columns[:, item]).sum(axis=0).astype(np.int32))
     all_support, all_held = np.concatenate(support), np.concatenate(held)
-    each = columns.sum(axis=0).astype(np.int64)[consequents]
-    kept = (all_support * np.int64(buyers.shape[0]) > all_held * each) & (all_support >= confidence * all_held)
+    bought = columns.sum(axis=0).astype(np.int64)[consequents]
+    kept = (all_support * np.int64(buyers.shape[0]) > all_held * bought) & (all_support >= confidence * all_held)
     return antecedents[kept].astype(np.int32), consequents[kept].astype(np.int32), all_support[kept], all_held[kept]

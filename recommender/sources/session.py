@@ -16,7 +16,7 @@ from scipy import sparse
 
 from recommender import blend
 from recommender.arrays import DAY, Floats, Ints
-from recommender.interactions import Interactions
+from recommender.interactions import Interactions, once
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
 from recommender.sources.blended import Blended, Part, Recipe, Weighing
@@ -193,20 +193,26 @@ class Session:
         return cls(mix, dict(zip(named, arrays["returning"].tolist(), strict=True)), arrays["rate"], index)
 
 
+@once
+def indexed(interactions: Interactions) -> Index:
+    """The visits."""
+    return Index.of(interactions.visits, len(interactions.item_ids))
+
+
 def part(name: str, interactions: Interactions, chosen: Mapping[str, Any], settings: Settings) -> Any:
     """One part of the blend."""
     trail, width, offerable = interactions.visits, len(interactions.item_ids), interactions.offerable
     if name in CLOSEST:
-        return Alike.by_name(name, Index.of(trail, width))
+        return Alike.by_name(name, indexed(interactions))
     if name == "ease":
         visits = trail.matrix(width, interactions.until)
         visits.data[:] = 1
         ridge = neighbours.Ridge(chosen["l2"], relative=True)
         return Part(Weighing("visit", chosen["fading"]), neighbours.ease(visits, settings.head, ridge, offerable))
-    forward = neighbours.sequence(trail, width, reach=REACH, back=0.0, shrink=0, power=0.5 if name == "led to" else 0.0)
-    table = sparse.csr_array(forward.T) if name == "before" else forward
-    fading = 0.6 if name == "led to" else 0.0  # 0: the last click alone
-    return Part(Weighing("visit", fading), neighbours.strongest(table, offerable))
+    after, back = (0.0, 1.0) if name == "before" else (1.0, 0.0)
+    power, fading = (0.5, 0.6) if name == "led to" else (0.0, 0.0)  # fading 0: the last click alone
+    table = neighbours.sequence(trail, offerable, reach=REACH, after=after, back=back, shrink=0, power=power)
+    return Part(Weighing("visit", fading), table)
 
 
 def known(interactions: Interactions) -> dict[str, Floats]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy import sparse
 
 from recommender.arrays import Ints
-from recommender.interactions import Interactions
+from recommender.interactions import Interactions, once
 from recommender.sources import content, neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, row_of
 
@@ -50,23 +49,12 @@ class Similar:
         return cls(neighbours.unpack(arrays["starts"], arrays["items"], arrays["weights"]))
 
 
+@once
 def similarity(interactions: Interactions) -> sparse.csr_array:
-    """items x items: how much each is a substitute for the other, from what people look at and what items are like.
-    Reckoned once for as long as the interactions are there: two sources ask.
-    """
-    if interactions not in _RECKONED:
-        _RECKONED[interactions] = _similarity(interactions)
-    return _RECKONED[interactions]
-
-
-_RECKONED: Final[WeakKeyDictionary[Interactions, sparse.csr_array]] = WeakKeyDictionary()
-
-
-def _similarity(interactions: Interactions) -> sparse.csr_array:
+    """items x items: how much each is a substitute for the other, from what people look at and what items are like."""
     seen = interactions.visits.matrix(len(interactions.item_ids), interactions.until)
     seen.data[:] = 1
     visits = seen.sum(axis=0).astype(np.int32)
     together = sparse.csr_array(seen * (1 / np.sqrt(visits + SHRINK))[None, :])
     viewed = neighbours.nearest(together, interactions.offerable)
-    alike = content.alike(content.features(interactions.catalogue), interactions.offerable)
-    return content.mixed(viewed, alike, content.known(visits), interactions.offerable)
+    return content.mixed(viewed, content.alike(interactions), content.known(visits), interactions.offerable)

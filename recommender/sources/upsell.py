@@ -114,9 +114,10 @@ def bands(found: Pairs, items: Items, step: npt.NDArray[np.int32]) -> tuple[Floa
     on_sale = np.flatnonzero((step > 0) & items.offerable)
     np.add.at(shelf, (codes[on_sale], step[on_sale] - lowest + FARTHEST), 1)
     shelf /= np.maximum(shelf.sum(axis=1), 1)[:, None]
-    places = step[given][:, None] - lowest + np.arange(2 * FARTHEST + 1)
-    offered = shelf[codes[given][:, None], places].sum(axis=0)
-    return accepted, offered.astype(np.float32)
+    asked = np.bincount(codes[given] * height + step[given] - lowest, minlength=len(shelf) * height)
+    asked = asked.reshape(len(shelf), height)  # pairs by category and step of what was given
+    offered = [(asked * shelf[:, by : by + height]).sum() for by in range(2 * FARTHEST + 1)]
+    return accepted, np.array(offered, np.float32)
 
 
 def acceptance(accepted: Floats, offered: Floats) -> Floats:

@@ -15,11 +15,14 @@ ROLES: Final = ("marketer", "admin")
 ADMIN: Final = frozenset(
     {
         "contacts.erase",
+        "settings.add_browser_key",
         "settings.add_key",
+        "settings.browser_key",
         "settings.data",
         "settings.keys",
         "settings.refresh",
         "settings.revoke_key",
+        "settings.save_browser_key",
         "settings.sending",
     }
 )

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from flask import Response, current_app, g, make_response, request
@@ -19,11 +21,13 @@ from sqlalchemy import select
 
 from engine import website
 from engine.errors import Invalid, NotAllowed, TooLarge
+from engine.intake import Accepted, Reject
+from web import visitor
 from web.api.access import Known
 from web.brake import Brake
 from web.limits import PUBLIC
 from web.models import ApiKey
-from web.services import services
+from web.services import services, utcnow
 
 MOST: Final = 10  # rows of one page
 FRESH: Final = 7200  # seconds a browser need not ask again whether it may: the longest that Chromium keeps
@@ -96,10 +100,10 @@ def is_public() -> bool:
 
 def modest(asked: Mapping[str, Any], path: str) -> dict[str, Any]:
     """A question as a web page may put it, with what may be told of reasons. Raises Invalid and NotAllowed."""
-    for name, hidden in HIDDEN.items():
-        if beyond := sorted(hidden & (asked.get(name) or {}).keys()):
+    for part, hidden in HIDDEN.items():
+        if beyond := sorted(hidden & (asked.get(part) or {}).keys()):
             raise Invalid(
-                "A web page cannot ask for this; it belongs into the placement.", field=f"{path}{name}.{beyond[0]}"
+                "A web page cannot ask for this; it belongs into the placement.", field=f"{path}{part}.{beyond[0]}"
             )
     if asked.get("contact") and not _is_signed(asked):
         raise NotAllowed(
@@ -107,8 +111,8 @@ def modest(asked: Mapping[str, Any], path: str) -> dict[str, Any]:
             " (docs/storefront.md); ask by the visitor's name.",
             field=f"{path}contact",
         )
-    visitor = asked.get("visitor")
-    if visitor and not website.NAME.fullmatch(visitor):
+    name = asked.get("visitor")
+    if name and not website.NAME.fullmatch(name):
         raise Invalid(
             "A visitor has a name nobody can guess: 16 to 64 letters, digits, - and _.", field=f"{path}visitor"
         )
@@ -122,6 +126,32 @@ def all_modest(questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if len(questions) > MOST:
         raise Invalid(f"A web page may ask for at most {MOST} rows at once.", field="requests")
     return [modest(one, f"requests.{place}.") for place, one in enumerate(questions)]
+
+
+def take(records: Sequence[Any]) -> Accepted:
+    """Events as /collect takes them (engine.website), in the words of the API: a moment with its zone, all else that is
+    no column in `properties`.
+    """
+    if request.headers.get("Sec-GPC") == "1":
+        return Accepted()
+    told, now, config = [_told(record) for record in records], utcnow(), services().config
+    result = services().database.retried(
+        lambda session: website.take(session, told, None, visitor.handed, now=now, config=config)
+    )
+    rows = {id(event): row for row, event in enumerate(told)}
+    return Accepted(result.taken, rejected=[Reject(rows[id(one.event)], None, one.reason) for one in result.refused])
+
+
+def _told(record: Any) -> Any:
+    if not isinstance(record, dict):
+        return record
+    properties = record.get("properties")
+    plain = {name: value for name, value in record.items() if name != "properties" and value is not None}
+    event = {**(properties if isinstance(properties, dict) else {}), **plain}
+    with suppress(TypeError, ValueError):
+        moment = datetime.fromisoformat(event.get("at"))  # type: ignore[arg-type]  # what is no text raises
+        return event | {"at": (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000}
+    return event
 
 
 def _is_signed(asked: Mapping[str, Any]) -> bool:

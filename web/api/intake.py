@@ -16,6 +16,7 @@ from engine import intake, lists
 from engine.grouping import Write
 from engine.intake import KINDS, Accepted, Call, Column, Kind
 from engine.intake.requests import ORDER_LINES
+from web.api import browsers
 from web.api.access import needs, require
 from web.api.body import Records, Whole
 from web.api.lists import author
@@ -81,7 +82,12 @@ def _add(kind: Kind) -> None:
     """The door of a kind."""
 
     @blueprint.post(f"/{kind.name}", endpoint=kind.name)
-    @needs(f"{kind.name}:write", *((404,) if kind.name == "contacts" else ()))  # of the list they go on to
+    @needs(
+        f"{kind.name}:write",
+        *((404,) if kind.name == "contacts" else ()),  # of the list they go on to
+        *((429,) if kind.name == "events" else ()),
+        browser=kind.name == "events",
+    )
     @blueprint.input(_call(kind), arg_name="call", schema_name=f"{kind.name.title()}In")
     @blueprint.input(OntoIn if kind.name == "contacts" else OnErrorIn, location="query", arg_name="query")
     @blueprint.output(AcceptedOut, description="At least one record was taken.")
@@ -92,6 +98,8 @@ def _add(kind: Kind) -> None:
         responses=NONE_TAKEN,
     )
     def take(call: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
+        if browsers.is_public():
+            return _answer(browsers.take(call[kind.name]))
         read = intake.read(
             kind.name,
             call[kind.name],

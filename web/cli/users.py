@@ -83,12 +83,18 @@ def key() -> None:
 
 @key.command("add")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, required=True, help="May be given several times; 'all' for all.")
+@click.option("--scope", "scopes", multiple=True, help="May be given several times; 'all' for all.")
+@click.option("--origin", "origins", multiple=True, help="For web pages of https://shop.example; a public key.")
 @click.pass_obj
-def add_key(config: Config, name: str, scopes: tuple[str, ...]) -> None:
-    """Make a key and show it, once."""
+def add_key(config: Config, name: str, scopes: tuple[str, ...], origins: tuple[str, ...]) -> None:
+    """Make a key and show it, once; or a public one, which web pages of its origins show to everybody."""
+    if bool(scopes) == bool(origins):
+        raise click.UsageError("Give --scope for a secret key of a program, or --origin for a public key of web pages.")
     with opened_database(config) as database, database.begin() as session:
-        made = access.add_key(session, name, list(access.SCOPES) if "all" in scopes else scopes, now=utcnow())
+        if origins:
+            made = access.add_browser_key(session, name, origins, now=utcnow())
+        else:
+            made = access.add_key(session, name, list(access.SCOPES) if "all" in scopes else scopes, now=utcnow())
     click.echo(made)
 
 
@@ -98,7 +104,7 @@ def list_keys(config: Config) -> None:
     """Show all keys in use."""
     with opened_database(config) as database, database.read() as session:
         for found in session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.id)):
-            click.echo(f"{found.prefix}  {found.name}  {' '.join(found.scopes)}")
+            click.echo(f"{found.prefix}  {found.name}  {' '.join(found.origins or found.scopes)}")
 
 
 @key.command("revoke")

@@ -12,6 +12,7 @@ from engine.config import Config
 from engine.models import Contact
 from recommender import training
 from recommender.business import Rules
+from recommender.sources.popular import FILLING
 from tests.recommender.shop import add_contacts, add_items, add_order
 from web.api import access
 from web.api.placements import PlacementOut
@@ -95,6 +96,7 @@ def test_what_a_question_may_set(api: FlaskClient) -> None:
     [
         {"placement": "home"},
         {"placement": "item", "contact": "mei", "visitor": "v", "n": 100, "explain": False},
+        {"placement": "item", "contact": "mei", "signature": "00", "strict": True},
         {"placement": "cart", "context": {"items": ["A0"], "cart": [], "session": ["x" * 128]}},
     ],
 )
@@ -112,11 +114,29 @@ def test_what_is_plain_is_what_the_schema_takes(body: dict[str, Any]) -> None:
         {"placement": ""},
         {"contact": "x" * 129},
         {"explain": 1},
+        {"strict": 0},
+        {"signature": ""},
         {"m": 1},
     ):
         assert not _is_plain(body | wrong)
     for wrong in ({"items": "A0"}, {"items": [1]}, {"items": [""]}, {"cart": ["x"] * 101}, {"basket": []}):
         assert not _is_plain(body | {"context": wrong})
+
+
+@pytest.mark.usefixtures("trained")
+def test_strict(api: FlaskClient) -> None:
+    """Rather fewer than best-sellers; a placement of best-sellers alone shows them; false is as always."""
+    asked = {"placement": "cart", "context": {"cart": ["A0"]}, "n": 4}
+    filled, strict = ask(api, **asked), ask(api, **asked, strict=True)
+    knowing = [item["id"] for item in filled["items"] if item["source"] not in FILLING]
+    assert [item["id"] for item in strict["items"]] == knowing
+    assert 0 < len(knowing) < len(filled["items"])
+    assert ask(api, **asked, strict=False)["items"] == filled["items"]
+    api.put("/api/v1/placements/best", json={"name": "Best", "sources": ["popular"]})
+    assert ask(api, placement="best", n=4, strict=True)["items"] == ask(api, placement="best", n=4)["items"] != []
+    for wrong in (0, "true", None):
+        refused = api.post(PATH, json=asked | {"strict": wrong})
+        assert (refused.status_code, refused.get_json()["error"]["field"]) == (422, "strict")
 
 
 @pytest.mark.usefixtures("trained")

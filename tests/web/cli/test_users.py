@@ -101,3 +101,17 @@ def test_every_command_loads() -> None:
     """The help of each names it."""
     for word in main.list_commands(main.make_context("rapport", ["--help"], resilient_parsing=True)):  # type: ignore[attr-defined]
         assert CliRunner().invoke(main, [word, "--help"]).exit_code == 0, word
+
+
+def test_a_key_of_web_pages(rapport: Shell, database: Database) -> None:
+    """Public, bound to origins; never with scopes of its own, and one of both is said."""
+    made = rapport("key", "add", "Shop", "--origin", "https://shop.example", "--origin", "http://localhost:8000")
+    key = access.find_key(database, made.output.strip(), utcnow())
+    assert key
+    assert (key.origins, key.scopes) == (["https://shop.example", "http://localhost:8000"], list(access.BROWSER))
+    assert rapport("key", "list").output == f"{made.output.strip()}  Shop  https://shop.example http://localhost:8000\n"
+    for words in ((), ("--scope", "tick:run", "--origin", "https://shop.example")):
+        refused = rapport("key", "add", "Shop", *words)
+        assert (refused.exit_code, "--origin for a public key" in refused.output) == (2, True)
+    refused = rapport("key", "add", "Shop", "--origin", "http://shop.example")
+    assert (refused.exit_code, "not encrypted" in refused.output) == (1, True)

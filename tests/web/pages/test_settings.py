@@ -13,6 +13,7 @@ from sqlalchemy import select
 from engine.config import Mail, SendGridConfig, Sms
 from tests.conftest import HeaderClient
 from web import auth
+from web.api import access
 from web.app import create_app
 from web.models import User
 from web.services import Services, utcnow
@@ -115,3 +116,39 @@ def test_data_is_refreshed(admin: FlaskClient, services: Services) -> None:
     assert admin.post("/settings/data/refresh").status_code == 303
     assert services.warehouse.as_of is not None
     assert "Shows everything up to" in admin.get("/settings/data").text
+
+
+def test_a_key_of_web_pages(admin: FlaskClient, services: Services) -> None:
+    """Made with its origins, it leads to what to write into the pages; where it works can be changed."""
+    made = admin.post("/settings/keys/pages", data={"shop": "Shop", "origins": "https://shop.example\r\n"})
+    assert made.status_code == 303
+    where = made.headers["Location"]
+    prefix = where.rpartition("/")[2]
+    page = admin.get(where).text
+    for words in (f"data-key=&#34;{prefix}&#34;", "/t.css", "data-rapport-placement=&#34;item&#34;", "Public"):
+        assert words in page, words
+    assert admin.post(where, data={"origins": "https://a.example https://b.example"}).status_code == 303
+    with services.database.read() as session:
+        assert access.browser_key(session, prefix).origins == ["https://a.example", "https://b.example"]
+    page = admin.get("/settings/keys").text
+    assert all(words in page for words in (prefix, where, "https://a.example, https://b.example"))
+    admin.post(f"/settings/keys/{prefix}/revoke")
+    assert admin.get(where).status_code == 404
+    assert where not in admin.get("/settings/keys").text
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"shop": "Shop", "origins": "https://*.shop.example"}, "wildcard"),
+        ({"shop": "Shop", "origins": ""}, "at least one origin"),
+        ({"shop": " ", "origins": "https://shop.example"}, "needs a name"),
+    ],
+)
+def test_faults_of_a_key_of_web_pages(admin: FlaskClient, form: dict[str, str], words: str) -> None:
+    """Said at the field, and what was typed stays."""
+    answer = admin.post("/settings/keys/pages", data=form)
+    assert (answer.status_code, words in answer.text, form["origins"] in answer.text) == (422, True, True)
+    made = admin.post("/settings/keys/pages", data={"shop": "Shop", "origins": "https://shop.example"})
+    answer = admin.post(made.headers["Location"], data={"origins": "http://shop.example"})
+    assert (answer.status_code, "not encrypted" in answer.text) == (422, True)

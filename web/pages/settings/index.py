@@ -1,31 +1,23 @@
-"""Settings: who I am, keys of the API, how messages leave, what data there is."""
+"""One's own account, how messages leave, what data there is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from engine.config import Config
 from engine.errors import Invalid, NotAuthenticated, TooMany
 from web import auth, security
-from web.api import access
-from web.models import ApiKey, User, WebSession
+from web.models import User, WebSession
+from web.pages.settings.door import blueprint
 from web.services import services, utcnow
 from web.shell import toast, translated
 
-blueprint = Blueprint("settings", __name__, url_prefix="/settings")
-
-TABS = (
-    ("settings.index", lazy_gettext("Profile")),
-    ("settings.keys", lazy_gettext("API keys")),
-    ("settings.sending", lazy_gettext("Sending")),
-    ("settings.data", lazy_gettext("Data")),
-)
 MIRRORED = (
     ("contacts", lazy_gettext("Contacts")),
     ("items", lazy_gettext("Items")),
@@ -33,11 +25,6 @@ MIRRORED = (
     ("order_lines", lazy_gettext("Order lines")),
     ("events", lazy_gettext("Events")),
 )
-
-
-@blueprint.context_processor
-def _tabs() -> dict[str, object]:
-    return {"tabs": [tab for tab in TABS if security.may(tab[0])], "endpoint": request.endpoint}
 
 
 @blueprint.get("")
@@ -96,32 +83,6 @@ def end_sessions() -> ResponseReturnValue:
     return redirect(url_for("settings.index"), 303)
 
 
-@blueprint.get("/keys")
-def keys() -> ResponseReturnValue:
-    """Keys in use and a form for a new one."""
-    return _keys()
-
-
-@blueprint.post("/keys")
-def add_key() -> ResponseReturnValue:
-    """Make a key; this answer is the only one that shows it."""
-    try:
-        with services().database.begin() as session:
-            made = access.add_key(session, request.form.get("name", ""), request.form.getlist("scopes"), now=utcnow())
-    except Invalid as error:
-        return _keys(fault=error), 422
-    return _keys(made=made), 201
-
-
-@blueprint.post("/keys/<prefix>/revoke")
-def revoke_key(prefix: str) -> ResponseReturnValue:
-    """End a key."""
-    with services().database.begin() as session:
-        access.revoke_key(session, prefix, now=utcnow())
-    toast(gettext("The key is revoked. Programs that use it are refused from now on."))
-    return redirect(url_for("settings.keys"), 303)
-
-
 @blueprint.get("/sending")
 def sending() -> ResponseReturnValue:
     """Sender and transports as config.toml has them."""
@@ -160,12 +121,6 @@ def _profile(fault: dict[str, str] | None = None) -> str:
     return render_template(
         "settings/profile.html", sessions=open_sessions, this=security.browser().id, fault=fault or {}
     )
-
-
-def _keys(made: str | None = None, fault: Invalid | None = None) -> str:
-    with services().database.read() as session:
-        known = session.scalars(select(ApiKey).order_by(ApiKey.revoked_at.is_not(None), ApiKey.id.desc())).all()
-    return render_template("settings/keys.html", keys=known, scopes=access.SCOPES, made=made, fault=fault)
 
 
 def _server(url: str) -> str:

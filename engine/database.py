@@ -130,6 +130,7 @@ class Database:
         self.engine = _engine(self.url.render_as_string(hide_password=False), is_sqlite=self.is_sqlite)
         self._writing = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         self._reading = sessionmaker(self.engine.execution_options(postgresql_readonly=True))
+        self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._group = Group(self.begin)
 
     @contextmanager
@@ -171,6 +172,19 @@ class Database:
         """A transaction that only reads; always rolled back."""
         with self._reading() as session:
             yield session
+
+    @contextmanager
+    def driver(self) -> Iterator[Any]:
+        """A connection of the driver itself, on which every statement is a transaction of its own."""
+        if self.is_sqlite:
+            connection = self.engine.raw_connection()
+            try:
+                yield connection.dbapi_connection
+            finally:
+                connection.close()
+        else:
+            with self._alone.connect() as one:
+                yield one.connection.dbapi_connection
 
     def close(self) -> None:
         """Give all connections back."""

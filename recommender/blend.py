@@ -122,9 +122,11 @@ def alone(part: str) -> dict[str, float]:
     return {f"{part} log": 1.0}
 
 
-def learn(asked: Choices, chosen: sparse.csr_array, start: Mapping[str, float]) -> dict[str, float]:
+def learn(
+    asked: Choices, chosen: sparse.csr_array, start: Mapping[str, float], strength: float = 1.0
+) -> dict[str, float]:
     """Weights of the features: the mean log-likelihood of the chosen among the candidates, less half the squared
-    distance from `start` over the number of questions. chosen: q x n, not zero = was chosen.
+    distance from `start`, times `strength` over the number of questions. chosen: q x n, not zero = was chosen.
     """
     hit = np.isin(asked.row * chosen.shape[1] + asked.item, keys_of(chosen)).astype(np.float64)
     per = np.bincount(asked.row, hit, asked.count)
@@ -133,7 +135,9 @@ def learn(asked: Choices, chosen: sparse.csr_array, start: Mapping[str, float]) 
     at = np.array([start.get(name, 0.0) for name in asked.names])
     if not teaching.count:
         return dict(start)
-    found = minimize(_Likelihood.of(teaching, hit, at), at, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    found = minimize(
+        _Likelihood.of(teaching, hit, at, strength), at, jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
+    )
     return {name: round(float(weight), 6) for name, weight in zip(asked.names, found.x, strict=True)}
 
 
@@ -147,21 +151,24 @@ class _Likelihood:
     sure: npt.NDArray[Any]  # features of the chosen, summed
     own: Floats  # weight of each candidate that was chosen
     start: npt.NDArray[np.float64]
+    strength: float
 
     @classmethod
-    def of(cls, asked: Choices, hit: npt.NDArray[np.float64], start: npt.NDArray[np.float64]) -> _Likelihood:
+    def of(
+        cls, asked: Choices, hit: npt.NDArray[np.float64], start: npt.NDArray[np.float64], strength: float
+    ) -> _Likelihood:
         per = np.bincount(asked.row, hit, asked.count)
         own = (hit / per[asked.row] / asked.count).astype(np.float32)
-        return cls(asked.features, asked.starts[:-1], asked.row, asked.features.T @ own, own, start)
+        return cls(asked.features, asked.starts[:-1], asked.row, asked.features.T @ own, own, start, strength)
 
     def __call__(self, weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        count, away = len(self.starts), weights - self.start
+        away, held = weights - self.start, self.strength / len(self.starts)
         scores = self.features @ weights.astype(np.float32)
         top = np.maximum.reduceat(scores, self.starts)
         raised = np.exp(scores - top[self.row])
         total = np.add.reduceat(raised, self.starts)
-        loss = float((np.log(total) + top).mean()) - float(self.own @ scores) + away @ away / (2 * count)
-        slope = self.features.T @ (raised / total[self.row] / count) - self.sure + away / count
+        loss = float((np.log(total) + top).mean()) - float(self.own @ scores) + held * (away @ away) / 2
+        slope = self.features.T @ (raised / total[self.row] / len(self.starts)) - self.sure + held * away
         return float(loss), slope.astype(np.float64)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ TOP: Final = 10
 TEST_SHARE: Final = 0.1  # of the purchases
 TEST_DAYS: Final = 28  # at most
 MOST_CASES: Final = 3000  # of a task
+PART_CASES: Final = 1000  # of them, by which each part of a blend is judged alone
 LARGEST: Final = 60  # items of an order that asks; hidden items: at most HIDDEN of an order
 HIDDEN: Final = 3
 TASKS: Final = {  # task -> sources in order
@@ -62,7 +63,7 @@ class Case:
 @dataclass(frozen=True)
 class Metrics:
     """Means over cases: hit rate, recall (over at most 10 truths), nDCG, reciprocal rank, all at 10; coverage: share
-    of the items that appear in any answer.
+    of the items that appear in any answer; and the standard errors of two of them.
     """
 
     cases: int
@@ -71,6 +72,8 @@ class Metrics:
     ndcg: float
     mrr: float
     coverage: float
+    hit_rate_error: float
+    ndcg_error: float
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,19 @@ def score(fitted: Fitted, task: str, asked: Sequence[Case], sources: Sequence[st
     return _scored(questions.hits(found), questions.sizes, shown / max(len(fitted.item_ids), 1))
 
 
+def parts(fitted: Fitted, task: str, asked: Sequence[Case]) -> dict[str, Score]:
+    """How well each part of what answers the task would by itself, on up to PART_CASES of the cases."""
+    name = TASKS[task][0]
+    source: Any = fitted.sources.get(name)
+    some = asked[:: -(-len(asked) // PART_CASES) or 1]
+    found: dict[str, Score] = {}
+    for part in source.mix.parts if source and some else ():
+        alone = replace(fitted, sources={**fitted.sources, name: replace(source, mix=source.mix.only(part))})
+        scored = score(alone, task, some)
+        found |= {part: scored} if scored else {}
+    return found
+
+
 def compare(new: Score, old: Score) -> tuple[float, float]:
     """How much better `new` is on the same cases, mean nDCG@10 and its standard error."""
     return _gain(new.ndcg, old.ndcg)
@@ -258,8 +274,12 @@ def gain(new: Score | None, old: Score | None) -> dict[str, float] | None:
 
 
 def _gain(new: Floats64, old: Floats64) -> tuple[float, float]:
-    difference = new - old
-    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
+    return float((new - old).mean()), error(new - old)
+
+
+def error(values: Floats64) -> float:
+    """Standard error of the mean."""
+    return float(values.std() / np.sqrt(len(values)))
 
 
 def to_json(found: Score | None) -> dict[str, float] | None:
@@ -279,7 +299,7 @@ def _scored(hits: Sequence[Mask], sizes: Sequence[int], coverage: float) -> Scor
     recall = [hit.sum() / min(size, TOP) for hit, size in zip(hits, sizes, strict=True)]
     reciprocal = [1 / (int(hit.argmax()) + 1) if hit.any() else 0.0 for hit in hits]
     right = np.array([hit.any() for hit in hits], np.float64)
-    means = (right.mean(), np.mean(recall), ndcg.mean(), np.mean(reciprocal), coverage)
+    means = (right.mean(), np.mean(recall), ndcg.mean(), np.mean(reciprocal), coverage, error(right), error(ndcg))
     return Score(Metrics(len(hits), *map(float, means)), ndcg, right)
 
 

@@ -12,7 +12,19 @@ from engine.database import Base, BigKey, Json, UtcDateTime
 
 
 class Training(Base):
-    """One fitted artefact: a folder of npz and JSON files with checksums under the workspace."""
+    """One fitted artefact: a folder of npz and JSON files with checksums under the workspace.
+
+    settings: `history_days`, `minimum_support`, `minimum_confidence`, `seed`; `used`, by source `parts` (settings of
+    each), `weights` of the blend and whether they were `tuned`; `tuned`, by source what tuning chose and, in
+    `validation`, how (recommender.tuning.tune says its keys).
+
+    metrics: `cut`, where the questions begin; `purchases`, `data`, what was learned from; and for each task (for_you,
+    cross_sell, next_purchase, session) on the same questions: `training`, `popular` (best-sellers) and `published` (the
+    training that served, None without one), each with `cases` and, at 10, `hit_rate`, `recall`, `ndcg`, `mrr`,
+    `coverage`, `hit_rate_error`, `ndcg_error`; `parts`, the same of each part of the blend alone, on every so many of
+    the questions; `gain` over best-sellers and `gain_before` over what served: `hit_rate`, `ndcg` and the standard
+    errors of the paired differences, `hit_rate_error`, `ndcg_error`.
+    """
 
     __tablename__ = "trainings"
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)

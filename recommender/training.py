@@ -72,7 +72,8 @@ def train(
         if not free:
             raise Conflict("A training is running already; wait until it has ended.")
         _bury(database, folder, now)
-        run = _Run(database, config, _begin(database, config, now), now, _Steps(progress))
+        steps = _Steps(progress, STEPS + (tuning.STEPS if tune else 0))
+        run = _Run(database, config, _begin(database, config, now), now, steps)
         try:
             return run.train(warehouse, tune=tune)
         except BaseException as error:
@@ -110,11 +111,12 @@ class _Steps:
     """Tells the caller how far it is."""
 
     progress: Progress | None
+    steps: int
     done: int = 0
 
     def __call__(self, what: str) -> None:
         if self.progress:
-            self.progress(what, self.done, STEPS)
+            self.progress(what, self.done, self.steps)
         self.done += 1
 
 
@@ -180,9 +182,10 @@ class _Run:
 
     def tuning(self, before: Interactions) -> _Run:
         """The same with settings chosen on what happened before the evaluation."""
-        self.step("tuning")
         split = partial(tuning.by_time, seed=self.seed)
-        chosen = tuning.tune(before, self.settings, split, _say)
+        begun = self.step.done
+        chosen = tuning.tune(before, self.settings, split, tuning.Teller(_say, self.step))
+        self.step.done = begun + tuning.STEPS  # tasks with too few questions took none
         return replace(self, tuned=chosen.tuned)
 
     def judge(self, interactions: Interactions, trial: _Trial) -> Judged:
@@ -206,7 +209,7 @@ class _Run:
         with self.database.begin() as session:
             training = session.get_one(Training, self.training_id)
             training.metrics, training.error = judged.metrics, judged.refusal
-            training.settings = {**training.settings, "tuned": self.tuned}
+            training.settings = {**training.settings, "tuned": self.tuned, "used": tuning.used(self.settings)}
             training.status, training.finished_at = "refused" if judged.refusal else "ready", self.end
             session.flush()
             if not judged.refusal:
@@ -267,6 +270,9 @@ def _verdict(
         popular = evaluation.score(fitted, task, asked[task], BASELINE)
         scores = {"training": new, "popular": popular, "published": old}
         metrics[task] = {name: evaluation.to_json(found) for name, found in scores.items()}
+        metrics[task]["parts"] = {
+            part: evaluation.to_json(found) for part, found in evaluation.parts(fitted, task, asked[task]).items()
+        }
         metrics[task] |= {"gain": evaluation.gain(new, popular), "gain_before": evaluation.gain(new, old)}
         if new and old and serving:
             refusals += _worse(task, new, old, serving)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -84,7 +85,8 @@ class Part:
 @dataclass(frozen=True)
 class Recipe:
     """How a source is mixed: settings of each part and weights of the blend, as they are unless tuning chose others;
-    grid: what tuning may choose from; part: makes one; priors: makes all, the plainest first.
+    grid: what tuning may choose from; part: makes one; priors: makes all, the plainest first; jointly: settings that
+    hang together, of which tuning tries every combination before one after the other.
     """
 
     source: str
@@ -93,6 +95,12 @@ class Recipe:
     weights: Mapping[str, float]
     part: Callable[[str, Interactions, Mapping[str, Any], Settings], Speaks]
     priors: Callable[[Interactions], dict[str, Floats]]
+    jointly: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+
+    def together(self, part: str, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """`chosen` with every combination of what hangs together in a part."""
+        jointly = self.jointly.get(part, {})
+        return [{**chosen, **dict(zip(jointly, values, strict=True))} for values in product(*jointly.values())]
 
     def chosen(self, part: str, settings: Settings) -> Mapping[str, Any]:
         """Settings of a part."""
@@ -118,6 +126,10 @@ class Blended:
     weights: Mapping[str, float]
     centres: Mapping[str, float]
     rate: Floats | None = None
+
+    def only(self, part: str) -> Blended:
+        """One part alone."""
+        return Blended({part: self.parts[part]}, self.priors, blend.alone(part), {})
 
     def asked(self, query: Query) -> Asked:
         """What each part says."""

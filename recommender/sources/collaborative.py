@@ -136,6 +136,13 @@ RECIPE: Final = Recipe(
     weights={"ease": 1.0, "sequence": 0.2, "spectral": 0.2, "neighbours": 0.1},
     part=part,
     priors=known,
+    # what fades counts less, so a fitting l2 falls with half_life; and what speaks against an item is worth something
+    # where tastes last (MovieLens 100K) and costs where they follow the season (Online Retail II)
+    jointly={
+        "ease": {"half_life": (None, 180, 60), "against": (False, True), "l2": (50, 400)},
+        "sequence": {"fading": (0.6, 1.0), "power": (0.3, 0.5), "reach": (4, 32)},
+        "spectral": {"half_life": (None, 90), "factors": (12, 48)},
+    },
 )
 
 

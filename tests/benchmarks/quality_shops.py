@@ -28,7 +28,7 @@ from recommender.interactions import Interactions
 from recommender.sources import SOURCES
 from recommender.sources.base import Settings
 from recommender.trail import Trail
-from web.services import opened
+from web.services import Services, opened
 
 DATA: Final = Path(__file__).parents[3] / "shared" / "data"
 UNTIL: Final = datetime(2026, 1, 1, tzinfo=UTC)  # of shops without dates: their last step is a day before
@@ -55,8 +55,8 @@ class Shop:
 
 
 @contextmanager
-def imported(until: datetime, **files: pd.DataFrame) -> Iterator[Shop]:
-    """A shop of these records: items, orders, events."""
+def kept(until: datetime, **files: pd.DataFrame) -> Iterator[Services]:
+    """A workspace with these records: items, orders, events."""
     with tempfile.TemporaryDirectory() as folder:
         given = {"workspace": {"path": folder}, "log": {"level": "error"}, "recommender": {"history_days": 36_500}}
         config = settings.build(given)
@@ -70,15 +70,26 @@ def imported(until: datetime, **files: pd.DataFrame) -> Iterator[Shop]:
                 run = import_file(services.database, config, kind, path, now=until)
                 assert not run.rejected, (kind, run.rejected)
             services.warehouse.refresh()
-            with services.database.read() as session:
-                items = dict(session.execute(select(Item.key, Item.id)).all())
-                contacts = dict(session.execute(select(Contact.key, Contact.id)).all())
-            yield Shop(interactions.load(services.warehouse, until, 36_500), items, contacts)
+            yield services
+
+
+@contextmanager
+def imported(until: datetime, **files: pd.DataFrame) -> Iterator[Shop]:
+    """What is learned from a shop of these records."""
+    with kept(until, **files) as services:
+        with services.database.read() as session:
+            items = dict(session.execute(select(Item.key, Item.id)).all())
+            contacts = dict(session.execute(select(Contact.key, Contact.id)).all())
+        yield Shop(interactions.load(services.warehouse, until, 36_500), items, contacts)
 
 
 def tuned(shop: Shop, split: tuning.Split) -> Settings:
     """Settings chosen on the validation that `split` makes of what the shop knows."""
-    return tuning.tune(shop.known, Settings(reasons=False), split, lambda told: print("   ", told))
+    return tuning.tune(shop.known, Settings(reasons=False), split, tuning.Teller(_told))
+
+
+def _told(told: str) -> None:
+    print("    validation:", told, flush=True)
 
 
 def by_days(days: float, most: int = tuning.MOST) -> tuning.Split:
@@ -107,10 +118,16 @@ WITH: Final = {"session": ("returning",)}
 def answer(
     shop: Shop, source: str, task: str, chosen: Settings, cases: Sequence[Case], n: int
 ) -> tuple[Any, Questions]:
-    """items, q x n, that the source finds, learned from all that the shop knows; and what was asked."""
-    learned = SOURCES[source].fit(shop.known, chosen, seed=1)
+    """items, q x n, that the source finds, learned from all that the shop knows; and what was asked. Told beside
+    best-sellers, as validation was.
+    """
     questions = Questions.of(task, cases, shop.known.item_ids)
-    return learned.candidates(questions.query, n).items, questions
+    learned, popular = (SOURCES[name].fit(shop.known, chosen, seed=1) for name in (source, "popular"))
+    found = learned.candidates(questions.query, n).items
+    ours, theirs = (questions.ndcg(one) for one in (found, popular.candidates(questions.query, n).items))
+    told = f"{ours.mean():.4f} ± {evaluation.error(ours):.4f}, best-sellers {theirs.mean():.4f}"
+    print(f"    test: {len(cases)} questions, nDCG@10 {told}", flush=True)
+    return found, questions
 
 
 def ranks(found: Any, questions: Questions) -> list[Ints]:

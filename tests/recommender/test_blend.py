@@ -43,16 +43,31 @@ def test_generated_choices_give_the_weights_back() -> None:
     assert abs(weights["second log"]) < 0.15
 
 
-def test_slope_is_that_of_the_loss() -> None:
+@pytest.mark.parametrize("strength", [1.0, 100.0])
+def test_slope_is_that_of_the_loss(strength: float) -> None:
     """The gradient is what finite differences say."""
     asked, query = made(20, 12, 3)
     found = blend.choices(asked, query)
     hit = (np.random.default_rng(4).random(len(found.row)) < 0.2).astype(float)
     hit[found.starts[:-1]] = 1
-    likelihood = blend._Likelihood.of(found, hit, np.zeros(len(found.names)))
+    likelihood = blend._Likelihood.of(found, hit, np.zeros(len(found.names)), strength)
     at = np.random.default_rng(5).normal(size=len(found.names))
     numeric = optimize.approx_fprime(at, lambda weights: likelihood(weights)[0], 1e-3)
-    assert likelihood(at)[1] == pytest.approx(numeric, abs=5e-3)
+    assert likelihood(at)[1] == pytest.approx(numeric, abs=5e-3 * strength)
+
+
+def test_held_firmly_weights_stay() -> None:
+    """The firmer they are held, the nearer the weights are to where they began."""
+    asked, query = made(200, 30, 3)
+    found = blend.choices(asked, query)
+    hits = sparse.csr_array((np.random.default_rng(4).random((200, 30)) < 0.1).astype(float))
+    start = blend.alone("first")
+    away = []
+    for strength in (1.0, 100.0, 10_000.0):
+        weights = blend.learn(found, hits, start, strength)
+        away.append(sum((weights[name] - start.get(name, 0.0)) ** 2 for name in weights))
+    assert away[0] > away[1] > away[2]
+    assert away[2] < 0.01 * away[0]
 
 
 def test_few_questions_keep_the_start() -> None:

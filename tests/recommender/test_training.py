@@ -19,8 +19,9 @@ from engine.errors import Conflict, Invalid, NotFound, Unreadable
 from engine.models import Contact, Item, OrderLine
 from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
-from recommender import fitted, training
+from recommender import fitted, training, tuning
 from recommender.answers import Request
+from recommender.evaluation import Metrics, Score
 from recommender.interactions import load
 from recommender.models import Training
 from recommender.serving import Recommender
@@ -87,6 +88,13 @@ def test_publishes_what_beats_best_sellers(database: Database, warehouse: Wareho
             figures["training"]["hit_rate"] - figures["popular"]["hit_rate"], abs=2e-5
         )
         assert figures["gain"]["ndcg"] > 2 * figures["gain"]["ndcg_error"] > 0
+        recipe = tuning.RECIPES[task]
+        assert list(figures["parts"]) == list(recipe.usual)
+        assert max(part["ndcg"] for part in figures["parts"].values()) > figures["popular"]["ndcg"]
+        rate, cases = figures["training"]["hit_rate"], figures["training"]["cases"]
+        assert figures["training"]["hit_rate_error"] == pytest.approx((rate * (1 - rate) / cases) ** 0.5, abs=2e-5)
+        used = made.settings["used"][recipe.source]
+        assert used == {"parts": recipe.usual, "weights": recipe.weights, "tuned": False}
     data = made.metrics["data"]
     assert (data["contacts"], data["items"], data["items_bought"], data["views"]) == (100, 50, 50, 0)
     assert datetime.fromisoformat(data["since"]) == NOW - timedelta(hours=300)
@@ -143,6 +151,55 @@ def test_worse_is_refused(
         serving = training.current(session)
         assert serving is not None
         assert serving.id == made.id
+
+
+def judged(ndcg: np.ndarray) -> Score:
+    """A score of these cases."""
+    return Score(Metrics(len(ndcg), 0, 0, float(ndcg.mean()), 0, 0, 0, 0), ndcg, (ndcg > 0).astype(float))
+
+
+def test_worse_by_more_than_noise() -> None:
+    """Cases are compared one by one: a little worse on every one is worse, however much cases differ from each other;
+    as much worse by chance is not, nor is what too few cases say."""
+    random = np.random.default_rng(3)
+    serving, old = Training(id=7), random.random(400)
+    slightly, by_chance = np.full(400, 0.005), random.normal(0.005, 0.2, 400)
+    by_chance += 0.005 - by_chance.mean()
+    told = training._worse("cross_sell", judged(old - slightly), judged(old), serving)
+    assert told == [
+        f"cross sell: nDCG@10 {old.mean() - 0.005:.4f} against {old.mean():.4f} of training 7 on the same 400 cases "
+        "(-0.0050 ± 0.0000)"
+    ]
+    assert training._worse("cross_sell", judged(old - by_chance), judged(old), serving) == []
+    assert training._worse("cross_sell", judged(old - 10 * by_chance.mean() - by_chance), judged(old), serving) != []
+    assert training._worse("cross_sell", judged(old + slightly), judged(old), serving) == []
+    few = training.FEWEST - 1
+    assert training._worse("cross_sell", judged(old[:few] - slightly[:few]), judged(old[:few]), serving) == []
+
+
+def test_tuning_is_told_and_kept(
+    database: Database, warehouse: Warehouse, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress names every part that is tuned; how it was chosen is on record with the choice, and goes on with it."""
+    monkeypatch.setattr(tuning, "FEWEST", 50)
+    busy(database)
+    told: list[tuple[str, int, int]] = []
+    made = training.train(database, warehouse, config, now=NOW, tune=True, progress=lambda *step: told.append(step))
+    steps = [what for what, _, _ in told if what.startswith("tuning")]
+    assert steps[: len(tuning.RECIPES["cross_sell"].usual)] == [
+        f"tuning rules: {part}" for part in tuning.RECIPES["cross_sell"].usual
+    ]
+    assert all(done < total == training.STEPS + tuning.STEPS for _, done, total in told)
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told}), "never back"
+    rules = made.settings["tuned"]["rules"]
+    assert made.settings["used"]["rules"] == {"parts": rules["parts"], "weights": rules["weights"], "tuned": True}
+    validation = rules["validation"]
+    assert datetime.fromisoformat(validation["until"]) < datetime.fromisoformat(made.metrics["cut"]), "never the test"
+    assert validation["questions"] >= tuning.FEWEST
+    assert validation["parts"]["ease"]["ndcg"] >= validation["parts"]["ease"]["before"] > 0
+    assert validation["blend"]["main"] in rules["parts"]
+    again = training.train(database, warehouse, config, now=NOW)
+    assert again.settings["used"] == made.settings["used"]
 
 
 def test_half_the_purchases_are_refused(

@@ -38,7 +38,7 @@ def _train(config: Config, *, tune: bool) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
         made = training.train(services.database, services.warehouse, config, now=utcnow(), tune=tune, progress=advance)
-        progress.update(task, completed=training.STEPS, description="")
+        progress.update(task, completed=progress.tasks[task].total, description="")
     click.echo(_figures(made))
     if made.status == "refused":
         raise click.ClickException(

@@ -124,7 +124,7 @@ def test_rows_of_a_page(tab: Page, site: Site, shop: Shop) -> None:
     cards = row.get_by_role("list").get_by_role("listitem")
     expect(cards).to_have_count(4)
     cup = cards.filter(has=tab.get_by_role("link", name="Cup"))
-    expect(cup).to_contain_text("often bought with")
+    expect(cup).to_contain_text("Often bought with")
     expect(cup.locator(".rapport-price")).to_have_text(re.compile(r"^[^\d\s]+\d+\.\d\d"))
     expect(cup.locator("img")).to_have_attribute("alt", "")
     until(lambda: tab.evaluate("document.querySelector('#goes img').complete"), tab)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from engine.models import Contact, Event, Item
 from engine.website import PREFIX
-from web.models import RefusedEvent
+from web.models import ApiKey, RefusedEvent
 from web.pages.contacts import deed
 from web.services import services
 
@@ -34,6 +34,9 @@ CALLS: Final = (
 def page() -> ResponseReturnValue:
     """The snippet filled in, what is missing for it to work, the calls, and what came in last."""
     config = services().config
+    with services().database.read() as session:
+        living = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.id.desc())).all()
+    keys = [key for key in living if key.origins]
     return render_template(
         "tracking/page.html",
         blueprint="sources",  # in the navigation
@@ -41,7 +44,8 @@ def page() -> ResponseReturnValue:
         consent=config.tracking.consent,
         identify=config.tracking.identify,
         can_sign=bool(config.tracking.secret),
-        origins=config.shop.origins.split(),
+        origins=dict.fromkeys([*config.shop.origins.split(), *(one for key in keys for one in key.origins or ())]),
+        key=keys[0].prefix if keys else None,
         address=config.server.public_url.rstrip("/"),
         calls=CALLS,
         deed=deed,

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from engine import contacts, identity, intake
 from engine.models import Contact, Event, Identity, Merge
-from web.services import Services
+from web.api import access
+from web.services import Services, utcnow
 
 
 @pytest.fixture
@@ -102,3 +103,8 @@ def test_the_website_page(marketer: FlaskClient, services: Services, people: dic
     page = marketer.get("/sources/website").text
     assert all(word in page for word in ("/t.js", "tracking.site", "shop.origins"))
     assert "Nothing was refused" in marketer.get("/sources/website/live", headers={"HX-Request": "true"}).text
+    with services.database.begin() as session:
+        key = access.add_browser_key(session, "Shop", ["https://shop.example"], now=utcnow())
+    page = marketer.get("/sources/website").text
+    assert (f'data-key="{key}"' in page, "The door is closed" in page) == (True, False)
+    assert "https://shop.example" in page

@@ -23,11 +23,13 @@ function price({ price: amount, currency }, element) {
   } catch { return `${amount} ${currency ?? ''}`; }
 }
 
+const begun = (words) => words.slice(0, 1).toUpperCase() + words.slice(1);
+
 // What an item says, by the words that a template uses.
 const told = (item, element) => ({
   title: item.title || item.id,
   price: price(item, element),
-  reason: item.reason?.text ?? '',
+  reason: begun(item.reason?.text ?? ''),
   brand: item.brand ?? '',
   category: item.category ?? '',
 });

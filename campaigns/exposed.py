@@ -88,6 +88,27 @@ def figures(
     return {arm: _figures(found[arm[0]]) if arm[0] in found else NOBODY for arm in arms}
 
 
+def clicked(session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str) -> pa.Table:
+    """Each recommendation that was clicked: its id, the variant shown, its first click, how many, and the orders,
+    revenue and margin of what was bought of it (amounts in units of `currency`); the oldest first.
+    """
+    told = _Told(session, warehouse, row, until, currency)
+    clicks = told.clicks.group_by("rec").agg(first_click=_.at.min(), clicks=_.count())
+    bought = told.credited.group_by("rec").agg(
+        orders=_.order_id.nunique(), revenue=_.revenue.sum() / money.UNIT, margin=_.margin.sum() / money.UNIT
+    )
+    arms = {arm[0]: arm for arm in ARMS}
+    found = clicks.filter(_.rec.right(1).isin(list(arms))).left_join(bought, "rec").order_by("first_click", "rec")
+    return warehouse.execute(
+        found.select(
+            _.first_click, _.clicks,
+            recommendation_id=_.rec,
+            variant=_.rec.right(1).cases(*arms.items()),
+            **{name: found[name].fill_null(0) for name in ("orders", "revenue", "margin")},
+        ).select("recommendation_id", "variant", "first_click", "clicks", "orders", "revenue", "margin")
+    )  # fmt: skip
+
+
 class _Told:
     """What is known of a comparison, as Ibis tables over the warehouse; `who` names a person."""
 

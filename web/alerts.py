@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from campaigns import planning
 from campaigns.models import Campaign, Firing, Send
 from engine.models import Import
-from recommender.models import Published, Training
+from recommender import comparisons, placements
+from recommender.models import Comparison, Published, Training
 from web.format import number as format_number
 from web.format import share
 from web.services import services
@@ -93,4 +94,21 @@ def _training(session: Session, now: datetime) -> Iterator[Alert]:
         yield Alert("warn", text, "recommendations.index", {})
 
 
-CHECKS: tuple[Callable[[Session, datetime], Iterator[Alert]], ...] = (_late, _lists, _bounces, _imports, _training)
+def _comparisons(session: Session, now: datetime) -> Iterator[Alert]:
+    """Those whose days are over: more days tell nothing more."""
+    plans = placements.read(session)
+    for row in session.scalars(select(Comparison).where(Comparison.ended_at.is_(None)).order_by(Comparison.id)):
+        if comparisons.planned_end(row) <= now:
+            name = plans[row.placement].name if row.placement in plans else row.placement
+            text = gettext("The comparison at “%(name)s” has run its days: adopt a variant, or stop it.", name=name)
+            yield Alert("warn", text, "recommendations.comparison", {"number": row.id})
+
+
+CHECKS: tuple[Callable[[Session, datetime], Iterator[Alert]], ...] = (
+    _late,
+    _lists,
+    _bounces,
+    _imports,
+    _training,
+    _comparisons,
+)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from campaigns import readout
+from campaigns import exposed, readout
 from campaigns.experiment import Arm
 from campaigns.exposed import METRICS, NOBODY, Figures
 from campaigns.models import Campaign, Firing, Offered, Send
@@ -185,6 +185,17 @@ def test_orders_of_clicked_items_are_credited_once(database: Database, config: C
     assert sum(one.unknown_cost for one in arms) == 1
     assert any("without a known cost: 1" in words for words in found.warnings)
     assert "holdout" not in found.arms
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    try:
+        with database.read() as session:
+            told = exposed.clicked(session, warehouse, world.row, now + 12 * DAY, "GBP").to_pylist()
+    finally:
+        warehouse.close()
+    assert [one["clicks"] for one in told] == [1] * 8
+    assert sorted((one["orders"], one["revenue"], one["margin"]) for one in told)[-2:] == [(1, 20, 8), (1, 20, 20)]
+    credited = [one for one in told if one["orders"]]
+    assert all(one["recommendation_id"].startswith("1.2") for one in credited)  # the last click
+    assert all(one["recommendation_id"].endswith(one["variant"]) for one in credited)
 
 
 def test_a_visitor_who_becomes_known_counts_for_what_they_saw_first(

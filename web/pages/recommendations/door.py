@@ -12,6 +12,7 @@ blueprint = Blueprint("recommendations", __name__, url_prefix="/recommendations"
 # Endpoint and words; a tab whose endpoint is not there is not shown. The page hands its own to the macro `tabs`.
 TABS: Final = (
     ("recommendations.index", lazy_gettext("Placements")),
+    ("recommendations.all_comparisons", lazy_gettext("Comparisons")),
     ("recommendations.rules", lazy_gettext("Rules")),
     ("recommendations.trainings", lazy_gettext("Trainings")),
     ("recommendations.catalogue", lazy_gettext("Catalogue")),

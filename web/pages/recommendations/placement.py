@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flask import Response, redirect, render_template, request, url_for
@@ -12,13 +12,14 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from campaigns import offered
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, Invalid, NotFound
 from engine.models import Contact, Item
-from recommender import placements
+from recommender import comparisons, placements
 from recommender.answers import Answer, Request
 from recommender.business import RULES, Rules
 from recommender.placements import Plan
 from recommender.sources import SOURCES
+from web.pages.recommendations.compare import edits
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import PIN, Draft
 from web.pages.recommendations.index import SHOWN, find
@@ -106,13 +107,21 @@ def known(session: Session, typed: str = "") -> list[Any]:
 
 
 def _written(draft: Draft) -> ResponseReturnValue:
+    if request.form.get("act") == "compare" and draft.plan is not None:
+        try:
+            return _gone_to(url_for(".compare", key=draft.key, edited=edits(_saved(draft.key), draft.plan)))
+        except Invalid as fault:
+            return _page(replace(draft, fault=fault), status=422)
     if not _saves() or draft.plan is None:
         return _page(draft, status=422 if _saves() else 200)
     with services().database.begin() as session:
         placements.edit(session, draft.key, name=draft.name, sources=draft.sources, given=draft.given, now=utcnow())
     services().recommender.reload()
     toast(gettext("Saved. Answers follow within a second."))
-    address = url_for(".edit", key=draft.key)
+    return _gone_to(url_for(".edit", key=draft.key))
+
+
+def _gone_to(address: str) -> ResponseReturnValue:
     return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
 
 
@@ -139,6 +148,7 @@ def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
             draft=draft,
             plans=plans,
             preview=preview,
+            running=comparisons.running(session).get(draft.key),
             groups=[
                 (words, {name: RULES[name] for name in RULES if RULES[name].acts in acts}) for words, acts in GROUPS
             ],

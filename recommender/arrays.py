@@ -45,8 +45,28 @@ def changes(*keys: Ints) -> Mask:
     return changed
 
 
-def contained(known: Ints, asked: Ints) -> Mask:
-    """Which of `asked` are among `known`, which is sorted."""
-    if not len(known):
-        return np.zeros(len(asked), bool)
-    return np.asarray(known[np.minimum(np.searchsorted(known, asked), len(known) - 1)] == asked)
+def distinct(values: Ints) -> Ints:
+    """Each once, ascending."""
+    low = values.min(initial=0)
+    span = int(values.max(initial=0) - low) + 1
+    if span > DENSE * len(values):
+        return np.unique(values)
+    there = np.zeros(span, bool)
+    there[values - low] = True
+    found: Ints = np.flatnonzero(there) + low
+    return found
+
+
+def places(known: Ints, asked: Ints) -> Ints:
+    """Place of each of `asked` among `known`, which is sorted and holds each once; -1 where it is not."""
+    if not len(known) or not len(asked):
+        return np.full(len(asked), -1, np.int64)
+    low, span = known[0], int(known[-1] - known[0]) + 1
+    if span > DENSE * (len(known) + len(asked)):
+        found = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return np.where(known[found] == asked, found, -1)
+    table = np.full(span + 1, -1, np.int64)
+    table[known - low] = np.arange(len(known))
+    at = asked - low
+    at[(at < 0) | (at > span)] = span
+    return np.asarray(table[at])

@@ -19,7 +19,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from engine.database import EPOCH, microseconds
-from recommender.arrays import DAY, Ints, Mask, changes, contained, ordered
+from recommender.arrays import DAY, Ints, Mask, changes, distinct, ordered, places
 from recommender.trail import Trail
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NOBODY: Final = -1  # the contact of a guest's order
 UNPRICED: Final = -1
+SMALL: Final = 2**31  # ids below take four bytes
 VISIT_GAP: Final = 3_600_000_000  # microseconds: who does nothing for an hour begins another visit
 LARGEST_BASKET: Final = 1000  # an order of more items is a stock list: 1,000,000 pairs that say nothing
 
@@ -122,7 +123,7 @@ class Interactions:
     @cached_property
     def lines(self) -> Log:
         """Net purchases: one row per order and item whose units add up to more than nothing."""
-        log = self.purchases.take(contained(self._known, self.purchases.item))
+        log = self.purchases.take(self._is_known(self.purchases))
         order = ordered(log.item, log.order)
         log = log.take(order)
         starts = np.flatnonzero(changes(log.order, log.item))
@@ -134,7 +135,7 @@ class Interactions:
     def item_ids(self) -> Ints:
         """Item id of each number: by falling number of orders, then id."""
         ids = self._known
-        counts = np.bincount(np.searchsorted(ids, self.lines.item), minlength=len(ids))
+        counts = np.bincount(places(ids, self.lines.item), minlength=len(ids))
         return ids[np.lexsort((ids, -counts))]
 
     @cached_property
@@ -149,11 +150,11 @@ class Interactions:
     @cached_property
     def catalogue(self) -> Items:
         """The items by number."""
-        return self.items.take(self.places)
+        return self.items.take(self.rows)
 
     @cached_property
-    def places(self) -> Ints:
-        """Place of each number among `items`."""
+    def rows(self) -> Ints:
+        """Row of each number in `items`."""
         order = np.argsort(self.items.ids)
         found: Ints = order[np.searchsorted(self.items.ids, self.item_ids, sorter=order)]
         return found
@@ -204,16 +205,16 @@ class Interactions:
     @cached_property
     def people(self) -> Ints:
         """Contacts who bought or viewed, by id: one for each row of `trails`."""
-        return np.union1d(self.kept.contact, self.seen.contact)
+        return distinct(np.concatenate([self.kept.contact, self.seen.contact]))
 
     @cached_property
     def trails(self) -> Trail:
         """What each of `people` bought and viewed; nothing of an item that went back as a whole."""
-        lines = self.lines.take(among(self.lines, self.kept))
+        lines = self.lines.take((self.lines.contact != NOBODY) & ~among(self.lines, self._settled[1]))
         logs = (lines, self.seen)
         contact, item, order, at = (np.concatenate([getattr(log, name) for log in logs]) for name in _TOLD)
         weight = np.concatenate([np.ones(len(lines)), self.seen.amount])
-        rows = np.searchsorted(self.people, contact)
+        rows = places(self.people, contact)
         return Trail.of(rows, len(self.people), items=self.numbers(item), weights=weight, occasions=order, at=at)
 
     def held(self, half_life_days: float | None) -> sparse.csr_array:
@@ -231,7 +232,7 @@ class Interactions:
     @cached_property
     def visits(self) -> Trail:
         """What was viewed in each visit of anybody, known or not; visits by their number."""
-        log = self.views.take(contained(self._known, self.views.item) & (self.views.order > 0))
+        log = self.views.take(self._is_known(self.views) & (self.views.order > 0))
         log = log.take(ordered(log.order))
         begins = changes(log.order)
         found, rows = log.order[begins], np.cumsum(begins) - 1
@@ -242,13 +243,19 @@ class Interactions:
     @cached_property
     def seen(self) -> Log:
         """The views of known items by known contacts."""
-        return self.views.take(contained(self._known, self.views.item) & (self.views.contact != NOBODY))
+        return self.views.take(self._is_known(self.views) & (self.views.contact != NOBODY))
 
     @cached_property
     def kept(self) -> Log:
         """The last purchase of each contact and item, without what went back as a whole in another order."""
-        log = self.purchases.take((self.purchases.contact != NOBODY) & contained(self._known, self.purchases.item))
-        return last_kept(log)
+        return self._settled[0]
+
+    @cached_property
+    def _settled(self) -> tuple[Log, Log]:
+        return last_kept(self.purchases.take((self.purchases.contact != NOBODY) & self._is_known(self.purchases)))
+
+    def _is_known(self, log: Log) -> Mask:
+        return places(self._known, log.item) >= 0
 
     def between(self, start: datetime, end: datetime) -> Interactions:
         """Only what happened in [start, end)."""
@@ -283,8 +290,11 @@ def numbers(item_ids: Ints, wanted: Ints, order: Ints | None = None) -> Ints:
     if not len(item_ids):
         return np.full(len(wanted), -1, np.int64)
     order = np.argsort(item_ids) if order is None else order
-    places = np.minimum(np.searchsorted(item_ids, wanted, sorter=order), len(item_ids) - 1)
-    found = order[places]
+    if len(wanted) > len(item_ids):
+        at = places(item_ids[order], wanted)
+        return np.where(at >= 0, order[at], -1)
+    at = np.minimum(np.searchsorted(item_ids, wanted, sorter=order), len(item_ids) - 1)
+    found = order[at]
     return np.where(item_ids[found] == wanted, found, -1)
 
 
@@ -320,19 +330,23 @@ _TOLD: Final = ("contact", "item", "order", "at")
 def among(log: Log, others: Log) -> Mask:
     """Which rows are of a contact and item of `others`, which are in the order of both."""
     width = max(int(log.item.max(initial=0)), int(others.item.max(initial=0))) + 1
-    return contained(others.contact * width + others.item, log.contact * width + log.item)
+    known, asked = (one.contact.astype(np.int64) * width + one.item for one in (others, log))
+    return places(known, asked) >= 0
 
 
-def last_kept(log: Log) -> Log:
-    """One row per contact and item: its last purchase, if the units bought and returned leave something."""
+def last_kept(log: Log) -> tuple[Log, Log]:
+    """One row per contact and item: the last purchase where the units bought and returned leave something, and the
+    first row where they do not.
+    """
     log = log.take(ordered(log.at, log.item, log.contact))
-    group = np.cumsum(changes(log.contact, log.item)) - 1
-    groups = int(group[-1]) + 1 if len(group) else 0
-    net = np.bincount(group, log.amount, groups)
+    begins = changes(log.contact, log.item)
+    group, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)
+    groups = len(starts) if len(log) else 0
+    net, starts = np.bincount(group, log.amount, groups), starts[:groups]
     last = np.full(groups, -1, np.int64)
     bought = np.flatnonzero(log.amount > 0)
     last[group[bought]] = bought  # rows are in time order: the last assignment stays
-    return log.take(last[(net > 0) & (last >= 0)])
+    return log.take(last[net > 0]), log.take(starts[net <= 0])
 
 
 def load(warehouse: Warehouse, now: datetime, history_days: int) -> Interactions:
@@ -377,13 +391,15 @@ def _views(table: Any) -> Log:
 def _log(table: Any) -> Log:
     """A Log from an Arrow table of order_id, contact_id, item_id, amount, at."""
     at = table["at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return Log(
-        table["order_id"].to_numpy().astype(np.int64),
-        table["contact_id"].fill_null(NOBODY).to_numpy().astype(np.int64),
-        table["item_id"].to_numpy().astype(np.int64),
-        table["amount"].to_numpy().astype(np.float64),
-        at.to_numpy().astype(np.int64),
-    )
+    order, contact, item = map(_slim, (table["order_id"], table["contact_id"].fill_null(NOBODY), table["item_id"]))
+    return Log(order, contact, item, table["amount"].to_numpy().astype(np.float32), at.to_numpy().astype(np.int64))
+
+
+def _slim(column: Any) -> Ints:
+    """Half as large where the numbers are small enough: there are a dozen such arrays, of millions each."""
+    values: Ints = column.to_numpy()
+    small = not len(values) or int(values.max()) < SMALL
+    return values.astype(np.int32 if small else np.int64)
 
 
 def _matrix(row: Ints, column: Ints, width: int, data: Any = None) -> sparse.csr_array:

@@ -112,17 +112,20 @@ class Trail:
         that who was away for years has a taste as well), multiplied by `fading` for each later step, and added up.
         `once`: the heaviest of equal ones alone; on Online Retail II adding up costs .005 of nDCG@10.
         """
-        if len(self.items) > MUCH:
-            edges = np.unique(np.append(np.searchsorted(self.starts, np.arange(0, len(self.items), MUCH)), len(self)))
-            spans = [np.arange(*edge) for edge in pairwise(edges)]
-            weighed = partial(
-                Trail.matrix, width=width, until=until, half_life_days=half_life_days, fading=fading, once=once
-            )
-            return sparse.vstack(each(lambda rows: weighed(self.only(rows)), spans), format="csr")
+        weighed = partial(Trail._matrix, width=width, until=until, half_life=half_life_days, fading=fading, once=once)
+        if len(self.items) <= MUCH:
+            return weighed(self)
+        edges = np.unique(np.append(np.searchsorted(self.starts, np.arange(0, len(self.items), MUCH)), len(self)))
+        spans = [np.arange(*edge) for edge in pairwise(edges)]
+        return sparse.vstack(each(lambda rows: weighed(self.only(rows)), spans), format="csr")
+
+    def _matrix(
+        self, width: int, until: datetime | None, half_life: float | None, fading: float, *, once: bool
+    ) -> sparse.csr_array:
         weights = self.weights.astype(np.float64)
-        if half_life_days is not None:
+        if half_life is not None:
             last = np.append(self.at, 0)[self.starts[1:] - 1][self.rows] if until is None else microseconds(until)
-            weights *= np.exp2(-np.maximum(last - self.at, 0) / (DAY * half_life_days))
+            weights *= np.exp2(-np.maximum(last - self.at, 0) / (DAY * half_life))
         if fading != 1:
             weights *= fading**self.back
         told = weights >= FAINT

@@ -74,6 +74,7 @@ def train(
         _bury(database, folder, now)
         steps = _Steps(progress, STEPS + (tuning.STEPS if tune else 0))
         run = _Run(database, config, _begin(database, config, now), now, steps)
+        steps.note = run.note
         try:
             return run.train(warehouse, tune=tune)
         except BaseException as error:
@@ -108,16 +109,26 @@ def check(config: Config, training: Training) -> None:
 
 @dataclass
 class _Steps:
-    """Tells the caller how far it is."""
+    """Tells the caller and, once `note` is set, the training's row how far it is, and how long each stage took."""
 
     progress: Progress | None
     steps: int
     done: int = 0
+    note: Callable[[str, float], None] | None = None
+    begun: list[tuple[str, float]] = field(default_factory=list)
 
     def __call__(self, what: str) -> None:
+        self.begun.append((what, time.monotonic()))
+        if self.note:
+            self.note(what, self.done / self.steps)
         if self.progress:
             self.progress(what, self.done, self.steps)
         self.done += 1
+
+    def seconds(self) -> dict[str, float]:
+        """Of each stage until now."""
+        ends = [begun for _, begun in self.begun[1:]] + [time.monotonic()]
+        return {what: round(end - begun, 2) for (what, begun), end in zip(self.begun, ends, strict=True)}
 
 
 def _begin(database: Database, config: Config, now: datetime) -> int:
@@ -138,7 +149,7 @@ class _Trial:
     rival: Fitted | None
     moment: datetime
     before: Interactions
-    after: Interactions
+    asked: dict[str, list[Case]]  # about what came after
 
 
 @dataclass(frozen=True)
@@ -165,9 +176,11 @@ class _Run:
         run = replace(self, tuned=trial.rival.settings.tuned if trial.rival else {})
         run = run.tuning(trial.before) if tune else run
         judged = run.judge(interactions, trial)
+        del trial  # all but the last weeks a second time: 3 GB at 16 million interactions
         fitted = fit(interactions, run.settings, seed=self.seed, progress=self.step)
         self.step("files")
         save(fitted, self.folder)
+        judged.metrics["data"] = _data(interactions)
         return run.finish(judged)
 
     def trial(self, interactions: Interactions) -> _Trial:
@@ -176,9 +189,16 @@ class _Run:
             serving = current(session)
         rival = _artefact(self.config, serving)
         moment = evaluation.cut(interactions)
-        if rival and moment < rival.until and _later(interactions, rival.until, self.seed) >= ENOUGH:
-            moment = rival.until
-        return _Trial(serving, rival, moment, *evaluation.split(interactions, moment))
+        if rival and moment < rival.until:
+            unseen = self.asked(interactions, rival.until)
+            if max(map(len, unseen[1].values())) >= ENOUGH:
+                return _Trial(serving, rival, rival.until, *unseen)
+        return _Trial(serving, rival, moment, *self.asked(interactions, moment))
+
+    def asked(self, interactions: Interactions, moment: datetime) -> tuple[Interactions, dict[str, list[Case]]]:
+        """What was known before a moment, and questions about what came after."""
+        before, after = evaluation.split(interactions, moment)
+        return before, evaluation.cases(before, after, seed=self.seed)
 
     def tuning(self, before: Interactions) -> _Run:
         """The same with settings chosen on what happened before the evaluation."""
@@ -195,20 +215,19 @@ class _Run:
         self.step("evaluation")
         if rival and trial.moment < rival.until:  # it has seen the test: its settings learn again from what came before
             rival = self.rank(trial.before, rival.settings) if rival.settings != self.settings else fitted
-        asked = evaluation.cases(trial.before, trial.after, seed=self.seed)
         metrics = {"cut": trial.moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
-        metrics["data"] = _data(interactions)
-        return _verdict(metrics, fitted, rival, trial.serving, asked)
+        return _verdict(metrics, fitted, rival, trial.serving, trial.asked)
 
     def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
         """Learn what the evaluation asks, without reasons: ranks do not depend on them."""
-        return fit(before, replace(settings, reasons=False), seed=self.seed, names=ASKED, progress=progress)
+        told = progress and (lambda name: progress(f"trial {name}"))
+        return fit(before, replace(settings, reasons=False), seed=self.seed, names=ASKED, progress=told)
 
     def finish(self, judged: Judged) -> Training:
         """Write the verdict and, unless refused, move the switch: one transaction."""
         with self.database.begin() as session:
             training = session.get_one(Training, self.training_id)
-            training.metrics, training.error = judged.metrics, judged.refusal
+            training.metrics, training.error = judged.metrics | {"seconds": self.step.seconds()}, judged.refusal
             training.settings = {**training.settings, "tuned": self.tuned, "used": tuning.used(self.settings)}
             training.status, training.finished_at = "refused" if judged.refusal else "ready", self.end
             session.flush()
@@ -216,6 +235,12 @@ class _Run:
                 publish(session, self.training_id, self.end)
         _prune(self.database, self.config)
         return training
+
+    def note(self, stage: str, share: float) -> None:
+        """How far it is, in its row, for pages."""
+        with self.database.begin() as session:
+            training = session.get_one(Training, self.training_id)
+            training.metrics = {"progress": {"stage": stage, "share": round(share, 3)}}
 
     @property
     def end(self) -> datetime:
@@ -300,11 +325,6 @@ def _artefact(config: Config, serving: Training | None) -> Fitted | None:
         return load(config.folder / serving.folder)
     except Unreadable:
         return None
-
-
-def _later(interactions: Interactions, moment: datetime, seed: int) -> int:
-    """Cases of the task that has more, after `moment`."""
-    return max(map(len, evaluation.cases(*evaluation.split(interactions, moment), seed=seed).values()))
 
 
 def _about(config: Config) -> dict[str, Any]:

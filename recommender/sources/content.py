@@ -21,7 +21,8 @@ from recommender.interactions import Interactions, Items, once
 from recommender.sources import neighbours
 
 HALF_KNOWN: Final = 10  # visits or baskets at which what people do counts as much as what an item is like
-COMMON: Final = 0.2  # share of the items from which a feature tells nothing, in shops of FEW items or more
+COMMON: Final = 0.2  # share of the items from which a feature tells nothing, in shops of FEW items or more,
+MANY: Final = 5_000  # and how many: comparing items takes the square of it
 FEW: Final = 50
 WEIGHTS: Final = {"word": 1.0, "category": 1.0, "brand": 0.7, "price": 0.5}
 BANDS: Final = 2  # bands of price in a doubling
@@ -33,12 +34,20 @@ _JOINED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")  #
 @once
 def alike(interactions: Interactions) -> sparse.csr_array:
     """items x items: cosine of features, the KEPT most similar offerable ones of each."""
-    return neighbours.nearest(sparse.csr_array(described(interactions).T), interactions.offerable)
+    rows = interactions.rows
+    found = _alike(interactions.items)[rows]
+    found.indices = np.argsort(rows).astype(np.int32)[found.indices]
+    return neighbours.strongest(found, interactions.offerable, neighbours.KEPT)
 
 
 def described(interactions: Interactions) -> sparse.csr_array:
     """The features of each number."""
-    return _described(interactions.items)[interactions.places]
+    return _described(interactions.items)[interactions.rows]
+
+
+@once
+def _alike(items: Items) -> sparse.csr_array:
+    return neighbours.similar(sparse.csr_array(_described(items).T))
 
 
 @once
@@ -78,7 +87,7 @@ def mixed(behaviour: sparse.csr_array, content: sparse.csr_array, share: Floats,
 def _weights(counts: sparse.csr_array, kinds: Floats) -> Floats:
     size = counts.shape[0]
     frequency = counts.sum(axis=0)
-    telling = (frequency > 1) & ((frequency <= COMMON * size) | (size < FEW))
+    telling = (frequency > 1) & ((frequency <= min(COMMON * size, MANY)) | (size < FEW))
     return np.where(telling, kinds * np.log(size / np.maximum(frequency, 1)), 0).astype(np.float32)
 
 

@@ -73,18 +73,25 @@ def _most(weights: npt.NDArray[Any], sizes: Ints, kept: int) -> Mask:
 
 
 def nearest(matrix: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
-    """Each item's KEPT largest inner products with the other columns, by implicit in parallel: 4 s for 1 M rows x
-    100 k items.
+    """Each item's KEPT largest inner products with the other columns that may be offered."""
+    return strongest(similar(matrix), offerable, KEPT)
+
+
+def similar(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Each item's largest inner products with the columns, itself among them and with room for what may not be offered;
+    by implicit in parallel: 4 s for 1 M rows x 100 k items.
     """
     from implicit.nearest_neighbours import ItemItemRecommender  # noqa: PLC0415  # training only
 
     if not matrix.nnz:
         return sparse.csr_array((matrix.shape[1], matrix.shape[1]), dtype=np.float32)
-    model = ItemItemRecommender(K=2 * KEPT)  # room for what may not be offered
+    model = ItemItemRecommender(K=2 * KEPT)
     asked = sparse.csr_matrix(matrix, dtype=np.float64)  # float32 is refused, and so are indices of 64 bits
     asked.indptr, asked.indices = asked.indptr.astype(np.int32), asked.indices.astype(np.int32)
     model.fit(asked, show_progress=False)
-    return strongest(sparse.csr_array(model.similarity), offerable, KEPT)
+    found = sparse.csr_array(model.similarity)
+    found.data = found.data.astype(np.float32)
+    return found
 
 
 class Ridge(NamedTuple):
@@ -272,12 +279,13 @@ def first_of(wanted: sparse.csr_array, otherwise: sparse.csr_array) -> sparse.cs
 def parts(table: sparse.csr_array, given: npt.NDArray[Any], weights: npt.NDArray[Any], items: Ints) -> Floats:
     """given x items: what each of `given` adds to the score of each item."""
     part = np.zeros((len(given), len(items)), np.float32)
-    for place, (item, weight) in enumerate(zip(given, weights, strict=True)):
-        columns, values = row_of(table, item)
-        if len(columns):
-            at = np.minimum(np.searchsorted(columns, items), len(columns) - 1)
-            part[place] = np.where(columns[at] == items, values[at] * weight, 0)
-    return part
+    for place, (start, end) in enumerate(zip(table.indptr[given], table.indptr[given + 1], strict=True)):
+        if start < end:
+            columns = table.indices[start:end]
+            at = columns.searchsorted(items)
+            found = columns.take(at, mode="clip") == items
+            part[place, found] = table.data[start:end][at[found]]
+    return part * np.asarray(weights, np.float32)[:, None]
 
 
 def loudest(given: npt.NDArray[Any], part: Floats, most: int) -> tuple[int, ...]:

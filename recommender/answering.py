@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 from engine import identity
 from engine.database import microseconds
 from engine.errors import Invalid, nearest
-from recommender import history
-from recommender.answers import PERSONAL, PINNED, Answer, Reason, Recommended, Request, chosen, pinned, reason
+from recommender import bundles, history
+from recommender.answers import PERSONAL, PINNED, Answer, InSet, Reason, Recommended, Request, chosen, pinned, reason
 from recommender.arranging import POOL, Arrangement, Found
 from recommender.arrays import Ints, Mask
+from recommender.bundles import OnSale
 from recommender.business import Filter
 from recommender.comparisons import Running, Variant
 from recommender.fitted import Fitted, stack
@@ -29,7 +30,8 @@ from recommender.history import EMPTY, History
 from recommender.interactions import Log
 from recommender.placements import Plan
 from recommender.shelf import Shelf, between
-from recommender.sources.base import Because, Query
+from recommender.sources.base import Because, Finds, Query
+from recommender.sources.bundles import Bundles
 from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
@@ -52,6 +54,7 @@ class State:
     rows: Ints
     masks: dict[tuple[Filter, ...], Mask] = field(default_factory=dict)
     comparisons: Mapping[str, Running] = field(default_factory=dict)  # by the key of their placement
+    bundles: tuple[OnSale, ...] = ()
 
     def plan(self, key: str) -> Plan:
         """The placement; raises Invalid with the nearest known one."""
@@ -67,6 +70,16 @@ class State:
                 self.masks.clear()
             found = self.masks[filters] = self.shelf.allowed(self.rows, *filters)
         return found
+
+    @cached_property
+    def sets(self) -> Bundles:
+        """What is on sale together."""
+        return bundles.source(self.bundles, self.shelf, self.fitted)
+
+    @cached_property
+    def sources(self) -> Mapping[str, Finds]:
+        """What was learned, and the sets."""
+        return {**self.fitted.sources, Bundles.name: self.sets}
 
     @cached_property
     def price(self) -> Ints:
@@ -177,22 +190,35 @@ class Turn:
         kept = self._kept(questions, query)
         reasons = self._reasons(questions, query, kept) if self.explain else {}
         return [
-            self._answer(ask, found, reasons, row) for row, (ask, found) in enumerate(zip(questions, kept, strict=True))
+            self._answer(ask, found, reasons, query, row)
+            for row, (ask, found) in enumerate(zip(questions, kept, strict=True))
         ]
 
     def _answer(
-        self, question: Question, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], row: int
+        self,
+        question: Question,
+        found: Sequence[Found],
+        reasons: Mapping[tuple[int, int], Reason],
+        query: Query,
+        row: int,
     ) -> Answer:
         training_id, shown = self.state.training_id, self.state.shelf.shown
         items = tuple(
             Recommended(*shown[one.item_id], round(one.score, 6), rank, one.source, reasons.get((row, one.item_id)))
             for rank, one in enumerate(found, 1)
         )
+        if any(one.source == Bundles.name for one in found):
+            sets = [self._set(query, row, one) for one in found]
+            items = tuple(item._replace(bundle=held) for item, held in zip(items, sets, strict=True))
         number = f"{training_id or 0}.{secrets.token_urlsafe(16)}"
         arm = self.variant.arm if self.variant else None
         if self.variant:
             number += f".{self.variant.mark}"
         return Answer(number, self.plan.key, training_id, training_id is None, items, question.missing, arm)
+
+    def _set(self, query: Query, row: int, one: Found) -> InSet | None:
+        offer = self.state.sets.of(query, row, one.number) if one.source == Bundles.name else None
+        return InSet(offer.key, offer.name, offer.price, offer.saves) if offer else None
 
     @property
     def _filters(self) -> tuple[Filter, ...]:
@@ -246,7 +272,8 @@ class Turn:
     def _kept(self, questions: Sequence[Question], query: Query) -> list[list[Found]]:
         """What is shown to each: the sources' finds, arranged by the rules."""
         arranges, ids = self.plan.rules.arranges, self.state.fitted.item_ids
-        chosen = self.state.fitted.choose(self.plan.sources, query, max(self.n, POOL) if arranges else self.n)
+        most = max(self.n, POOL) if arranges else self.n
+        chosen = self.state.fitted.choose(self.plan.sources, query, most, self.state.sources)
         found = [[Found(int(ids[one.item]), *one) for one in some] for some in chosen]
         if not arranges:
             return found
@@ -269,7 +296,7 @@ class Turn:
                     told |= {(row, one.item_id): pinned() for one in own}
                     continue
                 items = np.array([one.number for one in own], np.int64)
-                because = self.state.fitted.sources[name].explain(query, row, items)
+                because = self.state.sources[name].explain(query, row, items)
                 whys = zip(own, because, strict=True)
                 told |= {(row, one.item_id): self._told(why, bought, named) for one, why in whys}
         return told

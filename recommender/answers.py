@@ -15,6 +15,7 @@ from recommender.sources.base import Because
 from recommender.sources.popular import POPULAR_DAYS, TRENDING_DAYS
 
 MOST: Final = 100  # items of one answer, and of each list in a question
+ROWS: Final = 4096  # kept for whoever asks the same while nothing changes; 10 KB each
 EVERYTHING: Final = Filter()
 PINNED: Final = "pin"  # stands where a source would
 
@@ -70,6 +71,15 @@ class Reason(NamedTuple):
     due: str | None = None
 
 
+class InSet(NamedTuple):
+    """The bundle in which an item is offered; price of the whole set and what that saves, in ten-thousandths."""
+
+    key: str
+    name: str
+    price: int
+    saves: int
+
+
 class Recommended(NamedTuple):
     """One item offered, as recommender.shelf.Shown tells it; rank from 1."""
 
@@ -86,6 +96,7 @@ class Recommended(NamedTuple):
     rank: int
     source: str
     reason: Reason | None
+    bundle: InSet | None = None
 
 
 class Answer(NamedTuple):
@@ -149,9 +160,15 @@ def chosen(kind: str) -> Reason:
 
 
 PERSONAL: Final = frozenset({"next_purchase"})  # reasons that tell what the contact bought, naming no other item
-_BESIDE: Final = {"similar": "similar to", "upsell": "a step up from", "session": "looked at after"}
+_BESIDE: Final = {
+    "similar": "similar to",
+    "upsell": "a step up from",
+    "session": "looked at after",
+    "bundles": "in a set with",
+}
 _ALONE: Final = {  # of what has no numbers to tell
     "newest": "new in the shop",
+    "bundles": "in a set",
     "trending": "bought more than usual these days",
     "rules": "goes with it",
     "session": "looked at in visits like this one",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,7 +25,7 @@ from engine.errors import Unreadable
 from recommender.arrays import Ints
 from recommender.interactions import Interactions, numbers
 from recommender.sources import SOURCES
-from recommender.sources.base import NOTHING, Query, Settings, Source, within
+from recommender.sources.base import NOTHING, Finds, Query, Settings, Source, within
 
 FORMAT: Final = 4
 MAPPED: Final = 2**20  # bytes: smaller arrays are read at once
@@ -58,15 +58,20 @@ class Fitted:
     def _order(self) -> Ints:
         return np.argsort(self.item_ids)
 
-    def choose(self, names: Sequence[str], query: Query, n: int) -> list[list[Chosen]]:
-        """For each question up to n items: the sources in order, each filling what those before it left open."""
+    def choose(
+        self, names: Sequence[str], query: Query, n: int, sources: Mapping[str, Finds] | None = None
+    ) -> list[list[Chosen]]:
+        """For each question up to n items: the sources in order, each filling what those before it left open. `sources`
+        in place of those that were learned.
+        """
+        known: Mapping[str, Finds] = self.sources if sources is None else sources
         chosen: list[list[Chosen]] = [[] for _ in range(len(query))]
         for name in names:
             open_rows = np.array([row for row, found in enumerate(chosen) if len(found) < n], np.int64)
             if not len(open_rows):
                 break
-            if name in self.sources:
-                found = self.sources[name].candidates(query.only(open_rows), 2 * n)
+            if name in known:
+                found = known[name].candidates(query.only(open_rows), 2 * n)
                 for place, row in enumerate(open_rows):
                     _fill(chosen[row], found.items[place], found.scores[place], name, n)
         return chosen

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engine.database import Base, BigKey, Json, UtcDateTime
@@ -64,6 +64,23 @@ class SuppressedItem(Base):
     __tablename__ = "suppressed_items"
     key: Mapped[str] = mapped_column(String(128), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Bundle(Base):
+    """Items sold together for a price of their own: a price, or a discount on what they cost one by one."""
+
+    __tablename__ = "bundles"
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(128))
+    items: Mapped[list[str]] = mapped_column(Json)  # their keys, the one that leads first
+    price: Mapped[int | None] = mapped_column(BigInteger)  # ten-thousandths of the shop's currency
+    discount: Mapped[float | None]  # share
+    since: Mapped[date | None]  # days of the shop, both included
+    until: Mapped[date | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Comparison(Base):

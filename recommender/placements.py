@@ -11,12 +11,12 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from engine.database import insert_new
+from engine.database import insert_new, take_turn
 from engine.errors import Conflict, Invalid, nearest
 from recommender import business
 from recommender.business import Rules
 from recommender.models import Comparison, Placement, SuppressedItem
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 from recommender.sources.upsell import FARTHEST, STEPS
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -46,7 +46,7 @@ DEFAULTS: Final = {
         Plan(
             "item",
             "Item page: goes with it",
-            ("rules", "similar", "popular_in_category", "popular", "newest"),
+            ("bundles", "rules", "similar", "popular_in_category", "popular", "newest"),
             Rules(),
         ),
         Plan("similar", "Item page: more like this", ("similar", "popular_in_category", "popular", "newest"), Rules()),
@@ -59,7 +59,7 @@ DEFAULTS: Final = {
         Plan(
             "cart",
             "Cart",
-            ("rules", "session", "collaborative", "popular_in_category", "popular", "newest"),
+            ("bundles", "rules", "session", "collaborative", "popular_in_category", "popular", "newest"),
             Rules(),
         ),
         Plan(
@@ -112,12 +112,18 @@ def edit(
     nobody would see the change, and it would be lost in what is adopted.
     """
     plan = planned(key, name, sources, given)
+    hold(session, key)
     if session.scalar(select(Comparison.id).where(Comparison.placement == key, Comparison.ended_at.is_(None))):
         raise Conflict("A comparison runs at this placement: stop it, or adopt a variant, before you change it.")
     row = session.scalar(select(Placement).where(Placement.key == key)) or Placement(key=key)
     row.name, row.sources, row.rules, row.updated_at = plan.name, list(plan.sources), plan.rules.json(), now
     session.add(row)
     return plan
+
+
+def hold(session: Session, key: str) -> None:
+    """Let nobody else change the placement, or what is compared there, until the transaction ends."""
+    take_turn(session, f"placement {key}")
 
 
 def planned(key: str, name: str, sources: Sequence[str], given: Mapping[str, Any]) -> Plan:
@@ -131,6 +137,6 @@ def planned(key: str, name: str, sources: Sequence[str], given: Mapping[str, Any
     if not sources or len(set(sources)) < len(sources):
         raise Invalid("Name the sources in their order, each once, at least one.", field="sources")
     for source in sources:
-        if source not in SOURCES:
-            raise Invalid(f"There is no source '{source}'.{nearest(source, SOURCES)}", field="sources")
+        if source not in NAMES:
+            raise Invalid(f"There is no source '{source}'.{nearest(source, NAMES)}", field="sources")
     return Plan(key, name.strip(), tuple(sources), business.parse(given))

@@ -23,7 +23,7 @@ from engine.config import Config
 from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
-from recommender import comparisons, history, placements
+from recommender import bundles, comparisons, history, placements
 from recommender.answering import BATCH, State, Turn, warm
 from recommender.answers import Answer, Request
 from recommender.comparisons import Variant
@@ -140,14 +140,17 @@ class Recommender:
         shelf = (old.shelf if old else Shelf()).refreshed(session)
         training_id, fitted = self._fitted(session, old, now)
         plans, suppressed = placements.read(session), placements.suppressed(session)
-        compared = comparisons.running(session)
+        compared, sets = comparisons.running(session), bundles.on_sale(session, self._here(now).date())
         if old is None or old.fitted is not fitted:
             gc.freeze()  # 100,000 items are never garbage: a collection that looks through them holds all up for 220 ms
         if old is None or old.fitted is not fitted or len(old.shelf.state.ids) != len(shelf.state.ids):
             rows = shelf.rows(fitted.item_ids)
-            return State(training_id, fitted, plans, suppressed, shelf, rows, comparisons=compared)
-        same = old.shelf is shelf and (old.plans, old.suppressed, old.comparisons) == (plans, suppressed, compared)
-        return old if same else State(training_id, fitted, plans, suppressed, shelf, old.rows, comparisons=compared)
+            return State(training_id, fitted, plans, suppressed, shelf, rows, comparisons=compared, bundles=sets)
+        same = old.shelf is shelf and (old.plans, old.suppressed) == (plans, suppressed)
+        same = same and (old.comparisons, old.bundles) == (compared, sets)
+        if same:
+            return old
+        return State(training_id, fitted, plans, suppressed, shelf, old.rows, comparisons=compared, bundles=sets)
 
     def _fitted(self, session: Session, old: State | None, now: datetime) -> tuple[int | None, Fitted]:
         """The training of the switch; until it is loaded, or if it is damaged, the one before it; else best-sellers

@@ -27,6 +27,9 @@ def shown(answer: Answer, fields: Collection[str] = TOLD) -> dict[str, Any]:
 def _item(item: Recommended, fields: Collection[str]) -> dict[str, Any]:
     told = {"id": item.key, "score": item.score, "rank": item.rank, "source": item.source}
     told |= {name: _price(item) if name == "price" else getattr(item, name) for name in fields}
+    if item.bundle:
+        amounts = {name: str(money.to_decimal(getattr(item.bundle, name))) for name in ("price", "saves")}
+        told["bundle"] = {"key": item.bundle.key, "name": item.bundle.name, **amounts}
     if item.reason:
         reason = zip(item.reason._fields, item.reason, strict=True)
         told["reason"] = {name: value for name, value in reason if value is not None and name != "because_ids"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from recommender.sources.base import Source
+from recommender.sources.bundles import Bundles
 from recommender.sources.collaborative import Collaborative
 from recommender.sources.next_purchase import NextPurchase
 from recommender.sources.popular import Newest, Popular, PopularInCategory, Trending
@@ -17,3 +18,4 @@ _ALL: Final[tuple[type[Source], ...]] = (
     Rules, Collaborative, NextPurchase, Session, Similar, UpSell, Trending, PopularInCategory, Popular, Newest,
 )  # fmt: skip
 SOURCES: Final[dict[str, type[Source]]] = {source.name: source for source in _ALL}
+NAMES: Final = (Bundles.name, *SOURCES)  # what a placement may name: bundles are made, not learned

@@ -107,20 +107,24 @@ class Because:
     at: int | None = None
 
 
-class Source(Protocol):
-    """A way to find candidates. Immutable after the fit, so any number of threads may ask."""
+class Finds(Protocol):
+    """A way to find candidates. Immutable, so any number of threads may ask."""
 
     name: ClassVar[str]
-
-    @classmethod
-    def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
-        """Learn."""
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """Up to n items for each question: allowed, not excluded, best first."""
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
         """Why each of `items` would be offered to the question in `row`."""
+
+
+class Source(Finds, Protocol):
+    """One that is learned, and kept in arrays."""
+
+    @classmethod
+    def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
+        """Learn."""
 
     def arrays(self) -> Arrays:
         """All that was learned."""

@@ -15,7 +15,7 @@ from recommender.answers import Request
 from recommender.business import Rules
 from recommender.placements import DEFAULTS, Plan
 from recommender.serving import Recommender
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 from tests.recommender.shop import NOW, add_order
 from tests.recommender.test_serving import contact_id
 
@@ -36,7 +36,7 @@ def test_is_one_that_could_be_typed(plan: Plan) -> None:
     """A marketer could save each as it is, and each ends in what every shop has."""
     assert placements.planned(plan.key, plan.name, plan.sources, plan.rules.json()) == plan
     assert plan.sources[-2:] == ("popular", "newest")
-    assert set(plan.sources) <= set(SOURCES)
+    assert set(plan.sources) <= set(NAMES)
 
 
 @EVERY

@@ -16,7 +16,7 @@ from campaigns.readout import readout
 from recommender import comparisons
 from recommender.comparisons import ARMS, DAYS, HOLDOUT_LIMIT, LEAST_SHARE
 from recommender.models import Comparison
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 from web.api.access import needs
 from web.api.placements import Number, RulesIn, RulesOut
 from web.comparisons import figures, told
@@ -32,7 +32,7 @@ class VariantIn(Schema):
 
     label = String(validate=Length(1, 128), metadata={"example": "Dearer first"})
     placement = String(validate=Length(1, 64), metadata={"description": "Another placement, whose settings are taken."})
-    sources = List(String(validate=OneOf(SOURCES)), validate=Length(1, len(SOURCES)))
+    sources = List(String(validate=OneOf(NAMES)), validate=Length(1, len(NAMES)))
     rules = Nested(RulesIn)
 
 

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from recommender import placements
 from recommender.business import LONGEST, MOST_KEYS, MOST_PINS, RULES, About
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 from web.api.access import needs
 from web.api.body import Truth
 from web.services import services, utcnow
@@ -80,7 +80,7 @@ class PlacementIn(Schema):
     """Where an offer appears: its sources in order, the first that fills it first, and its rules."""
 
     name = String(required=True, validate=Length(1, 128), metadata={"example": "Cart"})
-    sources = List(String(validate=OneOf(SOURCES)), required=True, validate=Length(1, len(SOURCES)))
+    sources = List(String(validate=OneOf(NAMES)), required=True, validate=Length(1, len(NAMES)))
     rules = Nested(RulesIn, load_default=dict)
 
 

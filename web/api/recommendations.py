@@ -124,6 +124,15 @@ class ReasonOut(Schema):
     due = String(metadata={"description": "Day on which it is usually bought again.", "example": "2026-12-03"})
 
 
+class InSetOut(Schema):
+    """The bundle in which an item is offered."""
+
+    key = String()
+    name = String()
+    price = String(metadata={"description": "Of the whole set.", "example": "19.90"})
+    saves = String(metadata={"description": "Less than its items cost one by one.", "example": "4.10"})
+
+
 class RecommendedOut(Schema):
     """An item offered."""
 
@@ -138,6 +147,7 @@ class RecommendedOut(Schema):
     image_url = String(allow_none=True)
     category = String(allow_none=True)
     brand = String(allow_none=True)
+    bundle = Nested(InSetOut, metadata={"description": "Only of what completes a set; all its items stand in the row."})
     reason = Nested(ReasonOut)
 
 

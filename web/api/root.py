@@ -15,6 +15,7 @@ from web import security
 from web.api import (
     access,
     browsers,
+    bundles,
     campaigns,
     comparisons,
     contacts,
@@ -31,6 +32,7 @@ from web.api import (
 from web.services import services
 
 NOUNS: tuple[APIBlueprint, ...] = (
+    bundles.blueprint,
     campaigns.blueprint,
     comparisons.blueprint,
     contacts.blueprint,

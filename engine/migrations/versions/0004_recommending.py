@@ -39,6 +39,22 @@ def upgrade() -> None:
         sqlite_where=running,
         postgresql_where=running,
     )
+    op.create_table(
+        "bundles",
+        sa.Column("id", BigKey, nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("items", Json, nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("discount", sa.Float(), nullable=True),
+        sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("until", sa.Date(), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bundles")),
+        sa.UniqueConstraint("key", name=op.f("uq_bundles_key")),
+    )
     with op.batch_alter_table("offered", schema=None) as batch_op:
         batch_op.add_column(sa.Column("recommendation_id", sa.String(length=64), nullable=True))
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
@@ -48,6 +64,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("offered", schema=None) as batch_op:
         batch_op.drop_column("recommendation_id")
+    op.drop_table("bundles")
     op.drop_table("comparisons")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_column("origins")

@@ -14,6 +14,7 @@ TABS: Final = (
     ("recommendations.index", lazy_gettext("Placements")),
     ("recommendations.all_comparisons", lazy_gettext("Comparisons")),
     ("recommendations.rules", lazy_gettext("Rules")),
+    ("recommendations.all_bundles", lazy_gettext("Bundles")),
     ("recommendations.trainings", lazy_gettext("Trainings")),
     ("recommendations.catalogue", lazy_gettext("Catalogue")),
     ("recommendations.playground", lazy_gettext("Playground")),

@@ -14,7 +14,7 @@ from engine.errors import Invalid
 from recommender import placements
 from recommender.business import RULES
 from recommender.placements import Plan
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 
 Form = MultiDict[str, str]
 PIN: Final = ("item", "position", "from", "until")
@@ -100,7 +100,7 @@ class Draft:
         given = {name: KINDS[about.kind].read(form, name) for name, about in RULES.items()}
         given = {name: RULES[name].default if value is None else value for name, value in given.items()}
         act, _, what = form.get("act", "").partition(":")
-        sources = _moved([name for name in form.getlist("source") if name in SOURCES], act, what, form.get("more", ""))
+        sources = _moved([name for name in form.getlist("source") if name in NAMES], act, what, form.get("more", ""))
         if act == "drop":
             rule, _, at = what.partition(":")
             given[rule] = [one for place, one in enumerate(given[rule]) if str(place) != at]
@@ -131,7 +131,7 @@ class Draft:
 
 def _moved(sources: list[str], act: str, what: str, more: str) -> list[str]:
     """The sources after a button: up, down, take out, or add."""
-    if act == "add" and more in SOURCES and more not in sources:
+    if act == "add" and more in NAMES and more not in sources:
         return [*sources, more]
     if what not in sources:
         return sources

@@ -18,7 +18,7 @@ from recommender import comparisons, placements
 from recommender.answers import Answer, Request
 from recommender.business import RULES, Rules
 from recommender.placements import Plan
-from recommender.sources import SOURCES
+from recommender.sources import NAMES
 from web.pages.recommendations.compare import edits
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import PIN, Draft
@@ -152,7 +152,7 @@ def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
             groups=[
                 (words, {name: RULES[name] for name in RULES if RULES[name].acts in acts}) for words, acts in GROUPS
             ],
-            more=[name for name in SOURCES if name not in draft.sources],
+            more=[name for name in NAMES if name not in draft.sources],
             known=known(session),
             paths=session.scalars(select(Item.category).where(Item.category.is_not(None)).distinct().limit(200)).all(),
             titles=_titles(session, draft),

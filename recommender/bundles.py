@@ -1,0 +1,240 @@
+"""Bundles: two to four items for a price of their own, made by a marketer, and what became of each.
+
+The first item leads: the source `bundles` offers the others where it is looked at. A bundle is offered on its days
+while all its items may be, and while it is cheaper than they are one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import ibis
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from engine.database import microseconds
+from engine.dialect import microseconds as moment
+from engine.errors import Invalid, NotFound
+from engine.models import Item
+from engine.warehouse import Warehouse
+from recommender.business import KINDS, About
+from recommender.fitted import Fitted
+from recommender.models import Bundle
+from recommender.placements import KEY
+from recommender.shelf import Shelf
+from recommender.sources.bundles import Bundles, Offer
+
+LEAST_ITEMS: Final = 2
+MOST_ITEMS: Final = 4
+MOST: Final = 500
+NAME: Final = 128
+DISCOUNT: Final = About("share", "score", "Discount", "", None, 0.01, 0.9)
+BEFORE_DAYS: Final = 365  # at most so long before a bundle is looked at beside it
+
+
+class OnSale(NamedTuple):
+    """What of a bundle makes its offer."""
+
+    key: str
+    name: str
+    items: tuple[str, ...]
+    price: int | None
+    discount: float | None
+
+
+class Take(NamedTuple):
+    """Orders that hold the whole set, and those that hold its lead item, since the bundle is offered and in the equally
+    long time before (at most BEFORE_DAYS).
+    """
+
+    since: int = 0
+    lead_since: int = 0
+    before: int = 0
+    lead_before: int = 0
+
+
+def find(session: Session, key: str) -> Bundle:
+    """The bundle; raises NotFound."""
+    found = session.scalar(select(Bundle).where(Bundle.key == key))
+    if found is None:
+        raise NotFound(f"There is no bundle '{key[:80]}'.")
+    return found
+
+
+def read(session: Session) -> list[Bundle]:
+    """All of them, the newest first."""
+    return list(session.scalars(select(Bundle).order_by(Bundle.id.desc())))
+
+
+def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
+    """Write a bundle as `planned` understands it; raises Invalid that names the field."""
+    if not KEY.fullmatch(key):
+        raise Invalid("A key is made of a-z, 0-9, - and _, and begins with a letter.", field="key")
+    made = session.scalar(select(Bundle).where(Bundle.key == key))
+    if made is None:
+        if len(read(session)) >= MOST:
+            raise Invalid(f"There are {MOST} bundles; delete one first.", field="key")
+        made = Bundle(key=key, created_at=now)
+    for name, value in planned(session, given, currency).items():
+        setattr(made, name, value)
+    made.updated_at = now
+    session.add(made)
+    session.flush()
+    return made
+
+
+def planned(session: Session, given: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """The columns of a bundle from its name, items (keys, the lead first), price in currency units or discount as a
+    share, from and until (days, both included) and active. Raises Invalid that names the field.
+    """
+    name, days = str(given.get("name") or "").strip(), [_day(given, field) for field in ("from", "until")]
+    if not 1 <= len(name) <= NAME:
+        raise Invalid(f"Give the bundle a name of up to {NAME} letters.", field="name")
+    if days[0] and days[1] and days[1] < days[0]:
+        raise Invalid("The last day is before the first.", field="until")
+    items = _items(session, given.get("items"), currency)
+    price, discount = _price(given, items)
+    told = {"name": name, "items": list(items), "price": price, "discount": discount}
+    return told | {"since": days[0], "until": days[1], "active": bool(given.get("active", True))}
+
+
+def delete(session: Session, key: str) -> None:
+    """Take a bundle away; orders keep what was bought. Raises NotFound."""
+    session.delete(find(session, key))
+
+
+def on_sale(session: Session, today: date) -> tuple[OnSale, ...]:
+    """What is offered today, in the order they were made."""
+    query = select(Bundle.key, Bundle.name, Bundle.items, Bundle.price, Bundle.discount).where(
+        Bundle.active,
+        or_(Bundle.since.is_(None), Bundle.since <= today),
+        or_(Bundle.until.is_(None), Bundle.until >= today),
+    )
+    rows = session.execute(query.order_by(Bundle.id))
+    return tuple(OnSale(row.key, row.name, tuple(row.items), row.price, row.discount) for row in rows)
+
+
+def source(sets: Sequence[OnSale], shelf: Shelf, fitted: Fitted) -> Bundles:
+    """The source of what is on sale; without sets whose items nobody knows, have no price, or are cheaper apart."""
+    offers = [offer for offer in map(partial(_offer, shelf=shelf, fitted=fitted), sets) if offer]
+    return Bundles(tuple(sorted(offers, key=lambda offer: -offer.saves)))
+
+
+def _offer(bundle: OnSale, shelf: Shelf, fitted: Fitted) -> Offer | None:
+    ids = [shelf.keys.get(key, 0) for key in bundle.items]
+    numbers = fitted.numbers(np.array(ids, np.int64))
+    shown = [shelf.shown[item] for item in ids if item in shelf.shown]
+    prices = [one.price for one in shown if one.price is not None]
+    currencies = {one.currency for one in shown}
+    if (numbers < 0).any() or len(prices) < len(ids) or len(currencies) > 1:
+        return None
+    price = cost(sum(prices), bundle.price, bundle.discount)
+    saves = sum(prices) - price
+    items = tuple(int(number) for number in numbers)
+    return Offer(bundle.key, bundle.name, items, price, saves, currencies.pop()) if saves > 0 else None
+
+
+def cost(apart: int, price: int | None, discount: float | None) -> int:
+    """What a set costs whose items cost `apart` one by one, in ten-thousandths, rounded to hundredths."""
+    if price is not None:
+        return price
+    return round(apart * (1 - (discount or 0)) / 100) * 100
+
+
+def amount(price: Any) -> int | None:
+    """A price as it is typed, in ten-thousandths. Raises Invalid."""
+    return None if price is None else KINDS["amount"].read(price, DISCOUNT, "price")
+
+
+def taken(warehouse: Warehouse, bundles: Sequence[Bundle], now: datetime) -> dict[int, Take]:
+    """What became of each bundle, by its id."""
+    if not bundles:
+        return {}
+    asked = ibis.memtable(_asked(bundles, now))
+    orders, lines = warehouse.table("orders"), warehouse.table("order_lines")
+    ids = warehouse.table("items").select("key", item_id="id")
+    held = lines.filter(lines.quantity > 0).select("order_id", "item_id").distinct()
+    told = held.inner_join(ids, "item_id").inner_join(asked, "key")
+    told = told.inner_join(orders.select(order_id=orders.id, at=moment(orders.ordered_at)), "order_id")
+    told = told.filter(told["at"] >= told.before, told["at"] < microseconds(now))
+    each = told.group_by("bundle", "order_id").agg(
+        whole=told.count() == told.size.max(), lead=told.lead.any(), later=(told["at"] >= told.start).any()
+    )
+    counted = each.group_by("bundle").agg(
+        since=(each.whole & each.later).sum(),
+        lead_since=(each.lead & each.later).sum(),
+        before=(each.whole & ~each.later).sum(),
+        lead_before=(each.lead & ~each.later).sum(),
+    )
+    rows = warehouse.execute(counted).to_pylist()
+    found = {row.pop("bundle"): Take(**{name: int(count or 0) for name, count in row.items()}) for row in rows}
+    return {bundle.id: found.get(bundle.id, Take()) for bundle in bundles}
+
+
+def _asked(bundles: Sequence[Bundle], now: datetime) -> pa.Table:
+    rows = []
+    for bundle in bundles:
+        start = begins(bundle)
+        long = min(max(now - start, timedelta()), timedelta(days=BEFORE_DAYS))
+        rows += [
+            {
+                "bundle": bundle.id,
+                "key": key,
+                "lead": place == 0,
+                "size": len(bundle.items),
+                "start": microseconds(start),
+                "before": microseconds(start - long),
+            }
+            for place, key in enumerate(bundle.items)
+        ]
+    return pa.Table.from_pylist(rows)
+
+
+def begins(bundle: Bundle) -> datetime:
+    """When it could be bought first."""
+    if bundle.since is None:
+        return bundle.created_at
+    return max(bundle.created_at, datetime.combine(bundle.since, datetime.min.time(), bundle.created_at.tzinfo))
+
+
+def _day(given: Mapping[str, Any], field: str) -> date | None:
+    value = given.get(field)
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value) if value else None
+    except (TypeError, ValueError):
+        raise Invalid("Write a day like 2026-12-24.", field=field) from None
+
+
+def _items(session: Session, given: Any, currency: str) -> dict[str, int | None]:
+    """Prices of the items by their keys, the lead first."""
+    keys = list(KINDS["items"].read(given, DISCOUNT, "items"))
+    if not LEAST_ITEMS <= len(keys) <= MOST_ITEMS:
+        raise Invalid(f"Name {LEAST_ITEMS} to {MOST_ITEMS} different items, the one that leads first.", field="items")
+    query = select(Item.key, Item.price, Item.currency).where(Item.key.in_(keys))
+    known = {row.key: row for row in session.execute(query)}
+    for place, key in enumerate(keys):
+        if key not in known:
+            raise Invalid(
+                f"There is no item '{key[:80]}'; take its number from your catalogue.", field=f"items.{place}"
+            )
+        if known[key].currency != currency:
+            raise Invalid(f"'{key}' is not sold in {currency}, as the shop is.", field=f"items.{place}")
+    return {key: known[key].price for key in keys}
+
+
+def _price(given: Mapping[str, Any], items: Mapping[str, int | None]) -> tuple[int | None, float | None]:
+    price, discount = given.get("price"), given.get("discount")
+    if (price is None) == (discount is None):
+        raise Invalid("Give the bundle a price, or a discount: one of the two.", field="price")
+    if price is None:
+        return None, KINDS["share"].read(discount, DISCOUNT, "discount")
+    asked = amount(price)
+    apart = [one for one in items.values() if one is not None]
+    if asked is None or asked <= 0 or (len(apart) == len(items) and asked >= sum(apart)):
+        raise Invalid("Ask more than nothing, and less than the items cost one by one.", field="price")
+    return asked, None

@@ -1,0 +1,185 @@
+"""Bundles: offered where their lead is looked at, for less than the items one by one, and what became of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from engine.database import Database, next_revision
+from engine.errors import Invalid, NotFound
+from engine.models import Item
+from engine.warehouse import Warehouse
+from recommender import bundles
+from recommender.answers import InSet, Recommended, Request
+from recommender.bundles import Take
+from recommender.serving import Recommender
+from tests.recommender.shop import NOW, add_contacts, add_items, add_order
+
+SET = {"name": "Starter set", "items": ["A0", "A1", "A3"], "discount": 0.1}
+
+
+def make(database: Database, key: str = "starter", **given: Any) -> None:
+    with database.begin() as session:
+        bundles.edit(session, key, {**SET, **given}, NOW, "GBP")
+
+
+def shown(recommender: Recommender, request: Request) -> list[Recommended]:
+    """What the sets offer."""
+    recommender.reload()
+    with recommender.database.read() as session:
+        answer = recommender.recommend(session, request, now=NOW)
+    return [item for item in answer.items if item.source == "bundles"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_completes_the_set(recommender: Recommender, database: Database) -> None:
+    """On the page of the lead the others come first, each with the set and what it saves: 10% of 3 x 9.99."""
+    make(database)
+    found = shown(recommender, Request("item", items=["A0"], n=6))
+    assert [(item.key, item.rank) for item in found] == [("A1", 1), ("A3", 2)]
+    assert {item.bundle for item in found} == {InSet("starter", "Starter set", 269_700, 30_000)}
+    assert found[0].reason
+    assert found[0].reason.text == "in a set with Item 0"
+    with database.read() as session:
+        row = recommender.recommend(session, Request("item", items=["A0"], n=6), now=NOW).items
+    assert len(row) == 6
+    assert all(item.bundle is None for item in row[2:])
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    ("request_", "keys"),
+    [
+        (Request("cart", cart=["A0"], n=6), ["A1", "A3"]),
+        (Request("cart", cart=["A0", "A3"], n=6), ["A1"]),
+        (Request("cart", cart=["A0", "A1", "A3"], n=6), []),
+        (Request("item", items=["A1"], n=6), []),
+        (Request("item", items=["A0"], exclude=["A1"], n=6), []),
+        (Request("item", items=["A0"], n=1), []),
+        (Request("home", items=["A0"], n=6), []),
+    ],
+    ids=["cart", "one is in the cart", "all are", "not the lead", "one may not be offered", "no room", "elsewhere"],
+)
+def test_all_of_it_or_nothing(recommender: Recommender, database: Database, request_: Request, keys: list[str]) -> None:
+    """What is missing of the set is offered together, where a placement names the source."""
+    make(database)
+    assert [item.key for item in shown(recommender, request_)] == keys
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"active": False},
+        {"from": "2026-03-03"},
+        {"until": "2026-03-01"},
+    ],
+    ids=["off", "later", "over"],
+)
+def test_only_on_its_days(recommender: Recommender, database: Database, change: dict[str, Any]) -> None:
+    """Today is 2 March 2026."""
+    make(database)
+    asked = Request("item", items=["A0"], n=6)
+    assert len(shown(recommender, asked)) == 2
+    make(database, **change)
+    assert shown(recommender, asked) == []
+    make(database, **{"from": "2026-03-02", "until": "2026-03-02"})
+    assert len(shown(recommender, asked)) == 2
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    "change",
+    [{"stock": 0}, {"active": False}, {"price": None}, {"price": 1_000}],
+    ids=["sold out", "gone", "no price", "cheaper"],
+)
+def test_not_while_it_cannot_be_sold(recommender: Recommender, database: Database, change: dict[str, Any]) -> None:
+    """A set of which one item is sold out, gone or without a price, or that is dearer than apart, is not offered."""
+    make(database, discount=None, price="25")
+    asked = Request("item", items=["A0"], n=6)
+    assert len(shown(recommender, asked)) == 2
+    with database.begin() as session:
+        values = {**change, "revision": next_revision(session)}
+        session.execute(update(Item).where(Item.key == "A3").values(values))
+    assert shown(recommender, asked) == []
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_item_in_one_set_alone(recommender: Recommender, database: Database) -> None:
+    """Of two sets that share an item the one that saves more is offered, and the other not in pieces."""
+    make(database)
+    make(database, "better", name="Better", items=["A0", "A3", "A5"], discount=0.3)
+    found = shown(recommender, Request("item", items=["A0"], n=8))
+    assert [(item.key, item.bundle.key if item.bundle else "") for item in found] == [
+        ("A3", "better"),
+        ("A5", "better"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"name": " "}, "name"),
+        ({"items": ["A0"]}, "items"),
+        ({"items": ["A0", "A0"]}, "items"),
+        ({"items": ["A0", "A1", "A2", "A3", "A4"]}, "items"),
+        ({"items": "A0"}, "items"),
+        ({"items": ["A0", "nothing"]}, "items.1"),
+        ({"discount": None}, "price"),
+        ({"price": "20"}, "price"),
+        ({"discount": None, "price": "29.97"}, "price"),
+        ({"discount": None, "price": "0"}, "price"),
+        ({"discount": None, "price": "cheap"}, "price"),
+        ({"discount": 0.95}, "discount"),
+        ({"discount": "10"}, "discount"),
+        ({"from": "tomorrow"}, "from"),
+        ({"from": "2026-03-03", "until": "2026-03-02"}, "until"),
+    ],
+)
+def test_a_fault_is_named(database: Database, given: dict[str, Any], field: str) -> None:
+    """And nothing is written."""
+    with database.begin() as session:
+        add_items(session, 5)
+    with database.begin() as session, pytest.raises(Invalid) as fault:
+        bundles.edit(session, "starter", {**SET, **given}, NOW, "GBP")
+    assert fault.value.field == field
+    with database.read() as session:
+        assert bundles.read(session) == []
+
+
+def test_other_currencies_and_keys(database: Database) -> None:
+    """A set is sold in the shop's currency; a key is a name."""
+    with database.begin() as session:
+        add_items(session, 4, currency="EUR")
+    for key, field in (("starter", "items.0"), ("Start er", "key")):
+        with database.begin() as session, pytest.raises(Invalid) as fault:
+            bundles.edit(session, key, SET, NOW, "GBP")
+        assert fault.value.field == field
+    with database.begin() as session, pytest.raises(NotFound):
+        bundles.delete(session, "starter")
+
+
+def test_what_became_of_it(database: Database, warehouse: Warehouse) -> None:
+    """Orders of the whole set and of its lead, since it is offered and as long before; a second bundle beside it."""
+    with database.begin() as session:
+        items = add_items(session, 4)
+        [who] = add_contacts(session, 1)
+        whole, lead, rest = [items[0], items[1], items[3]], [items[0], items[2]], [items[1], items[3]]
+        for days, baskets in {3: [whole, whole, lead], 15: [whole, lead, lead, rest], 25: [whole]}.items():
+            for number, basket in enumerate(baskets):
+                add_order(session, who if number else None, basket, NOW - timedelta(days=days))
+        add_order(session, who, whole, NOW - timedelta(days=2), quantity=-1)
+        bundles.edit(session, "starter", SET, NOW - timedelta(days=10), "GBP")
+        bundles.edit(session, "pair", {**SET, "items": ["A0", "A2"]}, NOW - timedelta(days=30), "GBP")
+        bundles.edit(session, "new", {**SET, "items": ["A2", "A3"]}, NOW, "GBP")
+    warehouse.refresh()
+    with database.read() as session:
+        made = {one.key: one for one in bundles.read(session)}
+        found = bundles.taken(warehouse, list(made.values()), NOW)
+        assert found[made["starter"].id] == Take(since=2, lead_since=3, before=1, lead_before=3)
+        assert found[made["pair"].id] == Take(since=3, lead_since=7)
+        assert found[made["new"].id] == Take()
+    assert bundles.taken(warehouse, [], NOW) == {}

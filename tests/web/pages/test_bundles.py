@@ -1,0 +1,111 @@
+"""The pages of bundles: what suggests itself becomes one, and nothing typed is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+
+from engine.config import Config
+from engine.models import Item
+from recommender import bundles, training
+from recommender.models import Bundle
+from tests.recommender.shop import add_contacts, add_items, add_order
+from web.services import Services, utcnow
+
+LIST = "/recommendations/bundles"
+TYPED = {"name": "Tea <time>", "items": ["A0", "A1", "", ""], "discount": "12.5", "active": "on"}
+
+
+@pytest.fixture
+def shop(services: Services, config: Config) -> Services:
+    """Eight of ten buyers of A0 bought A1 with it; a training of that."""
+    now = utcnow()
+    with services.database.begin() as session:
+        first, second, other = add_items(session, 3, cost=50_000)
+        for number, who in enumerate(add_contacts(session, 20)):
+            basket = [first, second] if number < 8 else [first] if number < 10 else [other]
+            add_order(session, who, basket, now - timedelta(days=2))
+    training.train(services.database, services.warehouse, config, now=now)
+    return services
+
+
+def made(services: Services) -> list[Bundle]:
+    with services.database.read() as session:
+        return bundles.read(session)
+
+
+def test_from_a_suggestion_to_a_set(marketer: FlaskClient, shop: Services) -> None:
+    """The page suggests, the form is filled in, what is saved stands on the page."""
+    page = unescape(marketer.get(LIST).text)
+    assert "/recommendations/bundles/new?items=A0,A1" in page.replace("%2C", ",")
+    assert ">80%<" in page
+    form = unescape(marketer.get(f"{LIST}/new?items=A0,A1").text)
+    assert 'value="Item 0 + Item 1"' in form
+    assert "One by one £19.98, as a set £17.98: saves £2.00." in form
+    assert marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"}).status_code == 303
+    assert marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"}).status_code == 303
+    assert [(one.key, one.items, one.discount) for one in made(shop)] == [
+        ("tea-time-2", ["A0", "A1"], 0.125),
+        ("tea-time", ["A0", "A1"], 0.125),
+    ]
+    page = marketer.get(LIST).text
+    assert "Tea &lt;time&gt;" in page
+    assert "Offered" in page
+
+
+def test_looking_writes_nothing(marketer: FlaskClient, shop: Services) -> None:
+    """While one types, the price of the set is shown and nothing is saved."""
+    answer = marketer.post(f"{LIST}/new", data=TYPED, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert "saves £2.50" in answer.text
+    assert "<html" not in answer.text
+    assert made(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"items": ["A0", "nothing"]}, "There is no item 'nothing'"),
+        ({"discount": "many"}, "This must be a number"),
+        ({"price": "5"}, "a price, or a discount"),
+        ({"name": ""}, "Give the bundle a name"),
+        ({"since": "2026-05-02", "until": "2026-05-01"}, "The last day is before the first"),
+    ],
+)
+def test_faults_lose_nothing(marketer: FlaskClient, shop: Services, change: dict[str, str], words: str) -> None:
+    """422 with what was typed and what is wrong."""
+    answer = marketer.post(f"{LIST}/new", data=TYPED | change | {"act": "save"})
+    page = unescape(answer.text)
+    assert answer.status_code == 422
+    assert words in page
+    assert all(f'value="{one}"' in page for one in (change.get("discount", "12.5"), change.get("items", ["A0"])[0]))
+    assert made(shop) == []
+
+
+def test_change_and_delete(marketer: FlaskClient, shop: Services) -> None:
+    """Switched off it says so, a sold-out item too; deleted it is gone."""
+    marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"})
+    changed = {**TYPED, "discount": "", "price": "15", "act": "save"}
+    del changed["active"]
+    assert marketer.post(f"{LIST}/tea-time", data=changed).status_code == 303
+    [one] = made(shop)
+    assert (one.price, one.discount, one.active) == (150_000, None, False)
+    assert 'value="15"' in marketer.get(f"{LIST}/tea-time").text
+    assert "Off</span>" in marketer.get(LIST).text
+    marketer.post(f"{LIST}/tea-time", data=changed | {"active": "on"})
+    with shop.database.begin() as session:
+        session.query(Item).filter_by(key="A1").update({"stock": 0})
+    assert "An item is not sold" in marketer.get(LIST).text
+    assert marketer.post(f"{LIST}/tea-time/delete").status_code == 303
+    assert made(shop) == []
+    assert marketer.get(f"{LIST}/tea-time").status_code == 404
+
+
+def test_an_empty_shop_teaches(marketer: FlaskClient) -> None:
+    """No training, no bundle: what one is, and what to do first."""
+    page = unescape(marketer.get(LIST).text)
+    assert "A bundle sells together what people buy together anyway" in page
+    assert "No training serves yet" in page

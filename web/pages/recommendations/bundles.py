@@ -1,0 +1,237 @@
+"""Bundles: the sets on sale and what became of them, those that suggest themselves, and the form of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final, Self
+
+from flask import Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from engine.errors import Invalid
+from engine.models import Item
+from engine.money import to_decimal
+from recommender import bundles, suggesting
+from recommender.bundles import MOST_ITEMS, NAME
+from recommender.criteria.published import serving
+from recommender.models import Bundle
+from recommender.suggesting import Suggestion
+from web.pages.recommendations.door import blueprint
+from web.pages.recommendations.placement import known
+from web.services import services, utcnow
+from web.shell import toast
+
+USUAL: Final = "10"  # percent off, where nothing is typed yet
+STATES: Final = {
+    "offered": (lazy_gettext("Offered"), "good"),
+    "off": (lazy_gettext("Off"), ""),
+    "later": (lazy_gettext("Later"), "note"),
+    "over": (lazy_gettext("Over"), ""),
+    "gone": (lazy_gettext("An item is not sold"), "bad"),
+    "unpriced": (lazy_gettext("An item has no price"), "bad"),
+    "dearer": (lazy_gettext("Not cheaper than apart"), "bad"),
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """A bundle as it is typed: nothing of it is lost, right or wrong."""
+
+    name: str = ""
+    items: tuple[str, ...] = ()
+    price: str = ""
+    discount: str = ""
+    since: str = ""
+    until: str = ""
+    active: bool = True
+    fault: Invalid | None = None
+
+    @classmethod
+    def of(cls, made: Bundle) -> Self:
+        """As it is saved."""
+        price = "" if made.price is None else str(to_decimal(made.price))
+        discount = "" if made.discount is None else f"{100 * made.discount:g}"
+        since, until = (str(day or "") for day in (made.since, made.until))
+        return cls(made.name, tuple(made.items), price, discount, since, until, made.active)
+
+    @classmethod
+    def typed(cls) -> Self:
+        """From the request."""
+        given = (request.form.get(one, "").strip() for one in ("name", "price", "discount", "since", "until"))
+        name, price, discount, since, until = given
+        items = (key.strip()[:128] for key in request.form.getlist("items"))
+        chosen = tuple(key for key in items if key)[: MOST_ITEMS + 1]
+        return cls(name, chosen, price, discount, since, until, active="active" in request.form)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As `recommender.bundles.edit` takes it."""
+        try:
+            discount: Any = float(self.discount) / 100 if self.discount else None
+        except ValueError:
+            discount = self.discount
+        told = {"name": self.name, "items": list(self.items), "price": self.price or None, "discount": discount}
+        return told | {"from": self.since, "until": self.until, "active": self.active}
+
+    def wrong(self, field: str) -> str:
+        """What is wrong there."""
+        at = (self.fault.field or "").partition(".")[0] if self.fault else ""
+        return self.fault.message if self.fault and {"from": "since"}.get(at, at) == field else ""
+
+
+@blueprint.get("/bundles")
+def all_bundles() -> ResponseReturnValue:
+    """What is on sale together, and what could be."""
+    config = services().config
+    with services().database.read() as session:
+        made = bundles.read(session)
+        found, problem = _suggested(session, made)
+        items = _items(session, {key for one in made for key in one.items})
+        today = utcnow().astimezone(config.locale.zone).date()
+        return render_template(
+            "recommendations/bundles.html",
+            made=made,
+            items=items,
+            taken=bundles.taken(services().warehouse, made, utcnow()),
+            states={one.id: STATES[_state(one, items, today)] for one in made},
+            prices={one.id: _price(one, items) for one in made},
+            found=found,
+            problem=problem,
+        )
+
+
+@blueprint.get("/bundles/new")
+def new_bundle() -> ResponseReturnValue:
+    """One of one's own, or of `?items=A,B`, the lead first."""
+    keys = tuple(key.strip()[:128] for key in request.args.get("items", "").split(",") if key.strip())[:MOST_ITEMS]
+    with services().database.read() as session:
+        items = _items(session, set(keys))
+        name = " + ".join(items[key].title or key for key in keys if key in items)
+        return _form(session, Form(name[:NAME], keys, discount=USUAL), None)
+
+
+@blueprint.post("/bundles/new")
+def make_bundle() -> ResponseReturnValue:
+    """Make it, or show what it would cost."""
+    form = Form.typed()
+    with services().database.read() as session:
+        key = _key(form.name, {one.key for one in bundles.read(session)})
+    return _written(form, key, None)
+
+
+@blueprint.get("/bundles/<string(maxlength=64):key>")
+def bundle(key: str) -> ResponseReturnValue:
+    """As it is saved."""
+    with services().database.read() as session:
+        made = bundles.find(session, key)
+        return _form(session, Form.of(made), made)
+
+
+@blueprint.post("/bundles/<string(maxlength=64):key>")
+def change_bundle(key: str) -> ResponseReturnValue:
+    """Save it, or show what it would cost."""
+    with services().database.read() as session:
+        made = bundles.find(session, key)
+    return _written(Form.typed(), key, made)
+
+
+@blueprint.post("/bundles/<string(maxlength=64):key>/delete")
+def delete_bundle(key: str) -> ResponseReturnValue:
+    """Take it away."""
+    with services().database.begin() as session:
+        bundles.delete(session, key)
+    services().recommender.reload()
+    toast(gettext("Deleted. Orders keep what was bought."))
+    return redirect(url_for(".all_bundles"), 303)
+
+
+def _written(form: Form, key: str, made: Bundle | None) -> ResponseReturnValue:
+    saves, currency = request.form.get("act") == "save", services().config.locale.currency
+    try:
+        if saves:
+            with services().database.begin() as session:
+                bundles.edit(session, key, form.given, utcnow(), currency)
+        else:
+            with services().database.read() as session:
+                bundles.planned(session, form.given, currency)
+    except Invalid as error:
+        form = replace(form, fault=error)
+    if not saves or form.fault:
+        with services().database.read() as session:
+            return _form(session, form, made), 422 if saves else 200
+    services().recommender.reload()
+    toast(gettext("Saved. It is offered within a second where a placement names bundles."))
+    address = url_for(".all_bundles")
+    return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
+
+
+def _form(session: Session, form: Form, made: Bundle | None) -> str:
+    items = _items(session, set(form.items))
+    apart = [items[key].price if key in items else None for key in form.items]
+    prices = [price for price in apart if price is not None]
+    typed = form.given["price"], form.given["discount"]
+    whole, set_price = len(prices) == len(apart) >= bundles.LEAST_ITEMS, None
+    if form.fault is None and whole and any(typed):
+        set_price = bundles.cost(sum(prices), bundles.amount(typed[0]), typed[1])
+    return render_template(
+        "recommendations/bundle.html" if "HX-Request" not in request.headers else "recommendations/set.html",
+        form=form,
+        made=made,
+        items=items,
+        apart=sum(prices) if whole else None,
+        set_price=set_price,
+        rows=range(MOST_ITEMS),
+        known=known(session),
+        currency=services().config.locale.currency,
+        saving=request.form.get("act") == "save",
+    )
+
+
+def _suggested(session: Session, made: Sequence[Bundle]) -> tuple[list[Suggestion], str]:
+    """Sets that suggest themselves; without a training that serves, why not."""
+    try:
+        training = serving(session, services().config)
+    except Invalid as error:
+        return [], error.message
+    return suggesting.suggest(session, services().warehouse, training, [one.items for one in made]), ""
+
+
+def _items(session: Session, keys: set[str]) -> Mapping[str, Any]:
+    query = select(Item.key, Item.title, Item.price, Item.active, Item.recommendable, Item.stock)
+    return {row.key: row for row in session.execute(query.where(Item.key.in_(keys)))} if keys else {}
+
+
+def _price(made: Bundle, items: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Of the set, and what it saves; None: not known."""
+    prices = [items[key].price for key in made.items if key in items and items[key].price is not None]
+    if len(prices) < len(made.items):
+        return made.price, None
+    price = bundles.cost(sum(prices), made.price, made.discount)
+    return price, sum(prices) - price
+
+
+def _state(made: Bundle, items: Mapping[str, Any], today: date) -> str:
+    if not made.active:
+        return "off"
+    if made.since and today < made.since:
+        return "later"
+    if made.until and made.until < today:
+        return "over"
+    rows = [items.get(key) for key in made.items]
+    if not all(row and row.active and row.recommendable and row.stock != 0 for row in rows):
+        return "gone"
+    saves = _price(made, items)[1]
+    return "unpriced" if saves is None else "offered" if saves > 0 else "dearer"
+
+
+def _key(name: str, taken: set[str]) -> str:
+    """A key that nobody has, of the letters of the name."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
+    slug = slug if slug[:1].isalpha() else f"set-{slug}".rstrip("-")
+    return next(key for key in (slug, *(f"{slug}-{number}" for number in range(2, 10_000))) if key not in taken)

@@ -19,7 +19,6 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.database import take_turn
 from engine.errors import Conflict, Invalid, NotFound
 from recommender import business, placements
 from recommender.business import RULES, Rules
@@ -95,12 +94,6 @@ def best_sellers(plan: Plan) -> Plan:
     return replace(plan, name="Best-sellers", sources=BEST_SELLERS, rules=Rules(**kept))
 
 
-def of_placement(session: Session, key: str) -> list[Comparison]:
-    """All of a placement, the newest first."""
-    rows = select(Comparison).where(Comparison.placement == key).order_by(Comparison.id.desc())
-    return list(session.scalars(rows))
-
-
 def latest(session: Session, key: str) -> Comparison:
     """The one that runs, or the last that did; raises NotFound."""
     found = session.scalar(
@@ -151,7 +144,7 @@ def start(
     first, second = variant(session, key, a, "a"), variant(session, key, b, "b")
     if all(first[part] == second[part] for part in ("sources", "rules")):
         raise Invalid("The variants are the same: change the sources or a rule of one of them.", field="b")
-    take_turn(session, f"comparison of {key}")
+    placements.hold(session, key)
     if key in running(session):
         raise Conflict("A comparison runs at this placement already: stop it before another one begins.")
     row = Comparison(
@@ -192,6 +185,7 @@ def planned_end(row: Comparison) -> datetime:
 
 def stop(session: Session, key: str, now: datetime) -> Comparison:
     """Everybody sees the placement as it is again. Raises NotFound, Conflict when none runs."""
+    placements.hold(session, key)
     row = latest(session, key)
     if row.ended_at is not None:
         raise Conflict("No comparison runs at this placement.")
@@ -204,6 +198,7 @@ def adopt(session: Session, key: str, arm: Arm, now: datetime) -> Comparison:
     """The placement takes the settings of an arm of the last comparison, which ends. Raises NotFound, and Conflict when
     one was adopted already.
     """
+    placements.hold(session, key)
     row = latest(session, key)
     if row.adopted is not None:
         raise Conflict("A variant of this comparison was adopted already.")
@@ -219,6 +214,7 @@ def take_back(session: Session, key: str, now: datetime) -> Comparison:
     """Undo an adoption: the placement has the settings it had before. Raises NotFound, Conflict when there is none or
     the placement was edited since.
     """
+    placements.hold(session, key)
     row = latest(session, key)
     if row.adopted is None or row.before is None:
         raise Conflict("No variant of the last comparison was adopted, so there is nothing to undo.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from scipy import stats
@@ -165,6 +167,33 @@ def test_one_runs_and_holds_the_placement(database: Database) -> None:
     with database.begin() as session:
         placements.edit(session, "home", name="Home", sources=["popular"], given={}, now=NOW)
         assert comparisons.start(session, "home", {}, B, now=NOW).variant_a["sources"] == ["popular"]
+
+
+def test_of_several_at_once_one_begins(database: Database) -> None:
+    """And of several who adopt at once, one does: the way back stays the settings of before."""
+
+    def at_once(act: Callable[[], object]) -> list[str]:
+        def one(_number: int) -> str:
+            try:
+                act()
+            except Conflict:
+                return "conflict"
+            return "done"
+
+        with ThreadPoolExecutor(4) as pool:
+            return sorted(pool.map(one, range(4)))
+
+    def adopt() -> None:
+        with database.begin() as session:
+            comparisons.adopt(session, "home", "b", NOW)
+
+    with database.read() as session:
+        before = placements.read(session)["home"]
+    assert at_once(lambda: begin(database)) == ["conflict", "conflict", "conflict", "done"]
+    assert at_once(adopt) == ["conflict", "conflict", "conflict", "done"]
+    with database.begin() as session:
+        comparisons.take_back(session, "home", NOW)
+        assert placements.read(session)["home"] == before
 
 
 def test_adopting_and_taking_back(database: Database) -> None:

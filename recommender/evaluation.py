@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.database import EPOCH
-from recommender.arrays import DAY, Ints, Mask
+from recommender.arrays import DAY, Ints, Mask, distinct, ordered, places
 from recommender.fitted import Fitted, stack
 from recommender.interactions import NOBODY, Interactions, Log, numbers, tastes
 from recommender.sources.base import NOTHING, Query
@@ -104,12 +104,14 @@ def cases(before: Interactions, after: Interactions, *, seed: int, most: int = M
 
 def for_you(before: Interactions, after: Interactions, *, seed: int, most: int = MOST_CASES) -> list[Case]:
     """Contacts who bought before and after."""
-    past, future = before.kept, _offerable(after, after.lines)
-    future = future.take((future.contact != NOBODY) & np.isin(future.item, np.unique(before.lines.item)))
-    future = future.take(np.argsort(future.contact, kind="stable"))
-    who, item, weight = tastes(past, before.seen, before.until)
+    future = _known(before, after)
+    future = future.take(future.contact != NOBODY)
+    future = future.take(ordered(future.contact))
+    chosen = _some(_both(before.kept.contact, future.contact), seed, most)
+    past, seen = (log.take(places(np.array(chosen, np.int64), log.contact) >= 0) for log in (before.kept, before.seen))
+    who, item, weight = tastes(past, seen, before.until)
     found = []
-    for contact in _some(np.intersect1d(past.contact, future.contact), seed, most):
+    for contact in chosen:
         owned, known = past.item[_span(past.contact, contact)], _span(who, contact)
         truth = np.setdiff1d(future.item[_span(future.contact, contact)], owned)
         if len(truth):
@@ -125,8 +127,7 @@ def _done(before: Interactions, contact: int) -> Trail:
 def cross_sell(before: Interactions, after: Interactions, *, seed: int, most: int = MOST_CASES) -> list[Case]:
     """Orders of 2 to LARGEST known items, each with up to HIDDEN of its items hidden in turn."""
     random = np.random.default_rng(seed)
-    lines = _offerable(after, after.lines)
-    lines = lines.take(np.isin(lines.item, np.unique(before.lines.item)))
+    lines = _known(before, after)
     _, starts, sizes = np.unique(lines.order, return_index=True, return_counts=True)
     fit = (sizes > 1) & (sizes <= LARGEST)
     found = []
@@ -140,11 +141,11 @@ def cross_sell(before: Interactions, after: Interactions, *, seed: int, most: in
 
 def next_purchase(before: Interactions, after: Interactions, *, seed: int, most: int = MOST_CASES) -> list[Case]:
     """The first order of each contact who bought before; what they had may be in it."""
-    lines = _offerable(after, after.lines)
-    lines = lines.take((lines.contact != NOBODY) & np.isin(lines.item, np.unique(before.lines.item)))
-    lines = lines.take(np.lexsort((lines.order, lines.at, lines.contact)))
+    lines = _known(before, after)
+    lines = lines.take(lines.contact != NOBODY)
+    lines = lines.take(ordered(lines.order, lines.at, lines.contact))
     found = []
-    for contact in _some(np.intersect1d(before.kept.contact, lines.contact), seed, most):
+    for contact in _some(_both(before.kept.contact, lines.contact), seed, most):
         span = _span(lines.contact, contact)
         first = lines.order[span.start]
         truth = np.unique(lines.item[span][lines.order[span] == first])
@@ -164,7 +165,7 @@ def returning(before: Interactions, after: Interactions, *, seed: int, most: int
 
 
 def _clicks(before: Interactions, after: Interactions, seed: int, most: int) -> list[Case]:
-    known = np.isin(after.item_ids, before.item_ids[np.unique(before.visits.items)])
+    known = np.isin(after.item_ids, before.item_ids[distinct(before.visits.items.astype(np.int64))])
     visits = after.visits.where(known[after.visits.items])
     visits = visits.renamed(after.item_ids[visits.items])
     found, rows = [], visits.rows
@@ -303,8 +304,16 @@ def _scored(hits: Sequence[Mask], sizes: Sequence[int], coverage: float) -> Scor
     return Score(Metrics(len(hits), *map(float, means)), ndcg, right)
 
 
-def _offerable(interactions: Interactions, lines: Log) -> Log:
-    return lines.take(interactions.offerable[interactions.numbers(lines.item)])
+def _known(before: Interactions, after: Interactions) -> Log:
+    """What was bought after, of items that may be offered and were bought before."""
+    lines = after.lines.take(after.offerable[after.numbers(after.lines.item)])
+    return lines.take(places(distinct(before.lines.item), lines.item) >= 0)
+
+
+def _both(first: Ints, second: Ints) -> Ints:
+    """The contacts of both."""
+    known = distinct(second)
+    return known[places(distinct(first), known) >= 0]
 
 
 def _span(ordered: Ints, value: int) -> slice:

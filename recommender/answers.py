@@ -92,7 +92,7 @@ class Recommended(NamedTuple):
     image_url: str | None
     category: str | None
     brand: str | None
-    score: float
+    score: float | None  # None where figures are not told: margins may stand in it
     rank: int
     source: str
     reason: Reason | None

@@ -363,14 +363,16 @@ def test_no_json(client: FlaskClient, services: Services, body: bytes) -> None:
     assert answer.status_code in {400, 422}
 
 
-def test_the_script(client: FlaskClient) -> None:
-    """At one address, looked at anew, allowed on other sites."""
-    with client.get("/t.js", headers={"Accept-Encoding": "gzip"}) as answer:
+@pytest.mark.parametrize("path", ["/t.js", "/t.css"])
+def test_the_script_and_its_style(client: FlaskClient, path: str) -> None:
+    """Each at one address, looked at anew, allowed on other sites."""
+    with client.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
         assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, "gzip")
         assert len(answer.data) < 5_000
         assert "immutable" not in answer.headers["Cache-Control"]
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     known = {"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]}
-    with client.get("/t.js", headers=known) as again:
+    with client.get(path, headers=known) as again:
         assert again.status_code == 304
 
 

@@ -74,7 +74,14 @@ def test_publishes_what_beats_best_sellers(database: Database, warehouse: Wareho
     busy(database)
     told: list[tuple[str, int, int]] = []
     begun = time.monotonic()
-    made = training.train(database, warehouse, config, now=NOW, progress=lambda *step: told.append(step))
+
+    def tell(stage: str, done: int, steps: int) -> None:
+        told.append((stage, done, steps))
+        with database.read() as session:
+            progress = training.trainings(session)[0].metrics["progress"]
+        assert progress == {"stage": stage, "share": round(done / steps, 3)}, "for pages, which look at the row"
+
+    made = training.train(database, warehouse, config, now=NOW, progress=tell)
     took = timedelta(seconds=time.monotonic() - begun)
     assert (made.status, made.error) == ("ready", None)
     assert made.finished_at is not None
@@ -103,6 +110,8 @@ def test_publishes_what_beats_best_sellers(database: Database, warehouse: Wareho
         assert serving is not None
         assert serving.id == made.id
     assert [step[1] for step in told] == list(range(told[-1][2]))
+    assert list(made.metrics["seconds"]) == [step[0] for step in told]
+    assert sum(made.metrics["seconds"].values()) > 0
     assert sorted(path.name for path in (config.folder / "trainings").iterdir()) == ["1", "lock"]
 
 

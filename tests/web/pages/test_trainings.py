@@ -78,7 +78,7 @@ def test_the_history(marketer: FlaskClient, trained: Services) -> None:
     assert "31% +14 ± 3.9" in told
     assert "31% against 40%" in told
     assert "for you: nDCG@10 0.1 against 0.2" in told
-    assert "1 sources" in told
+    assert "1 source" in told
     assert "<before>" not in page
     assert 'hx-trigger="every 1s"' not in page
 
@@ -141,9 +141,11 @@ def test_pages(marketer: FlaskClient, trained: Services) -> None:
     with trained.database.begin() as session:
         for _ in range(22):
             session.add(Training(status="failed", folder="x", started_at=NOW, finished_at=NOW))
-        session.add(Training(status="running", folder="x", started_at=NOW))
+        progress = {"stage": "next_purchase", "share": 0.375}
+        session.add(Training(status="running", folder="x", started_at=NOW, metrics={"progress": progress}))
     first = marketer.get(PAGE).text
     assert 'hx-trigger="every 1s"' in first
+    assert "37.5% done: next purchase" in first
     older = re.search(r'rel="next" href="([^"]+)"', first)
     assert older
     rest = marketer.get(unescape(older[1])).text

@@ -8,17 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sqlalchemy.orm import Session
 
-from engine import identity
 from engine.database import microseconds
 from engine.errors import Invalid, nearest
-from recommender import bundles, history
+from recommender import bundles
 from recommender.answers import PERSONAL, PINNED, Answer, InSet, Reason, Recommended, Request, chosen, pinned, reason
 from recommender.arranging import POOL, Arrangement, Found
 from recommender.arrays import Ints, Mask
@@ -26,10 +24,11 @@ from recommender.bundles import OnSale
 from recommender.business import Filter
 from recommender.comparisons import Running, Variant
 from recommender.fitted import Fitted, stack
-from recommender.history import EMPTY, History
+from recommender.history import EMPTY, Done, History
 from recommender.interactions import Log
 from recommender.placements import Plan
 from recommender.shelf import Shelf, between
+from recommender.sources import PERSONAL_SOURCES
 from recommender.sources.base import Because, Finds, Query
 from recommender.sources.bundles import Bundles
 from recommender.sources.popular import FILLING
@@ -106,6 +105,25 @@ class State:
         return matrix
 
 
+class Asked(NamedTuple):
+    """What is asked in a turn, in keys of items; done: what the contact or visitor did; shown: ids of items that stood
+    in their last mails. Nothing else makes a difference to what is shown.
+    """
+
+    items: tuple[str, ...]
+    cart: tuple[str, ...]
+    session: tuple[str, ...]
+    exclude: tuple[str, ...]
+    done: tuple[Done, ...] = ()
+    shown: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, request: Request, done: tuple[Done, ...], shown: Sequence[int]) -> Self:
+        """From a request."""
+        items, cart, session, exclude = map(tuple, (request.items, request.cart, request.session, request.exclude))
+        return cls(items, cart, session, exclude, done, tuple(shown))
+
+
 @dataclass(frozen=True)
 class Question:
     """context: item ids and weights of what is looked at; excluded: item ids; visit: what was looked at in this visit,
@@ -120,11 +138,17 @@ class Question:
     missing: tuple[str, ...] = ()
 
 
+class Row(NamedTuple):
+    """What is shown, best first; missing: keys nobody knows."""
+
+    items: tuple[Recommended, ...]
+    missing: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Turn:
-    """Questions that share a placement, an arm of its comparison, a filter and a number of items."""
+    """Questions that share a placement, an arm of its comparison, a filter, a number of items and a moment."""
 
-    session: Session
     state: State
     plan: Plan
     filter: Filter
@@ -138,7 +162,6 @@ class Turn:
     @classmethod
     def of(
         cls,
-        session: Session,
         state: State,
         request: Request,
         now: datetime,
@@ -154,23 +177,35 @@ class Turn:
             knowing = tuple(name for name in plan.sources if name not in FILLING)
             plan = replace(plan, sources=knowing or plan.sources)
         told = request.explain, request.figures, request.personal
-        return cls(session, state, plan, request.filter, request.n, now, *told, variant)
+        return cls(state, plan, request.filter, request.n, now, *told, variant)
 
-    def question(self, request: Request, shown: Sequence[int] = ()) -> Question:
+    def is_personal(self, request: Request) -> bool:
+        """Whether it makes a difference what the contact or visitor did: where something is looked at, to most sources
+        it makes none.
+        """
+        looked_at = any(key in self.state.shelf.keys for key in (*request.items, *request.cart, *request.session))
+        return not looked_at or self.plan.rules.exclude_purchased or not PERSONAL_SOURCES.isdisjoint(self.plan.sources)
+
+    def row(self, asked: Asked) -> Row:
+        """What is shown to one."""
+        return self._rows([self._question(asked)])[0]
+
+    def _question(self, asked: Asked) -> Question:
         """Keys to ids, the contact's or visitor's history, and what must not be offered."""
         keys, rules = self.state.shelf.keys, self.plan.rules
         context: dict[int, float] = {}
-        for step, key in enumerate(reversed(request.session)):
+        for step, key in enumerate(reversed(asked.session)):
             context.setdefault(keys.get(key, 0), FADING**step)
-        context |= {keys.get(key, 0): 1.0 for key in (*request.items, *request.cart)}
+        context |= {keys.get(key, 0): 1.0 for key in (*asked.items, *asked.cart)}
         context.pop(0, None)  # no item has id 0: these are the unknown keys
-        barred = [*request.exclude, *request.items]
-        barred += request.cart if rules.exclude_cart else ()
-        barred += request.session if rules.exclude_viewed else ()
-        missing = dict.fromkeys(key for key in (*request.items, *request.cart, *request.session) if key not in keys)
-        question = self.about(self._history(request), [*self.state.shelf.ids_of(barred), *shown])
-        visit = self._visit([keys[key] for key in (*request.session, *request.items) if key in keys])
-        return replace(question, context=context, visit=visit, dearest=self._dearest(request), missing=tuple(missing))
+        barred = [*asked.exclude, *asked.items]
+        barred += asked.cart if rules.exclude_cart else ()
+        barred += asked.session if rules.exclude_viewed else ()
+        missing = dict.fromkeys(key for key in (*asked.items, *asked.cart, *asked.session) if key not in keys)
+        past = History.of(asked.done, self.now) if asked.done else EMPTY
+        question = self.about(past, [*self.state.shelf.ids_of(barred), *asked.shown])
+        visit = self._visit([keys[key] for key in (*asked.session, *asked.items) if key in keys])
+        return replace(question, context=context, visit=visit, dearest=self._dearest(asked), missing=tuple(missing))
 
     def about(self, past: History, barred: Sequence[int] = ()) -> Question:
         """A question about somebody with a history, who looks at nothing now."""
@@ -184,37 +219,41 @@ class Turn:
         nothing, items = np.zeros(len(item_ids), np.int64), np.array(item_ids, np.int64)
         return Log(nothing, nothing, items, np.ones(len(items)), nothing + microseconds(self.now))
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answers(self, questions: Sequence[Question]) -> list[Answer]:
         """An answer for each."""
+        return [self.told(row) for row in self._rows(questions)]
+
+    def told(self, row: Row) -> Answer:
+        """What is shown, as an answer with a name of its own."""
+        training_id, variant = self.state.training_id, self.variant
+        number = f"{training_id or 0}.{secrets.token_urlsafe(16)}" + (f".{variant.mark}" if variant else "")
+        arm = variant.arm if variant else None
+        return Answer(number, self.plan.key, training_id, training_id is None, row.items, row.missing, arm)
+
+    def _rows(self, questions: Sequence[Question]) -> list[Row]:
         query = self._query(questions)
         kept = self._kept(questions, query)
         reasons = self._reasons(questions, query, kept) if self.explain else {}
         return [
-            self._answer(ask, found, reasons, query, row)
+            Row(self._told(found, reasons, query, row), ask.missing)
             for row, (ask, found) in enumerate(zip(questions, kept, strict=True))
         ]
 
-    def _answer(
-        self,
-        question: Question,
-        found: Sequence[Found],
-        reasons: Mapping[tuple[int, int], Reason],
-        query: Query,
-        row: int,
-    ) -> Answer:
-        training_id, shown = self.state.training_id, self.state.shelf.shown
-        items = tuple(
-            Recommended(*shown[one.item_id], round(one.score, 6), rank, one.source, reasons.get((row, one.item_id)))
+    def _told(
+        self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], query: Query, row: int
+    ) -> tuple[Recommended, ...]:
+        shown = self.state.shelf.shown
+        told = tuple(
+            Recommended(*shown[one.item_id], self._score(one), rank, one.source, reasons.get((row, one.item_id)))
             for rank, one in enumerate(found, 1)
         )
-        if any(one.source == Bundles.name for one in found):
-            sets = [self._set(query, row, one) for one in found]
-            items = tuple(item._replace(bundle=held) for item, held in zip(items, sets, strict=True))
-        number = f"{training_id or 0}.{secrets.token_urlsafe(16)}"
-        arm = self.variant.arm if self.variant else None
-        if self.variant:
-            number += f".{self.variant.mark}"
-        return Answer(number, self.plan.key, training_id, training_id is None, items, question.missing, arm)
+        if all(one.source != Bundles.name for one in found):
+            return told
+        sets = [self._set(query, row, one) for one in found]
+        return tuple(item._replace(bundle=held) for item, held in zip(told, sets, strict=True))
+
+    def _score(self, found: Found) -> float | None:
+        return round(found.score, 6) if self.figures else None
 
     def _set(self, query: Query, row: int, one: Found) -> InSet | None:
         offer = self.state.sets.of(query, row, one.number) if one.source == Bundles.name else None
@@ -261,12 +300,12 @@ class Turn:
         low, high = (ratio and ratio * dearest for ratio in (rules.price_ratio_min, rules.price_ratio_max))
         return between(mask.copy(), self.state.price, low, high)
 
-    def _dearest(self, request: Request) -> int | None:
+    def _dearest(self, asked: Asked) -> int | None:
         """What the dearest item on the page costs, or in the cart; only looked up where a rule needs it."""
         rules, shelf = self.plan.rules, self.state.shelf
         if rules.price_ratio_min is None and rules.price_ratio_max is None:
             return None
-        ids = shelf.ids_of(request.items) or shelf.ids_of(request.cart)
+        ids = shelf.ids_of(asked.items) or shelf.ids_of(asked.cart)
         return max((shelf.shown[item].price or 0 for item in ids), default=0) or None
 
     def _kept(self, questions: Sequence[Question], query: Query) -> list[list[Found]]:
@@ -298,10 +337,10 @@ class Turn:
                 items = np.array([one.number for one in own], np.int64)
                 because = self.state.sources[name].explain(query, row, items)
                 whys = zip(own, because, strict=True)
-                told |= {(row, one.item_id): self._told(why, bought, named) for one, why in whys}
+                told |= {(row, one.item_id): self._why(why, bought, named) for one, why in whys}
         return told
 
-    def _told(self, because: Because, bought: frozenset[int], named: Collection[int]) -> Reason:
+    def _why(self, because: Because, bought: frozenset[int], named: Collection[int]) -> Reason:
         ids, shown = self.state.fitted.item_ids, self.state.shelf.shown
         led = [int(ids[item]) for item in because.items]
         if not self.personal and (because.kind in PERSONAL or any(item not in named for item in led)):
@@ -309,14 +348,6 @@ class Turn:
         titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
         own = self.personal and bought.issuperset(led)
         return reason(because, titles, led, bought=own, figures=self.figures, zone=self.now.tzinfo or UTC)
-
-    def _history(self, request: Request) -> History:
-        contact_id = request.contact_id
-        if contact_id is None and request.visitor:
-            contact_id = identity.contact_of_visitor(self.session, request.visitor)
-        if contact_id is not None:
-            return history.of_contacts(self.session, [contact_id], self.now).get(contact_id, EMPTY)
-        return history.of_visitor(self.session, request.visitor, self.now) if request.visitor else EMPTY
 
 
 def warm(fitted: Fitted) -> None:

@@ -98,8 +98,10 @@ def offered(scores: sparse.csr_array, query: Query) -> sparse.csr_array:
     scores.sort_indices()
     keys = keys_of(scores)
     kept = query.allowed[scores.indices] & (scores.data > 0)
-    if query.excluded.nnz:
-        kept &= ~np.isin(keys, keys_of(query.excluded))
+    barred = keys_of(query.excluded)
+    if len(barred) and len(keys):  # few are barred, and both are in order
+        places = np.minimum(keys.searchsorted(barred), len(keys) - 1)
+        kept[places[keys[places] == barred]] = False
     starts = np.concatenate([[0], np.cumsum(kept)])[scores.indptr]
     return sparse.csr_array((scores.data[kept], scores.indices[kept], starts), shape=scores.shape)
 
@@ -107,7 +109,7 @@ def offered(scores: sparse.csr_array, query: Query) -> sparse.csr_array:
 def choices(asked: Asked, query: Query, deep: int = DEEP) -> Choices:
     """The union of what each part finds best, and what each part says of all of them."""
     width = len(query.allowed)
-    keys = [_best_keys(matrix, deep) for matrix in asked.parts.values()]
+    keys = [best_keys(matrix, deep) for matrix in asked.parts.values()]
     if asked.own:
         keys.append(keys_of(offered(asked.own.held, query)))
     union = np.unique(np.concatenate(keys))
@@ -189,8 +191,8 @@ def _features(asked: Asked, row: Ints, item: Ints, union: Ints) -> dict[str, npt
     about = {name: values[row] for name, values in asked.about.items()}
     told: dict[str, npt.NDArray[Any]] = {}
     for name, matrix in asked.parts.items():
-        peaks = np.maximum(_peaks(matrix), 1e-9)
-        share = _at(matrix, union) / peaks[row]
+        peaks = np.maximum(peaks_of(matrix), 1e-9)
+        share = at(matrix, union) / peaks[row]
         logged = np.log(share + FLOOR)
         told |= {name: share, f"{name} log": logged}
         told[f"{name} log sure"] = logged * np.clip(np.log(peaks) - asked.centres.get(name, 0.0), -SURE, SURE)[row]
@@ -203,9 +205,9 @@ def _features(asked: Asked, row: Ints, item: Ints, union: Ints) -> dict[str, npt
 
 def _owned(own: Own, item: Ints, union: Ints, about: Mapping[str, Floats], known: Floats) -> dict[str, Floats]:
     """Features of what is offered again: whether, how lately, how often, and how such items go."""
-    often = _at(own.held, union)
+    often = at(own.held, union)
     held = (often > 0).astype(np.float32)
-    back = _at(sparse.csr_array((own.back + 1, own.held.indices, own.held.indptr), shape=own.held.shape), union)
+    back = at(sparse.csr_array((own.back + 1, own.held.indices, own.held.indptr), shape=own.held.shape), union)
     newest = (back == 1).astype(np.float32)
     told = {
         "own": held,
@@ -221,7 +223,7 @@ def _owned(own: Own, item: Ints, union: Ints, about: Mapping[str, Floats], known
 
 def centres(parts: Mapping[str, sparse.csr_array]) -> dict[str, float]:
     """The mean log of the best score of each part's questions."""
-    found = {name: _peaks(matrix) for name, matrix in parts.items()}
+    found = {name: peaks_of(matrix) for name, matrix in parts.items()}
     return {name: float(np.log(peaks[peaks > 0]).mean()) if (peaks > 0).any() else 0.0 for name, peaks in found.items()}
 
 
@@ -231,7 +233,7 @@ def keys_of(matrix: sparse.csr_array) -> Ints:
     return np.asarray(rows * matrix.shape[1] + matrix.indices, np.int64)
 
 
-def _best_keys(matrix: sparse.csr_array, deep: int) -> Ints:
+def best_keys(matrix: sparse.csr_array, deep: int) -> Ints:
     """Keys of the `deep` largest of each row."""
     keys, starts, data = keys_of(matrix), matrix.indptr, matrix.data
     kept = [
@@ -243,7 +245,7 @@ def _best_keys(matrix: sparse.csr_array, deep: int) -> Ints:
     return keys[np.concatenate(kept)] if kept else keys
 
 
-def _at(matrix: sparse.csr_array, keys: Ints) -> Floats:
+def at(matrix: sparse.csr_array, keys: Ints) -> Floats:
     """The values at keys, 0 where there is none."""
     own = keys_of(matrix)
     if not len(own):
@@ -252,7 +254,7 @@ def _at(matrix: sparse.csr_array, keys: Ints) -> Floats:
     return np.where(own[places] == keys, matrix.data[places], 0).astype(np.float32)
 
 
-def _peaks(matrix: sparse.csr_array) -> Floats:
+def peaks_of(matrix: sparse.csr_array) -> Floats:
     """Largest value of each row, 0 where there is none."""
     filled = np.diff(matrix.indptr) > 0
     peaks = np.zeros(matrix.shape[0], np.float32)

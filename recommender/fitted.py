@@ -28,6 +28,7 @@ from recommender.sources import SOURCES
 from recommender.sources.base import NOTHING, Finds, Query, Settings, Source, within
 
 FORMAT: Final = 4
+SPARSE: Final = 8  # ids for each item up to which numbers are looked up in a list
 MAPPED: Final = 2**20  # bytes: smaller arrays are read at once
 
 Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
@@ -52,11 +53,23 @@ class Fitted:
 
     def numbers(self, item_ids: Ints) -> Ints:
         """Number of each item id, -1 for an unknown one."""
-        return numbers(self.item_ids, item_ids, self._order)
+        if self._number is None:
+            return numbers(self.item_ids, item_ids, self._order)
+        return self._number.take(item_ids, mode="clip")
 
     @cached_property
     def _order(self) -> Ints:
         return np.argsort(self.item_ids)
+
+    @cached_property
+    def _number(self) -> Ints | None:
+        """By item id, where ids lie close together: ten times as fast as a search. Its ends are unknown ids."""
+        last = int(self.item_ids.max(initial=0))
+        if last > SPARSE * max(len(self.item_ids), 1000):
+            return None
+        found = np.full(last + 2, -1, np.int64)
+        found[self.item_ids] = np.arange(len(self.item_ids))
+        return found
 
     def choose(
         self, names: Sequence[str], query: Query, n: int, sources: Mapping[str, Finds] | None = None
@@ -167,7 +180,8 @@ def _read(path: Path, digest: str) -> npt.NDArray[Any]:
     try:
         if _digest(path) != digest:
             raise Unreadable(f"{path.parent.name}/{path.name} is damaged (its checksum differs); train again.")
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED else None)
+        # As a plain array: slices of numpy's own class for mapped files take ten times as long.
+        array: npt.NDArray[Any] = np.asarray(np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED else None))
     except (OSError, ValueError) as error:
         raise Unreadable(f"{path.parent.name}/{path.name} cannot be read ({error}); train again.") from None
     return array

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,11 @@ from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
 from recommender import bundles, comparisons, history, placements
-from recommender.answering import BATCH, State, Turn, warm
-from recommender.answers import Answer, Request
+from recommender.answering import BATCH, Asked, State, Turn, warm
+from recommender.answers import ROWS, Answer, Request
 from recommender.comparisons import Variant
 from recommender.fitted import Fitted, load
-from recommender.history import EMPTY
+from recommender.history import EMPTY, Done
 from recommender.models import Published, Training
 from recommender.placements import Plan
 from recommender.shelf import Shelf
@@ -57,6 +58,7 @@ class Recommender:
         self.config = config
         self.problem: str | None = None  # why the published training does not serve
         self._state: State | None = None
+        self._row = lru_cache(ROWS)(Turn.row)
         self._lock = threading.Lock()
         self._aside = ThreadPoolExecutor(1, "training")
         self._loading: tuple[int, Future[Fitted]] | None = None
@@ -79,10 +81,20 @@ class Recommender:
         """
         state = self._current(session, now)
         request, variant = (request, None) if plan else _drawn(session, state, request)
-        turn = Turn.of(session, state, request, self._here(now), plan, variant=variant)
+        moment = self._here(now).replace(second=0, microsecond=0)  # so that equal questions of a minute are equal
+        turn = Turn.of(state, request, moment, plan, variant=variant)
+        done = self._done(session, request, now) if turn.is_personal(request) else ()
         contact_id = request.contact_id
-        before = _before(turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
-        return turn.answer([turn.question(request, before)])[0]
+        before = _before(session, turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
+        return turn.told(self._row(turn, Asked.of(request, done, before)))
+
+    def _done(self, session: Session, request: Request, now: datetime) -> tuple[Done, ...]:
+        contact_id = request.contact_id
+        if contact_id is None and request.visitor:
+            contact_id = identity.contact_of_visitor(session, request.visitor)
+        if contact_id is not None:
+            return history.of_contact(self.database, contact_id, now)
+        return history.of_visitor(self.database, request.visitor, now) if request.visitor else ()
 
     def recommend_many(
         self,
@@ -99,13 +111,13 @@ class Recommender:
         """
         state, asked, answers = self._current(session, now), Request(placement, n=n), dict[int, Answer]()
         for variant, ids in _arms(state, placement, contact_ids):
-            turn = Turn.of(session, state, asked, self._here(now), variant=variant)
+            turn = Turn.of(state, asked, self._here(now), variant=variant)
             for first in range(0, len(ids), BATCH):
                 some = ids[first : first + BATCH]
                 known = history.of_contacts(session, some, now)
-                before = _before(turn, some, shown)
+                before = _before(session, turn, some, shown)
                 questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in some]
-                answers |= zip(some, turn.answer(questions), strict=True)
+                answers |= zip(some, turn.answers(questions), strict=True)
         return answers
 
     def reload(self) -> None:
@@ -128,7 +140,10 @@ class Recommender:
             return state  # type: ignore[return-value]  # there is one, or we had waited
         try:
             if self._state is None or time.monotonic() - self._checked > CHECKED:
-                self._state = self._look(session, now)
+                state = self._look(session, now)
+                if state is not self._state:
+                    self._row.cache_clear()
+                self._state = state
                 self._checked = time.monotonic()
             return self._state
         finally:
@@ -210,10 +225,12 @@ def _arms(state: State, placement: str, contact_ids: Sequence[int]) -> list[tupl
     return list(found.values())
 
 
-def _before(turn: Turn, contact_ids: Sequence[int], shown: Seen | None) -> Mapping[int, Sequence[int]]:
+def _before(
+    session: Session, turn: Turn, contact_ids: Sequence[int], shown: Seen | None
+) -> Mapping[int, Sequence[int]]:
     """What stood in the mails that the placement's rule looks at."""
     mails = turn.plan.rules.unseen_mails
-    return shown(turn.session, contact_ids, mails) if shown and mails else {}
+    return shown(session, contact_ids, mails) if shown and mails else {}
 
 
 def _read(folder: Path) -> Fitted:

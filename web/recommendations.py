@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from engine import money
-from recommender.answers import Answer, Recommended
+from recommender.answers import ROWS, Answer, Recommended
 
 TOLD: Final = ("title", "price", "currency", "url", "image_url", "category", "brand")  # what may be left out of an item
 
 
 def shown(answer: Answer, fields: Collection[str] = TOLD) -> dict[str, Any]:
     """An answer in the API's words; `missing_ids` is left to the door, which knows what was asked."""
+    return _head(answer) | {"items": [_item(item, fields) for item in answer.items]}
+
+
+def as_json(answer: Answer, fields: tuple[str, ...], rest: Mapping[str, Any]) -> str:
+    """The same with `rest`, as JSON. What is told of the same row of items again is not written anew."""
+    return f'{json.dumps({**_head(answer), **rest})[:-1]}, "items": {_items(answer.items, fields)}}}'
+
+
+@lru_cache(ROWS)
+def _items(items: tuple[Recommended, ...], fields: tuple[str, ...]) -> str:
+    return json.dumps([_item(item, fields) for item in items])
+
+
+def _head(answer: Answer) -> dict[str, Any]:
     return {
         "recommendation_id": answer.recommendation_id,
         "placement": answer.placement,
@@ -20,12 +36,13 @@ def shown(answer: Answer, fields: Collection[str] = TOLD) -> dict[str, Any]:
         "source": answer.source,
         "training": answer.training_id,
         "degraded": answer.degraded,
-        "items": [_item(item, fields) for item in answer.items],
     }
 
 
 def _item(item: Recommended, fields: Collection[str]) -> dict[str, Any]:
-    told = {"id": item.key, "score": item.score, "rank": item.rank, "source": item.source}
+    told: dict[str, Any] = {"id": item.key, "score": item.score, "rank": item.rank, "source": item.source}
+    if item.score is None:
+        del told["score"]
     told |= {name: _price(item) if name == "price" else getattr(item, name) for name in fields}
     if item.bundle:
         amounts = {name: str(money.to_decimal(getattr(item.bundle, name))) for name in ("price", "saves")}

@@ -19,3 +19,5 @@ _ALL: Final[tuple[type[Source], ...]] = (
 )  # fmt: skip
 SOURCES: Final[dict[str, type[Source]]] = {source.name: source for source in _ALL}
 NAMES: Final = (Bundles.name, *SOURCES)  # what a placement may name: bundles are made, not learned
+# These look at what a contact did whatever is looked at now; all others only where nothing is.
+PERSONAL_SOURCES: Final = frozenset({Collaborative.name, NextPurchase.name})

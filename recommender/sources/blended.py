@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -15,43 +16,12 @@ from recommender.arrays import Floats
 from recommender.blend import Asked, Own
 from recommender.interactions import Interactions
 from recommender.sources import neighbours
-from recommender.sources.base import Arrays, Candidates, Query, Settings
+from recommender.sources.base import Arrays, Candidates, Query, Settings, best
+from recommender.sources.folded import Folded, Said
+from recommender.sources.touched import Entries, One, best_of_each, gathered, led_to
+from recommender.sources.weighing import Weighing
 
 BLOCK: Final = 500  # questions at a time
-
-Of = Literal["context", "past", "visit"]
-_OF: Final[tuple[Of, ...]] = ("context", "past", "visit")
-
-
-@dataclass(frozen=True)
-class Weighing:
-    """What of a question counts, and how: faded by a step, halved by days, once however often it was done. The past
-    ends in what is looked at now.
-    """
-
-    of: Of
-    fading: float = 1.0
-    half_life_days: float | None = None
-    once: bool = True
-
-    def matrix(self, query: Query) -> sparse.csr_array:
-        """q x n weights."""
-        trail = {"context": None, "past": query.past, "visit": query.visit}[self.of]
-        if trail is None:
-            return query.context if self.of == "context" else query.history
-        width = len(query.allowed)
-        told = trail.matrix(width, half_life_days=self.half_life_days, fading=self.fading, once=self.once)
-        return told + query.context if self.of == "past" and query.context.nnz else told
-
-    def pack(self) -> Floats:
-        """As numbers."""
-        return np.array([_OF.index(self.of), self.fading, self.half_life_days or 0, self.once], np.float32)
-
-    @classmethod
-    def unpack(cls, numbers: Floats) -> Weighing:
-        """From numbers."""
-        of, fading, half_life, once = (float(number) for number in numbers)
-        return cls(_OF[int(of)], round(fading, 6), half_life or None, bool(once))
 
 
 class Speaks(Protocol):
@@ -68,6 +38,9 @@ class Speaks(Protocol):
     def scores(self, query: Query) -> sparse.csr_array:
         """q x n."""
 
+    def entries(self, one: One) -> Entries:
+        """The row of one question, as items, of which the same may come again, with what each adds."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -80,6 +53,11 @@ class Part:
         """q x n."""
         weights = self.weighing.matrix(query)
         return weights if self.table is None else sparse.csr_array(weights @ self.table)
+
+    def entries(self, one: One) -> Entries:
+        """Its row of one question."""
+        given = one.weighed(self.weighing)
+        return given if self.table is None else led_to(self.table, given)
 
 
 @dataclass(frozen=True)
@@ -179,8 +157,30 @@ class Blended:
         return cls(parts, priors, weights, centres, arrays.get("rate"))
 
     def _candidates(self, query: Query, n: int) -> Candidates:
-        found = blend.choices(self.asked(query), query)
-        return found.ranked(found.scores(self.weights), n)
+        if self.rate is not None:
+            chosen = blend.choices(self.asked(query), query)
+            return chosen.ranked(chosen.scores(self.weights), n)
+        said = self._said_of_one(query) if len(query) == 1 else Said.of(self.asked(query), len(query.allowed))
+        scores, starts = self._folded.scores(said), said.starts
+        found = Candidates.empty(len(query), n)
+        for row in range(len(query)):
+            span = slice(starts[row], starts[row + 1])
+            found.put(row, *best(said.item[span], scores[span], n))
+        return found
+
+    def _said_of_one(self, query: Query) -> Said:
+        """The same, to rounding, for a question that is alone."""
+        one = One(query)
+        items, scores = gathered(
+            [part.entries(one) for part in self.parts.values()], query.allowed, query.excluded.indices
+        )
+        about = one.about(next(iter(self.parts.values())).weighing.of, self._folded.known)
+        chosen, peaks = best_of_each(scores), scores.max(axis=1, keepdims=True, initial=0)
+        return Said(np.zeros(int(chosen.sum()), np.int64), items[chosen], scores[:, chosen], peaks, about)
+
+    @cached_property
+    def _folded(self) -> Folded:
+        return Folded.of(list(self.parts), self.priors, self.weights, self.centres)
 
     def _own(self, query: Query) -> Own | None:
         of = next(iter(self.parts.values())).weighing.of

@@ -19,7 +19,8 @@ from recommender.arrays import Floats, Ints, Mask
 from recommender.interactions import Interactions
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, best, row_of, within
-from recommender.sources.blended import Blended, Part, Recipe, Weighing
+from recommender.sources.blended import Blended, Part, Recipe
+from recommender.sources.weighing import Weighing
 
 BROAD: Final = 0.25  # share of the neighbours beside EASE in that table
 REASONS: Final = 2  # items named as the reason
@@ -56,10 +57,12 @@ class Collaborative:
         """The items of the history that speak loudest for each."""
         sides = zip(row_of(query.history, row), row_of(query.context, row), strict=True)
         columns, values = (np.concatenate(side) for side in sides)
-        asked, places = np.unique(columns, return_inverse=True)
-        given, weights = best(asked, np.bincount(places, values), ASKED)
+        if query.context.nnz:  # may hold items of the history as well
+            columns, places = np.unique(columns, return_inverse=True)
+            values = np.bincount(places, values)
+        given, weights = best(columns, values, ASKED)
         part = neighbours.parts(self.table, given, weights, items)
-        return [Because(self.name, neighbours.loudest(given, part[:, column], REASONS)) for column in range(len(items))]
+        return [Because(self.name, led) for led in neighbours.loudest(given, part, REASONS)]
 
     def arrays(self) -> Arrays:
         """All that was learned."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from recommender.arrays import Floats, Ints
-from recommender.blend import ABOUT, FLOOR, SURE
+from recommender.blend import ABOUT, DEEP, FLOOR, SURE, Asked, at, best_keys, peaks_of
 
 
 class Said(NamedTuple):
@@ -23,10 +24,25 @@ class Said(NamedTuple):
     """
 
     row: Ints
-    item: Ints
+    item: npt.NDArray[Any]
     scores: Floats
     peaks: Floats
     about: Floats
+
+    @classmethod
+    def of(cls, asked: Asked, width: int) -> Said:
+        """The union of what each part finds best, and what each says of all of them; see blend.choices."""
+        parts = list(asked.parts.values())
+        keys = np.unique(np.concatenate([best_keys(part, DEEP) for part in parts]))
+        scores, peaks = (
+            np.stack(found) for found in ([at(part, keys) for part in parts], [peaks_of(part) for part in parts])
+        )
+        return cls(keys // width, keys % width, scores, peaks, np.stack(list(asked.about.values())))
+
+    @property
+    def starts(self) -> Ints:
+        """q + 1: where the candidates of each question begin."""
+        return np.searchsorted(self.row, np.arange(self.peaks.shape[1] + 1)).astype(np.int64)
 
 
 @dataclass(frozen=True)

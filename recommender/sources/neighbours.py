@@ -16,7 +16,8 @@ from scipy import sparse
 
 from recommender.algebra import BLOCK, affordable, blocks, each, eigenvectors, gram, invert
 from recommender.arrays import FAINT, Floats, Ints, Mask
-from recommender.sources.base import Candidates, Query, best, row_of, rows_of
+from recommender.sources.base import Candidates, Query, best, rows_of
+from recommender.sources.touched import gathered, led_to
 from recommender.trail import Trail
 
 KEPT: Final = 200  # neighbours of an item
@@ -260,14 +261,9 @@ def peaked(matrix: sparse.csr_array) -> sparse.csr_array:
 def candidates(weights: sparse.csr_array, neighbours: sparse.csr_array, query: Query, n: int) -> Candidates:
     """The n best of `weights` x `neighbours` for each question."""
     found = Candidates.empty(len(query), n)
-    for first in range(0, len(query), BLOCK):
-        scores = weights[first : first + BLOCK] @ neighbours
-        excluded = query.excluded[first : first + BLOCK]
-        for row, ((columns, values), (barred, _)) in enumerate(zip(rows_of(scores), rows_of(excluded), strict=True)):
-            usable = query.allowed[columns] & (values > 0)
-            if len(barred):
-                usable &= ~np.isin(columns, barred)
-            found.put(first + row, *best(columns[usable], values[usable], n))
+    for row, (given, (barred, _)) in enumerate(zip(rows_of(weights), rows_of(query.excluded), strict=True)):
+        items, [scores] = gathered([led_to(neighbours, given)], query.allowed, barred)
+        found.put(row, *best(items[scores > 0], scores[scores > 0], n))
     return found
 
 
@@ -289,10 +285,12 @@ def parts(table: sparse.csr_array, given: npt.NDArray[Any], weights: npt.NDArray
     return part * np.asarray(weights, np.float32)[:, None]
 
 
-def loudest(given: npt.NDArray[Any], part: Floats, most: int) -> tuple[int, ...]:
-    """Up to `most` of `given` that add most."""
-    order = np.argsort(-part, kind="stable")[:most]
-    return tuple(int(given[place]) for place in order if part[place] > 0)
+def loudest(given: npt.NDArray[Any], part: Floats, most: int) -> list[tuple[int, ...]]:
+    """For each item (column of `part`) up to `most` of `given` that add most."""
+    order = (-part).argsort(axis=0, kind="stable")[:most]
+    added = np.take_along_axis(part, order, axis=0)
+    columns = zip(given[order].T.tolist(), added.T.tolist(), strict=True)
+    return [tuple(item for item, value in zip(*column, strict=True) if value > 0) for column in columns]
 
 
 def pack(matrix: sparse.csr_array) -> dict[str, npt.NDArray[Any]]:

@@ -21,7 +21,8 @@ from recommender.arrays import Floats, Ints
 from recommender.interactions import Interactions
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
-from recommender.sources.blended import Blended, Part, Recipe, Weighing
+from recommender.sources.blended import Blended, Part, Recipe
+from recommender.sources.weighing import Weighing
 from recommender.trail import Trail
 
 HEAD: Final = 4000  # items of the regression

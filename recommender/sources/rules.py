@@ -25,7 +25,8 @@ from recommender.arrays import Floats, Ints, Mask
 from recommender.interactions import Interactions
 from recommender.sources import content, neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, row_of, rows_of, within
-from recommender.sources.blended import Blended, Part, Recipe, Weighing
+from recommender.sources.blended import Blended, Part, Recipe
+from recommender.sources.weighing import Weighing
 
 LATELY: Final = {
     "bought": 1.0,

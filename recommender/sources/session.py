@@ -19,8 +19,10 @@ from recommender.arrays import DAY, Floats, Ints
 from recommender.interactions import Interactions, once
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
-from recommender.sources.blended import Blended, Part, Recipe, Weighing
+from recommender.sources.blended import Blended, Part, Recipe
 from recommender.sources.next_purchase import Steps, again
+from recommender.sources.touched import NONE, Entries, One
+from recommender.sources.weighing import Weighing
 from recommender.trail import Trail
 
 REACH: Final = 10  # clicks later that one leads to
@@ -114,6 +116,11 @@ class Alike:
         matrix.sum_duplicates()
         return matrix
 
+    def entries(self, one: One) -> Entries:
+        """Its row of one question."""
+        visit = one.query.visit
+        return self._row(visit.items.astype(np.int64)) if visit is not None else NONE
+
     def _row(self, clicks: Ints) -> tuple[Ints, Floats]:
         """Items of the closest visits, and what each adds; `clicks` oldest first."""
         index = self.index
@@ -159,6 +166,8 @@ class Session:
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """What is looked at next."""
+        if query.visit is not None and not len(query.visit.items):
+            return Candidates.empty(len(query), n)
         return self.for_query(query).candidates(query, n)
 
     def for_query(self, query: Query) -> Blended:
@@ -174,7 +183,7 @@ class Session:
         clicks = query.visit.of_row(row).items if query.visit is not None else np.empty(0, np.int64)
         given = np.unique(clicks)
         part = neighbours.parts(table, given, np.ones(len(given)), items)
-        return [Because(self.name, neighbours.loudest(given, part[:, column], 1)) for column in range(len(items))]
+        return [Because(self.name, led) for led in neighbours.loudest(given, part, 1)]
 
     def arrays(self) -> Arrays:
         """All that was learned."""
@@ -247,6 +256,8 @@ RECIPE: Final = Recipe(
 def _hides(query: Query) -> bool:
     """Whether no item of any visit may be shown again."""
     assert query.visit is not None
+    if len(query) == 1:
+        return set(query.visit.items.tolist()) <= set(query.excluded.indices.tolist())
     seen = query.visit.matrix(len(query.allowed))
     return not np.setdiff1d(blend.keys_of(seen), blend.keys_of(query.excluded)).size
 

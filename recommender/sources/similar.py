@@ -37,7 +37,7 @@ class Similar:
         """The item of the question that each is most like."""
         given, weights = row_of(neighbours.first_of(query.context, query.history), row)
         part = neighbours.parts(self.table, given, weights, items)
-        return [Because(self.name, neighbours.loudest(given, part[:, column], 1)) for column in range(len(items))]
+        return [Because(self.name, led) for led in neighbours.loudest(given, part, 1)]
 
     def arrays(self) -> Arrays:
         """All that was learned."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.arrays import DAY, FAINT, Floats
+from recommender.arrays import DAY, FAINT, Floats, Mask
 from recommender.blend import DEEP
 from recommender.sources.base import Query, row_of
 from recommender.sources.weighing import Of, Weighing
@@ -60,7 +60,8 @@ class One:
     def __init__(self, query: Query) -> None:
         self.query = query
         self.context = row_of(query.context, 0)
-        self._pasts = {name: Past(trail) for name in ("past", "visit") if (trail := getattr(query, name)) is not None}
+        self._trails: dict[Of, Trail | None] = {"context": None, "past": query.past, "visit": query.visit}
+        self._pasts: dict[Of, Past] = {}
         self._weighed: dict[Weighing, Entries] = {}
 
     def weighed(self, how: Weighing) -> Entries:
@@ -73,14 +74,17 @@ class One:
     def about(self, of: Of, known: Floats) -> Floats:
         """What blend.ABOUT says, as one column."""
         held, latest = (np.unique(self.weighed(how)[0]) for how in (Weighing(of), Weighing(of, fading=0.0)))
-        past = self._pasts.get(of)
-        count = past.count if past else len(held)
+        trail = self._trails[of]
+        count = len(held) if trail is None else len(trail.items)
         support = known[latest].sum() / max(len(latest), 1)
         return np.array([[math.log(max(count, 1)) - 1], [math.log(max(len(held), 1)) - 1], [support]], np.float32)
 
     def _weigh(self, how: Weighing) -> Entries:
-        if how.of not in self._pasts:
+        trail = self._trails[how.of]
+        if trail is None:
             return self.context if how.of == "context" else row_of(self.query.history, 0)
+        if how.of not in self._pasts:
+            self._pasts[how.of] = Past(trail)
         found = self._pasts[how.of].weighed(how)
         if how.of == "past" and len(self.context[0]):
             return np.concatenate([found[0], self.context[0]]), np.concatenate([found[1], self.context[1]])
@@ -99,18 +103,17 @@ def led_to(table: sparse.csr_array, given: Entries) -> Entries:
     return np.concatenate([table.indices[one] for one in spans]), values
 
 
-def gathered(said: Sequence[Entries], query: Query) -> tuple[npt.NDArray[np.int32], Floats]:
+def gathered(said: Sequence[Entries], allowed: Mask, barred: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int32], Floats]:
     """Items of which any part says something and that may be offered, and what each part says: m, parts x m. What
     speaks against an item is 0.
     """
     items = np.concatenate([found for found, _ in said])
     count = len(items)
-    place = np.empty(len(query.allowed), np.int32)  # of each item touched; the rest is never looked at
-    barred = query.excluded.indices
+    place = np.empty(len(allowed), np.int32)  # of each item touched; the rest is never looked at
     place[items] = np.arange(count, dtype=np.int32)
     place[barred] = count
     touched = items[place[items] == np.arange(count)]
-    touched = touched[query.allowed[touched]]
+    touched = touched[allowed[touched]]
     width = len(touched) + 1  # the last one is for what may not be offered
     place[items] = width - 1
     place[touched] = np.arange(width - 1, dtype=np.int32)

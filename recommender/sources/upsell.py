@@ -64,7 +64,8 @@ class UpSell:
         """The item it is a step up from, how many took such a step (support) of all who chose anew (n)."""
         given, weights = row_of(query.context, row)
         part = neighbours.parts(self.table, given, weights, items)
-        return [self._because(neighbours.loudest(given, part[:, at], 1), int(item)) for at, item in enumerate(items)]
+        led = neighbours.loudest(given, part, 1)
+        return [self._because(one, int(item)) for one, item in zip(led, items, strict=True)]
 
     def arrays(self) -> Arrays:
         """All that was learned."""

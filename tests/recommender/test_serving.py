@@ -7,18 +7,23 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import event, select, update
 
-from engine import identity
+from engine import contacts, identity
 from engine.config import Config
 from engine.database import Database, next_revision
 from engine.errors import Invalid
-from engine.models import Contact, Deletion, Item
+from engine.models import Contact, Deletion, Item, Order, OrderLine
+from engine.prepared import Prepared
 from recommender import fitted, placements, training
 from recommender.answers import Request
 from recommender.business import Filter
@@ -106,6 +111,72 @@ def test_what_went_back_was_not_bought(recommender: Recommender, database: Datab
         item = session.scalars(select(Item).where(Item.key == "A2")).one()
         add_order(session, contact, [item], NOW - timedelta(hours=1), quantity=-1)
     assert "A2" in ask(recommender, home)
+
+
+@pytest.mark.usefixtures("shop")
+def test_whatever_changes_a_history_counts_at_once(recommender: Recommender, database: Database) -> None:
+    """Asked the same before and after, each time answered by what is true then: an old order corrected, an order that
+    is another person's, a merge, its undo, an erasure.
+    """
+    four, five = (contact_id(database, key) for key in ("C4", "C5"))
+
+    def hidden(contact: int) -> set[str]:
+        found = ask(recommender, Request("home", contact_id=contact, n=100))
+        assert ask(recommender, Request("home", contact_id=contact, n=100)) == found
+        return {f"A{number}" for number in range(20)} - set(found)
+
+    even, odd = hidden(four), hidden(five)
+    assert even == {f"A{number}" for number in range(0, 20, 2)} - {"A4"}
+    assert odd == {f"A{number}" for number in range(1, 20, 2)} - {"A5"}
+    with database.begin() as session:
+        item = session.scalars(select(Item.id).where(Item.key == "A2")).one()
+        mine = select(Order.id).where(Order.contact_id == four)
+        corrected = update(OrderLine).where(OrderLine.order_id.in_(mine), OrderLine.item_id == item)
+        session.execute(corrected.values(quantity=0, revision=next_revision(session)))
+    assert hidden(four) == even - {"A2"}
+    with database.begin() as session:
+        moved = session.scalars(select(Order).where(Order.contact_id == four).order_by(Order.id)).all()
+        for order in moved:
+            order.contact_id = five
+    assert hidden(four) == set()
+    assert hidden(five) == odd | even - {"A2"}
+    with database.begin() as session:
+        number = identity.join(session, five, four, evidence="test", author="test", now=NOW).id
+    assert hidden(four) == odd | even - {"A2"}
+    with database.begin() as session:
+        identity.part(session, number, author="test", now=NOW)
+    assert hidden(four) == set()
+    with database.begin() as session:
+        contacts.erase(session, five, NOW)
+    assert hidden(five) == set()
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_is_looked_at_needs_no_history(recommender: Recommender, database: Database) -> None:
+    """On an item page that hides nothing bought, everybody is shown the same, and nobody's history is read."""
+    asked = [Request("item", contact_id=contact_id(database, key), items=["A0"], n=9) for key in ("C4", "C5")]
+    ask(recommender, asked[0])
+    statements: list[str] = []
+    with monitored(database, statements):
+        shown = [ask(recommender, request) for request in asked]
+    assert shown[0] == shown[1]
+    assert not [one for one in statements if "order_lines" in one]
+    hiding = [replace(request, rules={"exclude_purchased": True}) for request in asked]
+    assert ask(recommender, hiding[0]) != ask(recommender, hiding[1])
+
+
+@contextmanager
+def monitored(database: Database, statements: list[str]) -> Iterator[None]:
+    """Notes what goes through `Prepared.rows`, which no event of SQLAlchemy's tells."""
+    rows = Prepared.rows
+
+    def noted(self: Prepared, *given: Any, **values: Any) -> Any:
+        statements.append(str(self._query))
+        return rows(self, *given, **values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Prepared, "rows", noted)
+        yield
 
 
 @pytest.mark.usefixtures("shop")

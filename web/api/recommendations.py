@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from apiflask import APIBlueprint, Schema
 from apiflask.fields import Boolean, Float, Integer, List, Nested, String
 from apiflask.schema_adapters.marshmallow import parser
 from apiflask.validators import Length, OneOf, Range
-from flask import Response, json, request
+from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from campaigns import offered
 from engine.errors import Invalid
 from engine.models import Contact
+from engine.prepared import Prepared
 from recommender import business
 from recommender.answers import MOST, Request
 from recommender.business import RULES, Filter
@@ -25,7 +26,7 @@ from web.api import browsers
 from web.api.access import needs
 from web.api.body import Truth
 from web.api.placements import Number, field_of
-from web.recommendations import TOLD, shown
+from web.recommendations import TOLD, as_json
 from web.services import services, utcnow
 
 blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
@@ -33,7 +34,9 @@ blueprint = APIBlueprint("recommendations", __name__, tag="Recommendations")
 MOST_REQUESTS = 50
 FILTERS: Final = {name: RULES[name] for name in Filter._fields if name != "suppressed"}
 _PEOPLE = Contact.__table__.c
-_CONTACT = select(func.coalesce(_PEOPLE.merged_into, _PEOPLE.id)).where(_PEOPLE.key == bindparam("key"))  # built once
+_CONTACT: Final = Prepared(
+    select(func.coalesce(_PEOPLE.merged_into, _PEOPLE.id)).where(_PEOPLE.key == bindparam("key"))
+)
 
 
 def _keys(description: str) -> List[str]:
@@ -106,6 +109,9 @@ class RecommendationsIn(QuestionIn):
 
     placement = String(validate=Length(1, 64), metadata={"example": "item"})
     requests = List(Nested(QuestionIn), validate=Length(1, MOST_REQUESTS))
+    distinct = Truth(
+        load_default=False, metadata={"description": "true: an item stands in one answer only, the first that has it."}
+    )
 
 
 class ReasonOut(Schema):
@@ -137,7 +143,7 @@ class RecommendedOut(Schema):
     """An item offered."""
 
     id = String(metadata={"description": "The item's key."})
-    score = Float()
+    score = Float(metadata={"description": "Not told to a key of web pages."})
     rank = Integer()
     source = String(metadata={"description": "What found it; `pin`: a rule put it there."})
     title = String(allow_none=True)
@@ -196,13 +202,20 @@ def recommend(json_data: Any) -> ResponseReturnValue:
             questions = browsers.all_modest(questions)
     with services().database.read() as session:
         if questions is None:
-            return _json(_answer(session, asked, ""))
-        answers = [_answer(session, one, f"requests.{place}.") for place, one in enumerate(questions)]
-        return _json({"answers": answers})
+            told, _ = _answer(session, asked, "")
+        else:
+            answers = _answers(session, questions, distinct=asked.get("distinct", False))
+            told = f'{{"answers": [{", ".join(answers)}]}}'
+    return Response(told, mimetype="application/json")
 
 
-def _json(answer: dict[str, Any]) -> Response:
-    return Response(json.dumps(answer, sort_keys=False), mimetype="application/json")
+def _answers(session: Session, questions: Sequence[Mapping[str, Any]], *, distinct: bool) -> Iterator[str]:
+    """Each as JSON; distinct: without what those before it show."""
+    before: list[str] = []
+    for place, one in enumerate(questions):
+        told, keys = _answer(session, one, f"requests.{place}.", before if distinct else ())
+        before += keys
+        yield told
 
 
 def _is_text(longest: int) -> Callable[[Any], bool]:
@@ -236,19 +249,20 @@ def _is_plain(given: Any) -> bool:
     return type(given) is dict and all(name in _PLAIN and _PLAIN[name](value) for name, value in given.items())
 
 
-def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _answer(session: Session, asked: Mapping[str, Any], path: str, before: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """As JSON, and the keys of its items; without those of `before`."""
     begun = time.perf_counter()
     contact = asked.get("contact")
-    contact_id = contact and session.connection().scalar(_CONTACT, {"key": contact})
+    [(contact_id,)] = (contact and _CONTACT.rows(services().database, key=contact)) or [(None,)]
     excluded = asked.get("exclude", {})
     try:
         question = Request(
             asked["placement"],
-            contact_id or None,
+            contact_id,
             asked.get("visitor"),
             **asked.get("context", {}),
             n=asked.get("n", 10),
-            exclude=excluded.get("items", ()),
+            exclude=[*excluded.get("items", ()), *before][:MOST],
             filter=Filter(**business.read(asked.get("filter", {}), FILTERS, "filter")),
             rules=_rules(asked, excluded),
             **{name: asked[name] for name in _SAID & asked.keys()},
@@ -256,9 +270,10 @@ def _answer(session: Session, asked: Mapping[str, Any], path: str) -> dict[str, 
         answer = services().recommender.recommend(session, question, now=utcnow(), shown=offered.last)
     except Invalid as error:
         raise Invalid(error.message, field=f"{path}{error.field}") from None
-    told = shown(answer, asked.get("fields", TOLD))
     missing = [*answer.missing_ids, *([contact] if contact and not contact_id else [])]
-    return told | {"missing_ids": missing, "took_ms": round((time.perf_counter() - begun) * 1000, 2)}
+    took = round((time.perf_counter() - begun) * 1000, 2)
+    told = as_json(answer, tuple(asked.get("fields", TOLD)), {"missing_ids": missing, "took_ms": took})
+    return told, [item.key for item in answer.items]
 
 
 def _rules(asked: Mapping[str, Any], excluded: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What stood in mails before, so that a placement may leave it out of the next ones."""
+"""What stands in mails, so that one that is made anew shows the same, and a placement may leave it out of the next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
@@ -31,6 +31,13 @@ _OFFERED: Final = (
 )
 
 
+class Kept(NamedTuple):
+    """Item ids of a mail, in their order, and the id of the recommendation where a comparison was running."""
+
+    items: tuple[int, ...]
+    recommendation_id: str | None
+
+
 def note(messages: Mapping[int, Message | Exclusion], session: Session) -> None:
     """Write down what stands in messages that are about to leave; somebody may have been erased meanwhile."""
     made = {one.send_id: one for one in messages.values() if isinstance(one, Message) and one.items}
@@ -40,6 +47,12 @@ def note(messages: Mapping[int, Message | Exclusion], session: Session) -> None:
         for send_id in there
     ]
     insert_new(session, Offered.__table__, rows, ["send_id"])  # type: ignore[arg-type]
+
+
+def kept(session: Session, send_ids: Sequence[int]) -> dict[int, Kept]:
+    """What was noted of sends."""
+    query = select(Offered.send_id, Offered.items, Offered.recommendation_id).where(Offered.send_id.in_(send_ids))
+    return {send_id: Kept(tuple(items), number) for send_id, items, number in session.execute(query)}
 
 
 def last(session: Session, contact_ids: Sequence[int], mails: int) -> dict[int, list[int]]:

@@ -75,7 +75,7 @@ class Bundle(Base):
     name: Mapped[str] = mapped_column(String(128))
     items: Mapped[list[str]] = mapped_column(Json)  # their keys, the one that leads first
     price: Mapped[int | None] = mapped_column(BigInteger)  # ten-thousandths of the shop's currency
-    discount: Mapped[float | None]  # share
+    discount: Mapped[float | None] = mapped_column(Float)  # share
     since: Mapped[date | None]  # days of the shop, both included
     until: Mapped[date | None]
     active: Mapped[bool] = mapped_column(default=True)

@@ -65,7 +65,12 @@ DEFAULTS: Final = {
         Plan(
             "again", "Buy again", ("next_purchase", "collaborative", "popular", "newest"), Rules(exclude_viewed=False)
         ),
-        Plan("email", "E-mail", ("collaborative", "trending", "popular", "newest"), Rules(exclude_purchased=True)),
+        Plan(
+            "email",
+            "E-mail",
+            ("collaborative", "trending", "popular", "newest"),
+            Rules(exclude_purchased=True, unseen_mails=2),
+        ),
     )
 }
 

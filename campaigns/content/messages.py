@@ -81,11 +81,25 @@ def _render(
         text = sms.compile_sms(variant.text, language=config.locale.language)
         return {letter.send.id: _kept(desk.write_sms, letter, text) for letter in letters}
     compiled = _compiled(variant, config, pixel=config.tracking.opens)
-    asked = [letter.contact.id for letter in letters]
-    answers = products.offers(session, recommender, compiled.products, asked, now=now)
+    answers = _answers(session, letters, compiled, now, recommender)
     return {
-        letter.send.id: _kept(desk.write_email, letter, compiled, answers.get(letter.contact.id)) for letter in letters
+        letter.send.id: _kept(desk.write_email, letter, compiled, answers.get(letter.send.id)) for letter in letters
     }
+
+
+def _answers(
+    session: Session,
+    letters: Sequence[_Letter],
+    compiled: email.Compiled,
+    now: datetime,
+    recommender: Recommends | None,
+) -> Mapping[int, Any]:
+    """What stands in the product blocks of each send."""
+    if not compiled.products:
+        return {}
+    contacts = {letter.send.id: letter.contact.id for letter in letters}
+    answers = products.offers(session, recommender, compiled.products, list(contacts.values()), now=now)
+    return products.again(session, answers, contacts)
 
 
 def _kept(make: Any, *given: Any) -> Message | Exclusion:
@@ -187,7 +201,7 @@ def data_of(contact: Contact, campaign_name: str, shop: Mapping[str, str], now: 
 
 def view(session: Session, send_id: int, *, now: datetime, config: Config, recommender: Recommends | None) -> str:
     """The e-mail for a browser, without the pixel: the content that was sent, which nobody can change once it has
-    fired, filled in anew with what is known of the contact, and picked for them, today. Raises NotFound.
+    fired, filled in anew with what is known of the contact today, and the items that stood in it. Raises NotFound.
 
     No message is kept as it went out: at an assumed 20 KB each a million would take 20 GB, to show a name before its
     correction.
@@ -203,9 +217,9 @@ def view(session: Session, send_id: int, *, now: datetime, config: Config, recom
         raise NotFound("This message is no longer kept.")
     letter = _Letter(*row)
     compiled = _compiled(letter.variant, config, pixel=False)
-    answer = products.offers(session, recommender, compiled.products, [letter.contact.id], now=now)
+    answers = _answers(session, [letter], compiled, now, recommender)
     desk = _Desk(config, link_ids(session, letter.campaign.id), now)
-    return desk.write_email(letter, compiled, answer.get(letter.contact.id)).html or ""
+    return desk.write_email(letter, compiled, answers.get(send_id)).html or ""
 
 
 def preview(

@@ -8,12 +8,16 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from babel.numbers import format_currency
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import offered
 from engine import money
+from engine.models import Item
+from recommender.answers import Answer, Recommended
 
 PLACEMENT: Final = "email"
+KEPT: Final = "kept"  # stands where a source would
 
 
 class Recommends(Protocol):
@@ -45,6 +49,31 @@ def offers(
         return {}
     most = sum(n for _, n in blocks)
     return recommender.recommend_many(session, PLACEMENT, contact_ids, most, now=now, shown=offered.last)
+
+
+def again(session: Session, answers: Mapping[int, Any], contacts: Mapping[int, int]) -> dict[int, Any]:
+    """The answers by send, from those by contact: a send whose items were noted before shows the same ones, whatever
+    the recommender says by now. contacts: of each send whose it is.
+    """
+    told = {send_id: answers.get(contact_id) for send_id, contact_id in contacts.items()}
+    kept = offered.kept(session, list(contacts))
+    wanted = {item for one in kept.values() for item in one.items}
+    query = select(*(getattr(Item, name) for name in ("id", *Recommended._fields[1:9]))).where(Item.id.in_(wanted))
+    shop = {row.id: row for row in session.execute(query)} if wanted else {}
+    return told | {send_id: _kept(told[send_id], one, shop) for send_id, one in kept.items()}
+
+
+def _kept(answer: Any | None, noted: offered.Kept, shop: Mapping[int, Any]) -> Answer:
+    """The noted items as the shop has them now; with their reasons, where they would be recommended still."""
+    still = {item.item_id: item for item in answer.items} if answer else {}
+    items = [
+        still.get(item) or Recommended._make((*shop[item], 0.0, rank, KEPT, None, None))
+        for rank, item in enumerate(noted.items, 1)
+        if item in shop
+    ]
+    answer = answer or Answer("", PLACEMENT, None, degraded=False, items=(), missing_ids=())
+    number = noted.recommendation_id or answer.recommendation_id
+    return answer._replace(items=tuple(items), recommendation_id=number, variant=noted.recommendation_id and KEPT)
 
 
 def fill(

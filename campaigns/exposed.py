@@ -24,9 +24,11 @@ from engine.database import microseconds
 from engine.dialect import first, json_text, last
 from engine.dialect import microseconds as micros
 from engine.warehouse import Warehouse
-from recommender.comparisons import ARMS
+from recommender import comparisons
+from recommender.comparisons import ARMS, Running
 from recommender.models import Comparison
 
+SAMPLE: Final = 2_000  # impressions whose variant is looked up
 CREDIT_DAYS: Final = 7  # an item bought so long after a click on its offer is credited to the recommendation
 _CREDIT: Final = CREDIT_DAYS * 86_400_000_000  # microseconds
 
@@ -88,6 +90,22 @@ def figures(
     return {arm: _figures(found[arm[0]]) if arm[0] in found else NOBODY for arm in arms}
 
 
+def strays(session: Session, warehouse: Warehouse, row: Comparison, until: datetime) -> float:
+    """The share of the newest SAMPLE impressions that show a variant which is neither that of their contact nor that of
+    their visitor: their answer was made for somebody else.
+    """
+    told = _Told(session, warehouse, row, until, "")
+    newest = told.seen.order_by(_.at.desc(), "who", "rec").limit(SAMPLE).select("contact_id", "visitor", "rec")
+    found = warehouse.execute(newest).to_pylist()
+    drawn = comparisons.as_running(row)
+    return sum(not _is_theirs(drawn, **one) for one in found) / max(1, len(found))
+
+
+def _is_theirs(drawn: Running, contact_id: int | None, visitor: str | None, rec: str) -> bool:
+    ways = [drawn.variant(contact_id, None), drawn.variant(None, visitor)]
+    return any(one is not None and rec.endswith(f".{one.mark}") for one in ways)
+
+
 def clicked(session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str) -> pa.Table:
     """Each recommendation that was clicked: its id, the variant shown, its first click, how many, and the orders,
     revenue and margin of what was bought of it (amounts in units of `currency`); the oldest first.
@@ -127,26 +145,32 @@ class _Told:
             mine.filter(mine.rec.like(f"%.{self._row.id}_"))
             .mutate(who=ibis.ifelse(mine.contact_id.notnull(), known, "v" + mine.visitor))
             .filter(_.who.notnull())
-            .select("who", "contact_id", "item_id", "rec", at="occurred_at")
+            .select("who", "contact_id", "visitor", "item_id", "rec", at="occurred_at")
         )
+
+    @property
+    def seen(self) -> Any:
+        """who, contact_id, visitor, rec, at of what the site told."""
+        return self._told("impression").drop("item_id")
 
     @property
     def impressions(self) -> Any:
         """who, contact_id, rec, at; a mail is one from its leaving on."""
-        seen = self._told("impression").drop("item_id")
+        seen = self.seen.drop("visitor")
         return seen if self._mails is None else seen.union(ibis.memtable(self._mails))
 
     @property
     def people(self) -> Any:
-        """who, contact_id, at and arm of the first exposure, whether other arms came later, recommendations shown."""
-        seen = self.impressions.mutate(arm=_.rec.right(1))
-        seen = seen.filter(seen.arm.isin([arm[0] for arm in ARMS]))
-        return seen.group_by("who").agg(
+        """who, contact_id, `since` and `arm` of the first exposure, whether other arms came too, recommendations shown."""
+        seen = self.impressions.mutate(arm=_.rec.right(1)).filter(_.arm.isin([arm[0] for arm in ARMS]))
+        # By recommendation first: to count different texts within each of a million groups is slow.
+        each = seen.group_by("who", "rec").agg(contact_id=_.contact_id.max(), at=_.at.min(), arm=_.arm.max())
+        return each.group_by("who").agg(
             contact_id=_.contact_id.max(),
             since=_.at.min(),
-            arm=first(seen.arm, seen.at, seen.rec),
-            arms=_.arm.nunique(),
-            shown=_.rec.nunique(),
+            arm=first(each.arm, each.at, each.rec),
+            crossed=_.arm.min() != _.arm.max(),
+            shown=_.count(),
         )
 
     @property
@@ -209,7 +233,7 @@ def _mails(session: Session, row: Comparison, until: datetime) -> pa.Table:
 def _each(told: _Told) -> Any:
     """One row per person with what they did."""
     people = told.people
-    clicks = told.clicks.group_by("who").agg(clicked=_.rec.nunique())
+    clicks = told.clicks.group_by("who", "rec").agg().group_by("who").agg(clicked=_.count())
     orders = told.orders()
     after = people.filter(_.contact_id.notnull()).join(
         orders, [people.contact_id == orders.contact_id, orders.ordered_at >= people.since]
@@ -248,7 +272,7 @@ def _totals(people: Any) -> Any:
         credited_orders=people.credited_orders.sum(),
         credited_revenue=people.credited_revenue.cast("float64").sum() / money.UNIT,
         unknown_cost=people.unknown_cost.sum(),
-        crossed=(people.arms > 1).sum(),
+        crossed=people.crossed.sum(),
         **{f"{name}_sum": value.sum() for name, value in values.items()},
         **{f"{name}_squares": (value * value).sum() for name, value in values.items()},
     )

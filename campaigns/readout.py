@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session
 
 from campaigns import experiment
 from campaigns.experiment import Arm, Interval
-from campaigns.exposed import CREDIT_DAYS, METRICS, Figures, figures
+from campaigns.exposed import CREDIT_DAYS, METRICS, Figures, figures, strays
 from campaigns.roi import Verdict, money_words
 from engine.warehouse import Warehouse
 from recommender import comparisons
 from recommender.models import Comparison
 
+MANY_STRAYS: Final = 0.05  # merged contacts and browsers that became known make a few
 MAIN: Final = "margin"  # what decides
 
 
@@ -85,7 +86,8 @@ def readout(session: Session, warehouse: Warehouse, row: Comparison, *, currency
     interim = row.ended_at is None and now < end
     chance = _mismatch(row, arms)
     differences = () if chance is not None and chance < experiment.MISMATCH else compared(arms)
-    case = _Case(row, arms, chance, differences, currency, interim=interim, early=until < end)
+    stray = strays(session, warehouse, row, until)
+    case = _Case(row, arms, chance, stray, differences, currency, interim=interim, early=until < end)
     return Readout(
         comparison_id=row.id,
         currency=currency,
@@ -137,6 +139,7 @@ class _Case:
     row: Comparison
     arms: Mapping[str, Figures]
     mismatch: float | None
+    stray: float
     differences: Sequence[Difference]
     currency: str
     interim: bool
@@ -246,6 +249,12 @@ def _warnings(case: _Case) -> tuple[tuple[bool, str], ...]:
             crossed > 0,
             f"People who saw more than one variant: {crossed:,}. They became known meanwhile, or use several devices,"
             " and count for the first: the differences are rather larger than shown.",
+        ),
+        (
+            case.stray > MANY_STRAYS,
+            f"{case.stray:.0%} of the newest impressions show a variant that is not the person's: does a cache hand"
+            " answers on to others, or is a visitor called one thing in questions and another in events? Whoever is"
+            " shown both blurs the difference.",
         ),
         (
             some and not case.row.holdout,

@@ -232,6 +232,24 @@ def test_events_of_other_comparisons_and_shops_do_not_count(database: Database, 
     assert world.read(now + 30 * DAY).people == 0
 
 
+def test_answers_handed_on_to_others_are_told(database: Database, config: Config, now: datetime) -> None:
+    """A cache shows everybody one variant, half of them one that is not theirs; as contact or visitor it may be."""
+    ids = people(database, 100, now)
+    world = World(database, config, now, holdout=0.0)
+    for who in ids:
+        world.tell("impression", who, now + DAY, visitor=f"v{who}")
+    visitor = world.running.variant(None, "v1")
+    assert visitor
+    told = {"recommendation_id": f"1.x.{visitor.mark}"}
+    world.tell("impression", 1, now + DAY, visitor="v1", properties=told)  # before they were known
+    words = "not the person's"
+    assert not any(words in one for one in world.read(now + 2 * DAY).warnings)
+    for number, who in enumerate(ids):
+        shown = {"recommendation_id": f"1.cached{number}.{world.row.id}a"}
+        world.tell("impression", who, now + 3 * DAY, key=f"cached {who}", properties=shown)
+    assert any(words in one for one in world.read(now + 4 * DAY).warnings)
+
+
 def test_mails_count_from_the_message_on(database: Database, config: Config, now: datetime) -> None:
     """Who got a variant counts, opened or not; an open is no second person and no second recommendation."""
     people(database, 3, now)

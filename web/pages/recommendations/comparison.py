@@ -57,6 +57,7 @@ LABELS: Final = {
     "margin": lazy_gettext("Margin a person"),
     "credited": lazy_gettext("Margin of clicked items, a person"),
 }
+AGAINST: Final = ARMS | {"holdout": lazy_gettext("best-sellers")}
 PLOTTED: Final = ("margin", "clickers")
 
 
@@ -157,6 +158,7 @@ def _context(session: Session, row: Comparison, found: Readout) -> dict[str, Any
         "kind": "warn" if found.interim and code in SO_FAR else KINDS.get(code, "warn"),
         "arms": arms,
         "names": ARMS,
+        "others": AGAINST,
         "labels": names(plans),
         "planned": _shares(row),
         "changes": changes(plans["a"], plans["b"]),
@@ -189,7 +191,7 @@ def _plot(found: Readout, metric: str) -> Markup | None:
     """The differences that can be told, on one scale."""
     marks: Sequence[Mark] = [
         Mark(
-            gettext("%(one)s less %(other)s", one=ARMS[one.arm], other=ARMS[one.against]),
+            gettext("%(one)s less %(other)s", one=ARMS[one.arm], other=AGAINST[one.against]),
             one.interval,
             "caused" if one.against == "a" else "attributed",
         )

@@ -119,6 +119,8 @@ def test_rows_of_a_page(tab: Page, site: Site, shop: Shop) -> None:
     tab.goto(f"{shop.url}/tea")
     answered(tab, 2)
     assert [one["placement"] for one in questions] == ["item", "home"]
+    shown = tab.locator("[data-rapport-item]").evaluate_all("all => all.map(one => one.dataset.rapportItem)")
+    assert len(shown) == len(set(shown)) == 7  # each in one row only
     row = tab.get_by_role("region", name="Goes well with it")
     expect(row.get_by_role("heading", level=2)).to_have_text("Goes well with it")
     cards = row.get_by_role("list").get_by_role("listitem")
@@ -156,6 +158,19 @@ def test_rows_of_a_page(tab: Page, site: Site, shop: Shop) -> None:
     answered(tab, 1)
     steady(tab)
     check_fits(tab)
+
+
+def test_a_page_in_the_background_is_seen_by_nobody(tab: Page, site: Site, shop: Shop) -> None:
+    """Its second begins when it comes to the front."""
+    tab.add_init_script(
+        "Object.defineProperty(document, 'visibilityState', {get: () => window.front ? 'visible' : 'hidden'})"
+    )
+    tab.goto(f"{shop.url}/tea")
+    answered(tab, 2)
+    tab.wait_for_timeout(1500)
+    assert of_kind(site, "impression") == []
+    tab.evaluate("window.front = true; document.dispatchEvent(new Event('visibilitychange'))")
+    until(lambda: len(of_kind(site, "impression")) == 4, tab)
 
 
 def test_what_a_hostile_catalogue_says_is_text(tab: Page, shop: Shop) -> None:

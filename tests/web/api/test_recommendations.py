@@ -156,6 +156,19 @@ def test_several_questions(api: FlaskClient) -> None:
     assert "reason" not in answers[1]["items"][0]
 
 
+@pytest.mark.usefixtures("trained")
+def test_rows_of_one_page(api: FlaskClient) -> None:
+    """distinct: what stands in a row stands in none below it; what a question keeps out itself stays out as well."""
+    best = {"placement": "email", "n": 2}
+    asked = [best, best | {"exclude": {"items": ["A3"]}}, {"placement": "item", "n": 4}]
+    rows = [[one["id"] for one in answer["items"]] for answer in ask(api, requests=asked, distinct=True)["answers"]]
+    shown = [key for row in rows for key in row]
+    assert sorted(shown) == sorted(set(shown)) != []
+    assert "A3" not in rows[1]
+    twice = ask(api, requests=[best, best])["answers"]
+    assert twice[0]["items"] == twice[1]["items"]
+
+
 @pytest.mark.usefixtures("shop")
 def test_before_the_first_training(api: FlaskClient) -> None:
     """Best-sellers answer and say that they do; nobody is told of an error."""

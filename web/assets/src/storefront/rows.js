@@ -34,7 +34,7 @@ export function rows({ door, key, who, unsign, seen, note }) {
   async function ask(questions) {
     const answer = await fetch(door, {
       method: 'POST', mode: 'cors', credentials: 'omit', referrerPolicy: 'origin', signal: AbortSignal.timeout(PATIENCE),
-      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }, body: JSON.stringify({ requests: questions }),
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }, body: JSON.stringify({ requests: questions, distinct: true }),
     });
     if (answer.ok) return (await answer.json()).answers;
     const { error } = await answer.json().catch(() => ({}));

@@ -42,6 +42,7 @@ WORDS = {
     416: "range_not_satisfiable",
 }
 
+PROGRAMS = ("/api/", "/recommendations/playground/ask")  # read JSON; the second is the API's door on a page
 CARRIERS = ("/hooks/", "/sms/")  # called by machines that show the answer in a log, if at all
 
 log = structlog.get_logger(__name__)
@@ -102,7 +103,7 @@ def _first_fault(detail: Any) -> tuple[str | None, str | None]:
 
 def _answer(status: int, code: str, message: str, field: str | None) -> ResponseReturnValue:
     message, field = message[:1000], field and field[:250]  # they may quote what was sent
-    if request.path.startswith("/api/"):
+    if request.path.startswith(PROGRAMS):
         return jsonify(error={"code": code, "message": message, "field": field}), status
     if request.path.startswith(CARRIERS):
         return f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
 from engine.config import Config
 from engine.database import Database
@@ -14,7 +14,7 @@ from recommender import explorer
 from recommender.criteria.published import serving
 from recommender.explorer import Rule, Wanted
 from recommender.fitted import Fitted
-from tests.recommender.bakery import bake
+from tests.recommender.bakery import bake, change
 
 Line = tuple[str, int, float, float]
 
@@ -25,9 +25,10 @@ def trained(database: Database, warehouse: Warehouse, config: Config) -> Fitted:
     bake(database, warehouse, config)
     with database.begin() as session:
         for key, cost in (("A1", 59_900), ("A2", 79_900), ("A3", 10_000)):
-            session.execute(update(Item).where(Item.key == key).values(cost=cost))
-        session.execute(update(Item).where(Item.key == "A3").values(currency="EUR"))
-        session.execute(update(Item).where(Item.key == "A2").values(category="Food > Sweet"))
+            change(session, key, cost=cost)
+        change(session, "A3", currency="EUR")
+        change(session, "A2", category="Food > Sweet")
+        session.flush()
         return serving(session, config)
 
 

@@ -43,6 +43,7 @@ PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, w
     "campaigns.waterfall": "campaigns.show",
     "contacts.history": "contacts.show",
     "imports.progress": "imports.upload",
+    "recommendations.catalogue_found": "recommendations.catalogue",
     "search.found": "today.page",
     "tracking.live": "tracking.page",
     "undo.progress": "imports.show",

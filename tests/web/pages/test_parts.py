@@ -17,7 +17,7 @@ OPEN = ("/api/", "/static/", "/t.js", "/health", "/ready", "/metrics")
 VALUES = {"campaign_id": "1", "contact_id": "1", "list_id": "1", "import_id": "1", "message_id": "1", "token": "t",
           "name": "contacts", "key": "newsletter",
           "flyer_id": "1", "form_id": "1", "merge_id": "1", "training_id": "1", "version": "1", "code": "TEA",
-          "prefix": "p", "time": "1"}  # fmt: skip
+          "prefix": "p", "time": "1", "number": "1"}  # fmt: skip
 
 
 def _addresses(app: APIFlask) -> Iterator[tuple[str, Rule]]:

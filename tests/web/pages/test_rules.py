@@ -17,9 +17,9 @@ from sqlalchemy import select, update
 from campaigns.models import Campaign
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
-from engine.models import Contact, ContactList, Item
+from engine.models import Contact, ContactList
 from recommender.explorer import MEASURES
-from tests.recommender.bakery import bake
+from tests.recommender.bakery import bake, change
 from tests.recommender.shop import NOW
 from web.services import Services
 
@@ -31,7 +31,7 @@ def bakery(services: Services) -> Services:
     """Nine rules; butter earns 4.00 and has a name that is markup."""
     bake(services.database, services.warehouse, services.config)
     with services.database.begin() as session:
-        session.execute(update(Item).where(Item.key == "A1").values(cost=59_900, title="<b>Butter</b>"))
+        change(session, "A1", cost=59_900, title="<b>Butter</b>")
     services.warehouse.refresh()
     return services
 
@@ -56,6 +56,7 @@ def test_all_that_a_rule_says(marketer: FlaskClient, bakery: Services) -> None:
         "20 30.77%", "100% of 20", "2.2", "16.57%", "£4.00", "£4.00",
     ]  # fmt: skip
     assert found["Bread"][6:8] == ["–", "–"]
+    assert 'href="/recommendations/bundles/new?items=A2,A1"' in page
 
 
 def test_the_address_holds_what_is_asked(marketer: FlaskClient, bakery: Services) -> None:
@@ -86,7 +87,7 @@ def test_every_column_sorts(marketer: FlaskClient, bakery: Services) -> None:
 def test_the_file_runs_no_formula(marketer: FlaskClient, bakery: Services) -> None:
     """A title that a spreadsheet would run is made harmless."""
     with bakery.database.begin() as session:
-        session.execute(update(Item).where(Item.key == "A2").values(title="=HYPERLINK(1)"))
+        change(session, "A2", title="=HYPERLINK(1)")
     assert "'=HYPERLINK(1)" in marketer.get(f"{RULES}.csv").text
     assert ",=HYPERLINK" not in marketer.get(f"{RULES}.csv").text
 

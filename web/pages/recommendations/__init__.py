@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from web.pages.recommendations import bundles, compare, comparison, index, placement, rules, trainings
+from web.pages.recommendations import (
+    bundles,
+    compare,
+    comparison,
+    health,
+    index,
+    placement,
+    playground,
+    rules,
+    trainings,
+)
 from web.pages.recommendations.door import blueprint
 
-__all__ = ["blueprint", "bundles", "compare", "comparison", "index", "placement", "rules", "trainings"]
+__all__ = [
+    "blueprint",
+    "bundles",
+    "compare",
+    "comparison",
+    "health",
+    "index",
+    "placement",
+    "playground",
+    "rules",
+    "trainings",
+]

@@ -17,7 +17,7 @@ TABS: Final = (
     ("recommendations.all_bundles", lazy_gettext("Bundles")),
     ("recommendations.trainings", lazy_gettext("Trainings")),
     ("recommendations.catalogue", lazy_gettext("Catalogue")),
-    ("recommendations.playground", lazy_gettext("Playground")),
+    ("recommendations.playground_page", lazy_gettext("Playground")),
 )
 
 

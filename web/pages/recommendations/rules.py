@@ -45,20 +45,20 @@ COLUMNS: Final = {
     "worth": lazy_gettext("Expected margin"),
 }
 LEAST: Final = {  # what can be asked to be at least, and what one typed unit of it is
-    "support": (lazy_gettext("Buyers, at least"), 1.0),
-    "confidence": (lazy_gettext("Confidence, at least (%)"), 0.01),
-    "lift": (lazy_gettext("Lift, at least"), 1.0),
-    "worth": (lazy_gettext("Expected margin, at least"), 10_000.0),
+    "support": (lazy_gettext("Least buyers"), 1.0),
+    "confidence": (lazy_gettext("Least confidence (%)"), 0.01),
+    "lift": (lazy_gettext("Least lift"), 1.0),
+    "worth": (lazy_gettext("Least margin"), 10_000.0),
 }
 SIDE_WORDS: Final = (
-    ("either", lazy_gettext("on either side")),
-    ("from", lazy_gettext("as what is bought")),
-    ("to", lazy_gettext("as what goes with it")),
+    ("either", lazy_gettext("Either side")),
+    ("from", lazy_gettext("As bought")),
+    ("to", lazy_gettext("As also bought")),
 )
 ITEM_WORDS: Final = (
-    ("", lazy_gettext("One item or two")),
-    ("1", lazy_gettext("From one item")),
-    ("2", lazy_gettext("From two items")),
+    ("", lazy_gettext("One or two")),
+    ("1", lazy_gettext("From one")),
+    ("2", lazy_gettext("From two")),
 )
 FILE: Final = (
     "from", "from_title", "and_from", "and_from_title", "to", "to_title", "to_category", "support", "share", "holders",

@@ -180,7 +180,7 @@ def _hits(figures: Sequence[Mapping[str, float] | None]) -> list[float | None]:
 
 def _plot(verdicts: Sequence[Verdict]) -> Markup | None:
     """By how much more often one of ten offers was right than with best-sellers, task by task."""
-    marks = [Mark(_gained(one), Interval(one.gain.value, one.gain.error), "whole") for one in verdicts]
+    marks = [Mark(_gained(one), Interval(one.gain.value, one.gain.error), "caused") for one in verdicts]
     return plot(marks, share) if marks else None
 
 

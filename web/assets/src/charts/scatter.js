@@ -10,6 +10,8 @@ export const scatter = (chart, style, still) => {
   const line = { lineStyle: { color: edge } };
   const name = { nameLocation: 'middle', nameTextStyle: label };
   const most = Math.max(...chart.points.map((point) => point.y));
+  const counts = chart.points.map((point) => point.x);
+  const wide = Math.max(...counts) > 20 * Math.min(...counts); // few steps of one power of ten say nothing
   return {
     textStyle: { color: ink, fontFamily: style('--tblr-font-sans-serif') },
     animation: !still,
@@ -20,8 +22,8 @@ export const scatter = (chart, style, still) => {
       trigger: 'item', renderMode: 'richText', confine: true, backgroundColor: surface, borderColor: edge, textStyle: { color: ink, fontSize: 12 },
       formatter: ({ data, seriesName }) => `${data.name}\n${chart.x} ${whole.format(data.value[0])}, ${chart.y} ${share.format(data.value[1])}, ${seriesName}`,
     },
-    xAxis: { type: 'log', name: chart.x, nameGap: 28, ...name, axisLabel: { ...label, formatter: (value) => short.format(value) }, splitLine: line, axisLine: line },
-    yAxis: { type: 'value', max: Math.min(1, Math.ceil(most * 10) / 10), name: chart.y, nameGap: 44, ...name, axisLabel: { ...label, formatter: (value) => share.format(value) }, splitLine: line, splitNumber: 4 },
+    xAxis: { type: wide ? 'log' : 'value', scale: true, name: chart.x, nameGap: 28, ...name, axisLabel: { ...label, formatter: (value) => short.format(value) }, splitLine: line, axisLine: line },
+    yAxis: { type: 'value', max: Math.min(1, Math.ceil(most * 5) / 5), name: chart.y, nameGap: 44, ...name, axisLabel: { ...label, formatter: (value) => share.format(value) }, splitLine: line, splitNumber: 4 },
     series: chart.bands.map((words, band) => ({
       type: 'scatter',
       name: `${chart.shade} ${words}`,

@@ -23,7 +23,8 @@ class Training(Base):
     training that served, None without one), each with `cases` and, at 10, `hit_rate`, `recall`, `ndcg`, `mrr`,
     `coverage`, `hit_rate_error`, `ndcg_error`; `parts`, the same of each part of the blend alone, on every so many of
     the questions; `gain` over best-sellers and `gain_before` over what served: `hit_rate`, `ndcg` and the standard
-    errors of the paired differences, `hit_rate_error`, `ndcg_error`.
+    errors of the paired differences, `hit_rate_error`, `ndcg_error`. `seconds`, of each stage; while it runs only
+    `progress`, the `stage` it is at and its `share` of all.
     """
 
     __tablename__ = "trainings"

@@ -259,7 +259,8 @@ class _Search:
         strength = _firmest(gains)
         gain, error = float(gains[strength].mean()), evaluation.error(gains[strength])
         kept = gain > error
-        self.tell.say(f"{self.recipe.source}: blend {gain:+.4f} ± {error:.4f} beside {main} alone {single.mean():.4f}")
+        beside = f"beside {main} alone {single.mean():.4f}, weights held {strength:g} times"
+        self.tell.say(f"{self.recipe.source}: blend {gain:+.4f} ± {error:.4f} {beside}")
         told = {"main": main, **_mean(single), "gain": round(gain, 5), "gain_error": round(error, 5)}
         told |= {"strength": strength, "kept": kept}
         return blend.learn(asked, chosen, start, strength) if kept else start, told
@@ -289,11 +290,12 @@ class _Search:
 
 
 def _firmest(gains: Mapping[float, Floats64]) -> float:
-    """The firmest strength that is not worse than the best by more than the standard error of their difference (the
-    one-standard-error rule of L. Breiman et al., Classification and Regression Trees, 1984).
+    """The firmest strength that is not worse than the best by more than CAUTION standard errors of their difference
+    (after the one-standard-error rule of L. Breiman et al., Classification and Regression Trees, 1984).
     """
     best = max(gains.values(), key=lambda one: float(one.mean()))
-    return max(strength for strength, gain in gains.items() if (best - gain).mean() <= evaluation.error(best - gain))
+    worse = {strength: best - gain for strength, gain in gains.items()}
+    return max(one for one, less in worse.items() if less.mean() <= CAUTION * evaluation.error(less))
 
 
 def _mean(values: Floats64) -> dict[str, float]:

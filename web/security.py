@@ -40,9 +40,10 @@ POLICY = "; ".join(
     )
 )
 
-# For HTML that somebody else wrote (a mail): no script, no form, no access to us, even when opened directly.
+# For HTML that somebody else wrote (a mail): no script, no form, no access to us, even when opened directly. Pictures
+# come by https or from the shop's own pages, which on one's own machine have none.
 FOREIGN_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src 'self' data: https:;"
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src 'self' data: https: {origins};"
     " style-src 'unsafe-inline'; frame-ancestors 'self'"
 )
 
@@ -72,7 +73,7 @@ def public(view: View) -> View:
 def foreign(html: str) -> Response:
     """An answer with HTML that is not ours, locked into a sandbox; for previews in a frame."""
     response = make_response(html)
-    response.headers["Content-Security-Policy"] = FOREIGN_POLICY
+    response.headers["Content-Security-Policy"] = FOREIGN_POLICY.format(origins=services().config.shop.origins)
     return response
 
 

@@ -19,7 +19,7 @@ const list = (folder, ending) =>
 // What names classes and icons: templates and the Python of pages.
 const naming = () => {
   const python = fs.readdirSync(path.join(root, 'web')).filter((f) => f.endsWith('.py')).map((f) => path.join(root, 'web', f));
-  return [...list(templates, '.html'), ...python, ...list(path.join(root, 'web/pages'), '.py')];
+  return [...list(templates, '.html'), ...list(path.join(root, 'web/demo'), '.html'), ...python, ...list(path.join(root, 'web/pages'), '.py')];
 };
 
 const write = (out, name, content) => {

@@ -93,7 +93,12 @@ def _inputs() -> list[Path]:
     files = [ROOT / "package.json", ROOT / "package-lock.json", web / "assets" / "build.mjs"]
     files += [file for file in (web / "assets" / "src").rglob("*") if file.is_file()]
     # These name icons and classes.
-    files += [*(web / "templates").rglob("*.html"), *web.glob("*.py"), *(web / "pages").rglob("*.py")]
+    files += [
+        *(web / "templates").rglob("*.html"),
+        *(web / "demo").rglob("*.html"),
+        *web.glob("*.py"),
+        *(web / "pages").rglob("*.py"),
+    ]
     return files
 
 

@@ -40,7 +40,7 @@ class Assets:
 
     def islands(self) -> dict[str, str]:
         """Scripts that pages load on demand: {"charts": address}."""
-        shell = {"app.js", "theme.js", "t.js"}
+        shell = {"app.js", "theme.js", "t.js", "demo-shop.js"}
         return {Path(name).stem: self.url(name) for name in self._files if name.endswith(".js") and name not in shell}
 
     def icon(self, name: str, kind: str = "") -> Markup:
@@ -61,7 +61,7 @@ def register(app: APIFlask) -> None:
     @app.doc(hide=True)
     @public
     def static_file(name: str) -> Response:
-        return _file(assets.folder, name)
+        return built_file(assets.folder, name)
 
     @app.get(f"/<any({', '.join(SNIPPET)}):name>")
     @app.doc(hide=True)
@@ -70,13 +70,14 @@ def register(app: APIFlask) -> None:
         """The script and the style for a shop's pages: one address for ever, looked at anew every hour."""
         if not assets.built:
             abort(404)
-        response = _file(assets.folder, Path(assets.url(name)).name)
+        response = built_file(assets.folder, Path(assets.url(name)).name)
         response.headers["Cache-Control"] = "public, max-age=3600"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return response
 
 
-def _file(folder: Path, name: str) -> Response:
+def built_file(folder: Path, name: str) -> Response:
+    """A file of the build, compressed as the browser likes it; 404 for what is none."""
     if len(name) > 200 or not (folder / name).is_file():  # the kernel refuses to look for a name that is very long
         abort(404)
     accepted = set(request.accept_encodings.values())

@@ -76,11 +76,16 @@ def tick(config: Config) -> None:
 @click.pass_context
 def run(ctx: click.Context) -> None:
     """Serve and work: two processes; when one ends, so does the other."""
-    config: Config = ctx.obj
+    run_with(ctx.obj, {})
+
+
+def run_with(config: Config, beside: dict[str, list[str]]) -> None:
+    """Serve and work, and run the commands `beside` along; when one ends, so do all."""
     _check(config)
     stop = _stop_by_signal()
     click.echo(f"Rapport is at http://{config.server.host}:{config.server.port} (Ctrl-C stops it)")
-    fallen = supervise({word: [sys.executable, "-m", "web.cli", word] for word in ("serve", "work")}, stop)
+    ours = {word: [sys.executable, "-m", "web.cli", word] for word in ("serve", "work")}
+    fallen = supervise(ours | beside, stop)
     if fallen:
         raise click.ClickException(f"`rapport {fallen}` ended by itself; see the log above.")
 

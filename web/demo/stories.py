@@ -129,12 +129,12 @@ AHEAD = (
 )  # fmt: skip
 
 
-def blocks(body: str, *, heading: str) -> list[dict[str, Any]]:
+def blocks(body: str, *, heading: str, site: str = SITE) -> list[dict[str, Any]]:
     """The content of one of our mails: what we say, and what fits the reader."""
     return [
         {"type": "heading", "text": heading},
         {"type": "text", "text": f"Hello {{{{ contact.first_name | default: 'there' }}}},\n\n{body}"},
         {"type": "products", "title": "Chosen for you", "n": 3},
-        {"type": "button", "label": "Come and look", "url": f"{SITE}/new"},
+        {"type": "button", "label": "Come and look", "url": f"{site}/new"},
         {"type": "text", "text": "Warmly,\nthe people of Fennel & Oak"},
     ]

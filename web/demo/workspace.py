@@ -24,11 +24,11 @@ from engine.models import ContactList
 from recommender import training
 from web import auth
 from web.api import access
-from web.demo import following, sources
+from web.demo import following, opening, sources
 from web.demo.load import load
 from web.demo.rows import CURRENCY
 from web.demo.shop import generate
-from web.demo.stories import ADDRESS, AHEAD, SHOP, SITE, blocks
+from web.demo.stories import ADDRESS, AHEAD, SHOP, blocks
 from web.services import Services, open_services
 
 VERSION: Final = 3  # of the shop's making; raise it when an old workspace would lack something
@@ -42,7 +42,8 @@ OWN: Final[Mapping[str, Mapping[str, str]]] = {
     "workspace": {"path": "var/demo"},
     "database": {"url": ""},
     "locale": {"currency": CURRENCY, "country": "GB"},
-    "shop": {"origins": SITE},
+    "shop": {"origins": ""},  # the storefront's, which follows the port
+    "tracking": {"site": "fennel-and-oak", "secret": ""},  # the secret stands in the marker
     "mail": {
         "transport": "outbox",
         "from_address": "hello@fennelandoak.example",
@@ -66,6 +67,11 @@ class Marker:
     contacts: int = 20_000
     password: str = ""
     key: str = ""
+    shop_key: str = ""  # the storefront's: of its server, of its pages, what it signs people and cookies with
+    browser_key: str = ""
+    browser_origin: str = ""
+    signing: str = ""
+    cookie_key: str = ""
     finished: bool = False
 
     def write(self, folder: Path) -> None:
@@ -77,7 +83,13 @@ class Marker:
         new.replace(folder / MARKER)
 
 
-def settings(config: Config, environ: Mapping[str, str] = os.environ) -> Config:
+def storefront(config: Config, port: int | None = None) -> str:
+    """The storefront's address: this machine's, the next port unless one is given."""
+    beside = config.server.port + (1 if config.server.port < 65_535 else -1)
+    return f"http://127.0.0.1:{port or beside}"
+
+
+def settings(config: Config, environ: Mapping[str, str] = os.environ, *, shop_port: int | None = None) -> Config:
     """The given settings with the demo's own in their place, but for those that the environment names and may change;
     its address follows host and port unless one is set.
     """
@@ -87,12 +99,18 @@ def settings(config: Config, environ: Mapping[str, str] = os.environ) -> Config:
         server = replace(server, public_url=f"http://{f'[{host}]' if ':' in host else host}:{server.port}")
     given = {name.removesuffix("_FILE") for name in environ}
     sections = {}
-    for section, own in OWN.items():
+    for section, own in {**OWN, "shop": {"origins": storefront(config, shop_port)}}.items():
         kept = {key for key in own if f"{section}.{key}" not in FIXED and _variable(section, key) in given}
         sections[section] = replace(
             getattr(config, section), **{key: value for key, value in own.items() if key not in kept}
         )
     return replace(config, server=server, **sections)
+
+
+def signed(config: Config, marker: Marker) -> Config:
+    """The settings with the secret that signs who somebody is, unless the environment gave one."""
+    tracking = config.tracking
+    return replace(config, tracking=replace(tracking, secret=tracking.secret or marker.signing))
 
 
 def environment(config: Config) -> dict[str, str]:
@@ -121,9 +139,9 @@ def read(folder: Path) -> Marker | None:
     return marker if marker.finished and (folder / STORE).exists() else None
 
 
-def make(config: Config, marker: Marker, *, now: datetime, progress: Progress) -> Marker:
+def make(config: Config, marker: Marker, *, now: datetime, progress: Progress, shop_port: int | None = None) -> Marker:
     """Make the shop in the workspace of `config` from nothing; what an interrupted making left is removed."""
-    folder = config.folder
+    folder, url = config.folder, storefront(config, shop_port)
     marker.write(folder)  # first: from here on it is known to be ours and half-made, whenever we are stopped
     _clear(folder)
     progress("shop made up", 0, 1)
@@ -136,7 +154,7 @@ def make(config: Config, marker: Marker, *, now: datetime, progress: Progress) -
     database.close()
     services = open_services(config)
     try:
-        finished = _finish(services, marker, now, progress)
+        finished = _finish(services, marker, now, progress, url)
     finally:
         services.close()
     finished.write(folder)
@@ -152,7 +170,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def plan_ahead(session: Session, config: Config, now: datetime) -> None:
+def plan_ahead(session: Session, config: Config, now: datetime, url: str) -> None:
     """The campaigns that are still to come: drafts, and one that is scheduled."""
     for name, list_name, days, subject, preheader, body in AHEAD:
         plan = {
@@ -160,7 +178,7 @@ def plan_ahead(session: Session, config: Config, now: datetime) -> None:
             "list_id": session.scalar(select(ContactList.id).where(ContactList.name == list_name)),
             "subject": subject,
             "preheader": preheader,
-            "blocks": blocks(body, heading=name),
+            "blocks": blocks(body, heading=name, site=url),
             "fixed_cost": "150",
             "message_cost": "0.004",
         }
@@ -171,15 +189,18 @@ def plan_ahead(session: Session, config: Config, now: datetime) -> None:
             planning.schedule(session, ready, at=at, now=now)
 
 
-def _finish(services: Services, marker: Marker, now: datetime, progress: Progress) -> Marker:
+def _finish(services: Services, marker: Marker, now: datetime, progress: Progress, url: str) -> Marker:
     """Everything that is computed from what was loaded, and the way in."""
     password = secrets.token_urlsafe(12)
     with services.database.begin() as session:
         following.remember(session)
-        plan_ahead(session, services.config, now)
+        plan_ahead(session, services.config, now, url)
         sources.make(session, now)
         auth.add_user(session, EMAIL, "Robin Marsh", password, role="admin", now=now)
         key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
+    progress("storefront stocked", 0, 1)
+    marker = opening.furnish(services.database, services.config, marker, url, now)
+    progress("storefront stocked", 1, 1)
     progress("orders credited to messages", 0, 1)
     with services.database.begin() as session:
         credited = attribution.attribute(session, now=now)

@@ -20,6 +20,7 @@ from recommender.models import Published
 from web import security
 from web.alerts import alerts
 from web.charts import Chart, Series
+from web.demo.storefront import settings as storefront
 from web.format import day_month
 from web.models import ApiKey
 from web.services import services, utcnow
@@ -50,6 +51,7 @@ def page() -> ResponseReturnValue:
             alerts=alerts(session, now),
             ideas=[_idea(*found) for found in insight.ideas(session, warehouse, now=now)],
             as_of=warehouse.as_of,
+            storefront=storefront.address(config.folder),
         )
 
 

@@ -151,7 +151,7 @@ def test_who_follows_what_is_printed_gets_in(here: Path, monkeypatch: pytest.Mon
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            lines = "".join(iter(process.stdout.readline, "Three things to try:\n"))
+            lines = "".join(iter(process.stdout.readline, "Four things to try:\n"))
             address = re.search(r"is at (http\S+)", lines)[1]  # type: ignore[index]
             said = dict(re.findall(r"^  (Log-in|Password|API key) +(\S+)$", lines, re.MULTILINE))
             assert address == f"http://127.0.0.1:{port}"
@@ -214,5 +214,5 @@ def test_the_environment_is_honoured(here: Path, tmp_path: Path) -> None:
     assert load(environ=workspace.environment(demo)).folder == demo.folder
     assert workspace.settings(load(environ=given), {}).folder == here
     console = Console(record=True, width=200)
-    greet(demo, workspace.Marker(), console)
+    greet(demo, workspace.Marker(), workspace.storefront(demo), console)
     assert f"{tmp_path / 'elsewhere'}" in console.export_text()

@@ -1,0 +1,128 @@
+"""From the cart to an order. Its number is drawn when the form is shown and stands in the signed cookie, so that a form
+sent twice is one order.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import session as cookie
+from flask.typing import ResponseReturnValue
+
+from engine import consent
+from engine.errors import Invalid
+from web.demo.storefront import cart, pages, people, store
+from web.demo.storefront.shop import later, note, shop
+from web.demo.storefront.store import Person, SoldOut
+from web.services import utcnow
+
+blueprint = Blueprint("checkout", __name__)
+LETTERS: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # of an order's number: none that look alike
+LONGEST: Final = 100  # of a name
+
+
+@dataclass
+class Form:
+    """What was typed, and what is wrong with it by field."""
+
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    consent: bool = False
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def blank(cls) -> Form:
+        """With what is known of who is signed in."""
+        person = people.current()
+        return cls(person.email, person.first_name, person.last_name) if person else cls()
+
+    @classmethod
+    def typed(cls) -> Form:
+        """As sent, looked through."""
+        given = request.form
+        form = cls(
+            given.get("email", "").strip()[:300],
+            _name(given.get("first_name", "")),
+            _name(given.get("last_name", "")),
+            given.get("consent") == "yes",
+        )
+        try:
+            form.email = consent.normalise("email", form.email, "GB")
+        except Invalid:
+            form.faults["email"] = "Write an e-mail address such as ann@shop.example."
+        if not form.first_name:
+            form.faults["first_name"] = "What shall we call you?"
+        return form
+
+
+def _name(text: str) -> str:
+    return " ".join("".join(letter for letter in text if letter.isprintable()).split())[:LONGEST]
+
+
+@blueprint.get("/checkout")
+def show() -> ResponseReturnValue:
+    """The form."""
+    return _page(Form.blank())
+
+
+def _page(form: Form, status: int = 200) -> ResponseReturnValue:
+    lines = pages.cart_lines()
+    if not lines or any(line.is_short for line in lines):
+        return redirect(url_for("pages.show_cart"), 303)
+    cookie.setdefault("order", "F-" + "".join(secrets.choice(LETTERS) for _ in range(10)))
+    return render_template("checkout.html", form=form, lines=lines, total=sum(line.total for line in lines)), status
+
+
+@blueprint.post("/checkout")
+def order() -> ResponseReturnValue:
+    """Take the order: the shop has it when the answer comes, Rapport a moment later."""
+    number = cookie.get("order")
+    if not isinstance(number, str):
+        return redirect(url_for("pages.show_cart"), 303)
+    form, lines = Form.typed(), pages.cart_lines()
+    if form.faults:
+        return _page(form, 422)
+    if not lines:
+        return redirect(url_for("pages.show_cart"), 303)
+    bought = [{"item": one.item.key, "quantity": one.quantity, "unit_price": one.item.price} for one in lines]
+    try:
+        with shop().database.begin() as session:
+            who = store.person_of(session, form.email)
+            if who is None:
+                who = Person(f"W-{secrets.token_hex(5)}", form.email, form.first_name, form.last_name)
+                store.add_person(session, who)
+            store.place(session, number, who.key, bought, at=utcnow(), consent=form.consent, visitor=people.visitor())
+    except SoldOut as gone:
+        note(f"{shop().shelves.all[gone.key].title}: {cart.shortage(gone.left)}")
+        return redirect(url_for("pages.show_cart"), 303)
+    shop().teller.wake()
+    _finish(number, who, bought)
+    return redirect(url_for(".thanks", key=number), 303)
+
+
+def _finish(number: str, who: Person, bought: list[dict[str, Any]]) -> None:
+    """What the browser keeps of it."""
+    cart.empty()
+    cookie.pop("order", None)
+    cookie["ordered"], cookie["ordered_as"] = number, who.key
+    lines = [line | {"unit_price": f"{line['unit_price'] / 10_000:.2f}"} for line in bought]
+    total = sum(line["quantity"] * line["unit_price"] for line in bought) / 10_000
+    later("order", number, {"value": f"{total:.2f}", "currency": shop().settings.currency, "items": lines})
+
+
+@blueprint.get("/thanks/<key>")
+def thanks(key: str) -> ResponseReturnValue:
+    """The order, to the browser it came from alone."""
+    if key != cookie.get("ordered"):
+        abort(404)
+    with shop().database.read() as session:
+        found = store.order(session, key)
+        who = store.person(session, found["person"]) if found else None
+    if found is None or who is None:
+        abort(404)
+    lines = [(shop().shelves.all[line["item"]], line) for line in found["lines"]]
+    return render_template("thanks.html", order=found, who=who, lines=lines)

@@ -35,7 +35,7 @@ from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
 FADING: Final = 0.8  # weight of each earlier step of a session
-BATCH: Final = 1000  # questions of one turn
+BATCH: Final = 250  # questions of one turn
 MASKS: Final = 200  # filters whose masks are kept; storefronts ask with a handful
 
 _NONE: Final = np.empty(0, np.int64)
@@ -180,11 +180,12 @@ class Turn:
         return cls(state, plan, request.filter, request.n, now, *told, variant)
 
     def is_personal(self, request: Request) -> bool:
-        """Whether it makes a difference what the contact or visitor did: where something is looked at, to most sources
-        it makes none.
+        """Whether it makes a difference what the contact or visitor did: where something is looked at that the
+        training knows, to most sources it makes none.
         """
-        looked_at = any(key in self.state.shelf.keys for key in (*request.items, *request.cart, *request.session))
-        return not looked_at or self.plan.rules.exclude_purchased or not PERSONAL_SOURCES.isdisjoint(self.plan.sources)
+        looked_at = self.state.shelf.ids_of((*request.items, *request.cart, *request.session))
+        known = bool(looked_at) and (self.state.fitted.numbers(np.array(looked_at, np.int64)) >= 0).any()
+        return not known or self.plan.rules.exclude_purchased or not PERSONAL_SOURCES.isdisjoint(self.plan.sources)
 
     def row(self, asked: Asked) -> Row:
         """What is shown to one."""

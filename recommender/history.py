@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, case, func, literal, or_, select, union_all
 
 from engine.database import Database, microseconds
 from engine.models import Event, Order, OrderLine
@@ -99,11 +99,10 @@ def of_visitor(database: Database, visitor: str, now: datetime) -> tuple[Done, .
     return tuple(_SEEN_BY_VISITOR.rows(database, visitor=visitor, now=now))
 
 
-def of_contacts(session: Session, contact_ids: Sequence[int], now: datetime) -> Mapping[int, History]:
+def of_contacts(database: Database, contact_ids: Sequence[int], now: datetime) -> Mapping[int, History]:
     """The histories of contacts who have one, by one statement for all."""
-    if not contact_ids:
-        return {}
-    rows = session.connection().execute(_DONE_BY_MANY, {"contacts": list(contact_ids), "now": now}).all()
+    contacts = json.dumps(list(contact_ids)) if database.is_sqlite else list(contact_ids)
+    rows = _DONE_BY_MANY[database.engine.name].rows(database, contacts=contacts, now=now)
     by_contact = sorted(rows, key=itemgetter(1))
     return {contact: History.of(done, now) for contact, done in groupby(by_contact, itemgetter(1))}
 
@@ -140,9 +139,15 @@ def _newest_of_each(rows: Select[Any]) -> Select[Any]:
 # Built once: building them takes longer than running them.
 _ORDERED, _DID = Order.__table__.c.contact_id, Event.__table__.c.contact_id
 _ONE: Final[Any] = bindparam("contact")
-_AMONG: Final[Any] = bindparam("contacts", expanding=True)
 _DONE: Final = Prepared(union_all(_newest(_lines(_ORDERED == _ONE)), _newest(_events(_DID == _ONE))))
-_DONE_BY_MANY: Final = union_all(
-    _newest_of_each(_lines(_ORDERED.in_(_AMONG))), _newest_of_each(_events(_DID.in_(_AMONG)))
-)
+_AMONG: Final = {  # however many, they are one parameter
+    "sqlite": select(func.json_each(bindparam("contacts")).table_valued("value").c.value),
+    "postgresql": select(func.unnest(bindparam("contacts", type_=ARRAY(BigInteger)))),
+}
+_DONE_BY_MANY: Final = {
+    name: Prepared(
+        union_all(_newest_of_each(_lines(_ORDERED.in_(contacts))), _newest_of_each(_events(_DID.in_(contacts))))
+    )
+    for name, contacts in _AMONG.items()
+}
 _SEEN_BY_VISITOR: Final = Prepared(_newest(_events(Event.__table__.c.visitor == bindparam("visitor"), _DID.is_(None))))

@@ -6,11 +6,12 @@ import atexit
 import gc
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
 from recommender import bundles, comparisons, history, placements
+from recommender.algebra import each
 from recommender.answering import BATCH, Asked, State, Turn, warm
 from recommender.answers import ROWS, Answer, Request
 from recommender.comparisons import Variant
@@ -106,19 +108,27 @@ class Recommender:
         now: datetime,
         shown: Seen | None = None,
     ) -> dict[int, Answer]:
-        """An answer for each contact, by one statement for every BATCH of them. `shown` tells what stood in the last
-        mails of contacts; it is asked where the placement's rule wants to know.
+        """An answer for each contact, by one statement for every BATCH of them, several batches at once: what is
+        committed is read, whatever `session` has written. `shown` tells what stood in the last mails of contacts; it is
+        asked where the placement's rule wants to know.
         """
-        state, asked, answers = self._current(session, now), Request(placement, n=n), dict[int, Answer]()
-        for variant, ids in _arms(state, placement, contact_ids):
-            turn = Turn.of(state, asked, self._here(now), variant=variant)
-            for first in range(0, len(ids), BATCH):
-                some = ids[first : first + BATCH]
-                known = history.of_contacts(session, some, now)
-                before = _before(session, turn, some, shown)
-                questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in some]
-                answers |= zip(some, turn.answers(questions), strict=True)
-        return answers
+        state, asked, here = self._current(session, now), Request(placement, n=n), self._here(now)
+        batches = [
+            (Turn.of(state, asked, here, variant=variant), ids[first : first + BATCH])
+            for variant, ids in _arms(state, placement, contact_ids)
+            for first in range(0, len(ids), BATCH)
+        ]
+
+        def answered(batch: tuple[Turn, list[int]]) -> Iterable[tuple[int, Answer]]:
+            turn, ids = batch
+            known = history.of_contacts(self.database, ids, now)
+            with self.database.read() as own:
+                before = _before(own, turn, ids, shown)
+            questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in ids]
+            return zip(ids, turn.answers(questions), strict=True)
+
+        found = each(answered, batches) if len(batches) > 1 else map(answered, batches)
+        return dict(chain.from_iterable(found))
 
     def reload(self) -> None:
         """Look at the switch, the placements and the items again at the next question, which waits for that."""

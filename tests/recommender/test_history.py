@@ -39,7 +39,7 @@ def test_rows_are_weighed_as_training_weighs_them() -> None:
         logs = [Log(*(np.array(column) for column in zip(*rows, strict=True))) for rows in (lines, seen) if rows]
         if len(logs) < 2:
             continue
-        kept = last_kept(logs[0])
+        kept, _ = last_kept(logs[0])
         _, item, weight = tastes(kept, logs[1], NOW)
         assert found.items.tolist() == item.tolist()
         np.testing.assert_allclose(found.weights, weight)
@@ -58,9 +58,9 @@ def test_one_and_many_agree(database: Database) -> None:
             add_event(session, contact, items[3], NOW + DAY)
         add_order(session, contacts[0], items[:1], NOW - DAY, quantity=-1)
         ids = [contact.id for contact in contacts]
-    with database.read() as session:
-        many = history.of_contacts(session, ids, NOW)
+    many = history.of_contacts(database, ids, NOW)
     assert sorted(many) == ids[:3]
+    assert history.of_contacts(database, [], NOW) == {}
     for contact_id in ids[:3]:
         same(History.of(history.of_contact(database, contact_id, NOW), NOW), many[contact_id])
     assert history.of_contact(database, ids[3], NOW) == ()
@@ -81,8 +81,7 @@ def test_the_last_ones_count(database: Database) -> None:
     past = History.of(history.of_contact(database, contact_id, NOW), NOW)
     assert past.items.tolist() == [newest]
     assert len(past.done) == LAST
-    with database.read() as session:
-        same(past, history.of_contacts(session, [contact_id], NOW)[contact_id])
+    same(past, history.of_contacts(database, [contact_id], NOW)[contact_id])
 
 
 def test_visitors(database: Database) -> None:

@@ -24,7 +24,7 @@ from engine.database import Database, next_revision
 from engine.errors import Invalid
 from engine.models import Contact, Deletion, Item, Order, OrderLine
 from engine.prepared import Prepared
-from recommender import fitted, placements, training
+from recommender import fitted, placements, serving, training
 from recommender.answers import Request
 from recommender.business import Filter
 from recommender.models import Training
@@ -157,7 +157,7 @@ def test_what_is_looked_at_needs_no_history(recommender: Recommender, database: 
     asked = [Request("item", contact_id=contact_id(database, key), items=["A0"], n=9) for key in ("C4", "C5")]
     ask(recommender, asked[0])
     statements: list[str] = []
-    with monitored(database, statements):
+    with monitored(statements):
         shown = [ask(recommender, request) for request in asked]
     assert shown[0] == shown[1]
     assert not [one for one in statements if "order_lines" in one]
@@ -166,7 +166,7 @@ def test_what_is_looked_at_needs_no_history(recommender: Recommender, database: 
 
 
 @contextmanager
-def monitored(database: Database, statements: list[str]) -> Iterator[None]:
+def monitored(statements: list[str]) -> Iterator[None]:
     """Notes what goes through `Prepared.rows`, which no event of SQLAlchemy's tells."""
     rows = Prepared.rows
 
@@ -355,15 +355,20 @@ def test_placement_can_be_changed(recommender: Recommender, database: Database) 
 
 
 @pytest.mark.usefixtures("shop")
-def test_many_agree_with_one(recommender: Recommender, database: Database) -> None:
-    """A mailing's answers are those each contact gets alone, by one statement for all of them."""
+def test_many_agree_with_one(recommender: Recommender, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mailing's answers are those each contact gets alone, by one statement for all of them or several batches."""
     with database.read() as session:
         ids = list(session.scalars(select(Contact.id).order_by(Contact.id)))
         recommender.recommend_many(session, "email", ids[:1], 5, now=NOW)
         statements: list[str] = []
         event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
-        many = recommender.recommend_many(session, "email", [*ids, 10**9], 5, now=NOW)
+        with monitored(statements):
+            many = recommender.recommend_many(session, "email", [*ids, 10**9], 5, now=NOW)
         assert len(statements) == 1
+        monkeypatch.setattr(serving, "BATCH", 7)
+        in_batches = recommender.recommend_many(session, "email", ids, 5, now=NOW)
+        assert [one.items for one in in_batches.values()] == [many[contact].items for contact in in_batches]
+        assert list(in_batches) == ids
         for contact in ids[:6]:
             alone = recommender.recommend(session, Request("email", contact_id=contact, n=5), now=NOW)
             assert alone.items == many[contact].items

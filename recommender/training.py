@@ -25,6 +25,7 @@ from engine.errors import Conflict, Invalid, NotFound, RapportError, Unreadable
 from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
 from recommender import evaluation, placements, tuning
+from recommender.algebra import give_back
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
 from recommender.fitted import Fitted, fit, load, save
 from recommender.interactions import Interactions
@@ -118,6 +119,7 @@ class _Steps:
     begun: list[tuple[str, float]] = field(default_factory=list)
 
     def __call__(self, what: str) -> None:
+        give_back()
         self.begun.append((what, time.monotonic()))
         if self.note:
             self.note(what, self.done / self.steps)

@@ -47,7 +47,7 @@ class Collaborative:
         strong, broad = (mix.parts[name].table for name in ("ease", "neighbours"))
         assert strong is not None
         assert broad is not None
-        return cls(mix, neighbours.blend(strong, broad, BROAD, interactions.offerable))
+        return cls(mix, neighbours.blend(strong, broad, BROAD, interactions.offerable, asked=settings.reasons))
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """What goes with the history, and with what is looked at now."""

@@ -235,11 +235,16 @@ def _top(scores: Floats, first: int, offerable: Mask) -> sparse.csr_array:
     return heaviest(scores)
 
 
-def blend(strong: sparse.csr_array, broad: sparse.csr_array, share: float, offerable: Mask) -> sparse.csr_array:
-    """One table of two: each scaled to a mean largest weight of 1, `broad` counted by `share`.
+def blend(
+    strong: sparse.csr_array, broad: sparse.csr_array, share: float, offerable: Mask, *, asked: bool = True
+) -> sparse.csr_array:
+    """One table of two: each scaled to a mean largest weight of 1, `broad` counted by `share`; an empty one unless it
+    is `asked` for.
 
     What only `broad` knows (the tail of a large catalogue) stays below what both know; what speaks against is left out.
     """
+    if not asked:
+        return sparse.csr_array(strong.shape, dtype=np.float32)
     return strongest(sparse.csr_array(_scaled(strong.maximum(0)) + share * _scaled(broad)), offerable)
 
 

@@ -67,10 +67,23 @@ class Rules:
         strong, broad = (blended.parts[name].table for name in ("ease", "cosine"))
         assert strong is not None
         assert broad is not None
-        ranked = neighbours.blend(strong, broad, BROAD, interactions.offerable)
-        rules = _counted(buyers, *mine(interactions.baskets, settings), settings.minimum_confidence)
+        ranked = neighbours.blend(strong, broad, BROAD, interactions.offerable, asked=settings.reasons)
+        return cls.told(blended, ranked, mine(interactions.baskets, settings), interactions, settings)
+
+    @classmethod
+    def told(
+        cls,
+        mix: Blended,
+        ranked: sparse.csr_array,
+        mined: tuple[Ints, Ints],
+        interactions: Interactions,
+        settings: Settings,
+    ) -> Self:
+        """From what ranks, pairs worth telling and the antecedents and consequents of rules of two: counted exactly."""
+        buyers = interactions.buyers
+        rules = _counted(buyers, *mined, settings.minimum_confidence)
         counts = buyers.sum(axis=0).astype(np.int32)
-        return cls(blended, *_met(ranked, buyers), counts, buyers.shape[0], *rules)
+        return cls(mix, *_met(ranked, buyers), counts, buyers.shape[0], *rules)
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """Best companions of what is looked at."""
@@ -276,6 +289,8 @@ def _thin(baskets: sparse.csr_array) -> sparse.csr_array:
 def _met(ranked: sparse.csr_array, buyers: sparse.csr_array) -> tuple[sparse.csr_array, npt.NDArray[np.int32]]:
     """Of the ranked pairs those that at least LEAST_TOGETHER bought, and more than by chance (lift > 1), with how many
     bought both."""
+    if not ranked.nnz:
+        return ranked, np.empty(0, np.int32)
     whole = buyers.astype(np.int32)
     columns = sparse.csr_array(whole.T)
     total, bought = np.int64(whole.shape[0]), whole.sum(axis=0, dtype=np.int64)

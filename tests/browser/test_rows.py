@@ -202,6 +202,20 @@ def test_the_shops_own_markup(tab: Page, shop: Shop) -> None:
     expect(articles.filter(has_text=HOSTILE).locator("a")).not_to_have_attribute("href", re.compile("."))
 
 
+def test_reasons_in_the_shops_own_words(tab: Page, shop: Shop) -> None:
+    """By kind, with what led to it; where nothing did, none; other kinds stay as they are."""
+    shop.bodies["tea"] = ITEM.format(n=4, inner="") + HOME
+    tab.goto(f"{shop.url}/tea")
+    answered(tab, 2)
+    told(tab, "words", {"rules": "Wird oft mit {because} gekauft: $&"})
+    tab.evaluate("rapport.recommend()")
+    cup = tab.locator("#goes li").filter(has=tab.get_by_role("link", name="Cup"))
+    expect(cup.locator(".rapport-reason")).to_have_text("Wird oft mit Item 0 gekauft: $&")
+    reasons = tab.locator("#goes .rapport-reason").all_inner_texts()
+    assert all(text.startswith("Wird oft mit Item 0") for text in reasons)  # those that only go with it say nothing
+    assert not any("Wird" in text for text in tab.locator("#home .rapport-reason").all_inner_texts())
+
+
 def test_a_row_is_asked_for_again(tab: Page, shop: Shop) -> None:
     """With what the page says now and what was looked at; whoever stands in the row stays in it; a late answer to an
     earlier question is dropped.

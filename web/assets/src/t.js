@@ -2,6 +2,7 @@
 // script that stands alone.
 // Every event lies in the browser's storage under a key of its own until the server has it, and the key makes it count once:
 // what a closed page sends may arrive twice and counts once, what it did not get off leaves with the next page.
+import { wording } from './storefront/draw.js';
 import { ROW, rows } from './storefront/rows.js';
 
 (() => {
@@ -155,6 +156,7 @@ import { ROW, rows } from './storefront/rows.js';
     order: (order, data) => note('order', { order, ...data }),
     identify: (word) => { if (word.customer && word.signature) signed = { contact: word.customer, signature: word.signature }; note('identify', word); },
     recommend: (element) => recommend(element),
+    words: (table) => Object.assign(wording, table),
   };
   const unsign = () => { const was = signed; signed = undefined; return was; };
   const recommend = rows({ door: new URL('api/v1/recommendations', tag.src).href, key: tag.dataset.key, who, unsign, seen, note });

@@ -25,11 +25,21 @@ function price({ price: amount, currency }, element) {
 
 const begun = (words) => words.slice(0, 1).toUpperCase() + words.slice(1);
 
+// Reasons in the shop's own words, by their kind: {rules: 'Wird oft mit {because} gekauft'}; none where they name what is
+// not known.
+export const wording = {};
+
+function reason({ kind, text, because = [] } = {}) {
+  const own = wording[kind];
+  if (own === undefined) return begun(text ?? '');
+  return own.includes('{because}') && !because.length ? '' : own.replaceAll('{because}', () => because.join(', '));
+}
+
 // What an item says, by the words that a template uses.
 const told = (item, element) => ({
   title: item.title || item.id,
   price: price(item, element),
-  reason: begun(item.reason?.text ?? ''),
+  reason: reason(item.reason),
   brand: item.brand ?? '',
   category: item.category ?? '',
 });

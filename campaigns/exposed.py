@@ -161,7 +161,7 @@ class _Told:
 
     @property
     def people(self) -> Any:
-        """who, contact_id, `since` and `arm` of the first exposure, whether other arms came too, recommendations shown."""
+        """who, contact_id, `since` and `arm` of the first exposure, whether others came too, recommendations shown."""
         seen = self.impressions.mutate(arm=_.rec.right(1)).filter(_.arm.isin([arm[0] for arm in ARMS]))
         # By recommendation first: to count different texts within each of a million groups is slow.
         each = seen.group_by("who", "rec").agg(contact_id=_.contact_id.max(), at=_.at.min(), arm=_.arm.max())

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from campaigns import exposed, readout
+from campaigns import content, exposed, readout, scheduler
+from campaigns.delivery import Sender
 from campaigns.experiment import Arm
 from campaigns.exposed import METRICS, NOBODY, Figures
-from campaigns.models import Campaign, Firing, Offered, Send
+from campaigns.models import Campaign, Firing, Offered, Send, Variant
 from campaigns.readout import Readout, compared
 from engine import identity
 from engine.config import Config
 from engine.database import Database, next_revision
 from engine.models import Event, Item, Order, OrderLine
 from engine.warehouse import Warehouse
-from recommender import comparisons
+from recommender import comparisons, placements
 from recommender.comparisons import ARMS, Running
 from recommender.models import Comparison
+from recommender.serving import Recommender
+from tests.campaigns import shop
 from tests.campaigns.shop import crowd
 
 DAY: Final = timedelta(days=1)
@@ -277,6 +280,35 @@ def test_mails_count_from_the_message_on(database: Database, config: Config, now
     found = world.read(now + 30 * DAY)
     assert (found.people, sum(one.shown for one in found.arms.values())) == (2, 2)
     assert sum(one.outcomes["margin"].total for one in found.arms.values()) == 10
+
+
+def test_mails_offer_the_variants(database: Database, config: Config, now: datetime) -> None:
+    """From the worker's mail to the readout: everybody is offered their arm, and counts without an open."""
+    with database.begin() as session:
+        placements.edit(session, "email", name="E-mail", sources=["popular", "newest"], given={}, now=now)
+    today = datetime.now(UTC)  # by the database's clock a mail is accepted
+    world = World(database, config, today - DAY, placement="email", holdout=0.25)
+    with database.begin() as session:
+        for number in range(2, 8):
+            shop.item(session, number, now - number * DAY)
+        shop.crowd(session, 24, now)
+        campaign = shop.campaign(session, now, blocks=[{"type": "products", "title": "For you", "n": 2}])
+        variant = session.scalars(select(Variant)).one()
+        content.register_links(session, campaign.id, content.check(campaign, variant, config))
+        shop.fire(session, campaign, range(1, 25), now)
+    recommender = Recommender(database, config.folder / "trainings", config)
+    with Sender(database, config, scheduler.renderer(config, recommender)) as sender:
+        sender.drain()
+    with database.read() as session:
+        rows = session.execute(select(Send.contact_id, Offered.recommendation_id).join(Offered)).all()
+    expected = {who: world.running.variant(who, None) for who in range(1, 25)}
+    assert {who: str(shown).rpartition(".")[2] for who, shown in rows} == {
+        who: one.mark for who, one in expected.items() if one
+    }
+    found = world.read(today + DAY)
+    assert {name: arm.people for name, arm in found.arms.items()} == {
+        name: sum(one.arm == name for one in expected.values() if one) for name in ARMS
+    }
 
 
 def test_what_is_told_of_a_broken_split(database: Database, config: Config, now: datetime) -> None:

@@ -10,9 +10,13 @@ from typing import Any, Final, NamedTuple
 from engine.config import Config
 from recommender.evaluation import TASKS
 from recommender.models import Training
+from recommender.tuning import RECIPES
 
 ABOUT: Final = "training.json"  # the last file of a folder to be written
-MEASURES: Final = ("hit_rate", "recall", "ndcg", "mrr", "coverage")
+COUNTS: Final = 0.05  # a smaller weight of a feature is next to none
+SLIGHT: Final = 0.01  # of all the time: a stage that takes less is one of the rest
+TRIALS: Final = "trials"  # of what the evaluation asks
+REST: Final = "the rest"
 
 
 class Gain(NamedTuple):
@@ -38,12 +42,29 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What tuning chose for a source: settings by part, and what each feature of its blend counts, the most first."""
+class Part:
+    """A part of a source's blend: its settings, how well it ranks alone on the questions of the evaluation (nDCG@10),
+    and of how many settings they are the best; None where that is not known.
+    """
+
+    settings: Mapping[str, Any]
+    ndcg: float | None = None
+    tried: int | None = None
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a source learned with. weights: of the features of its blend that count, the most first; gain: by how much
+    tuning found the blend better than its best part, kept or not; None where nothing was tuned.
+    """
 
     source: str
-    parts: Mapping[str, Mapping[str, Any]]
+    tuned: bool
+    parts: Mapping[str, Part]
     weights: Mapping[str, float]
+    main: str | None = None
+    gain: Gain | None = None
+    kept: bool = False
 
 
 def verdicts(training: Training) -> list[Verdict]:
@@ -73,15 +94,53 @@ def _gain(told: Mapping[str, float] | None, new: Mapping[str, float], old: Mappi
     return Gain(new["hit_rate"] - old["hit_rate"], 0.0)
 
 
-def chosen(training: Training) -> list[Chosen]:
-    """What tuning chose, by source; [] when nothing was."""
-    tuned = training.settings.get("tuned") or {}
-    found = []
-    for source, told in tuned.items():
-        counted = {name: weight for name, weight in (told.get("weights") or {}).items() if weight}
-        ordered = dict(sorted(counted.items(), key=lambda one: -abs(one[1])))
-        found.append(Chosen(source, told.get("parts") or {}, ordered))
-    return found
+def tuned(training: Training) -> list[str]:
+    """The sources whose settings were chosen for the shop."""
+    return list(training.settings.get("tuned") or {})
+
+
+def used(training: Training) -> list[Used]:
+    """What each tunable source learned with, in the order of the tasks."""
+    told = training.settings.get("used") or training.settings.get("tuned") or {}
+    tasks = {recipe.source: task for task, recipe in RECIPES.items()}
+    return [_used(training, source, told[source], tasks[source]) for source in tasks if source in told]
+
+
+def _used(training: Training, source: str, told: Mapping[str, Any], task: str) -> Used:
+    chosen = (training.settings.get("tuned") or {}).get(source) or {}
+    validation = chosen.get("validation") or {}
+    alone, tried = (training.metrics.get(task) or {}).get("parts") or {}, validation.get("parts") or {}
+    parts = {
+        name: Part(dict(sorted(settings.items())), alone.get(name, {}).get("ndcg"), tried.get(name, {}).get("tried"))
+        for name, settings in (told.get("parts") or {}).items()
+    }
+    counted = {name: weight for name, weight in (told.get("weights") or {}).items() if abs(weight) >= COUNTS}
+    blend = validation.get("blend") or {}
+    return Used(
+        source,
+        bool(chosen),
+        dict(sorted(parts.items(), key=lambda one: (-(one[1].ndcg or 0), one[0]))),
+        dict(sorted(counted.items(), key=lambda one: -abs(one[1]))),
+        blend.get("main"),
+        Gain(blend["gain"], blend["gain_error"]) if blend else None,
+        bool(blend.get("kept")),
+    )
+
+
+def stages(training: Training) -> dict[str, float]:
+    """Seconds of the stages, the longest first: those of one source together, what takes next to nothing as the rest.
+    JSON of PostgreSQL keeps no order.
+    """
+    told: dict[str, float] = training.metrics.get("seconds") or {}
+    grouped: dict[str, float] = {}
+    for name, seconds in told.items():
+        stage = TRIALS if name.startswith("trial ") else name.partition(":")[0]
+        grouped[stage] = grouped.get(stage, 0.0) + seconds
+    least = SLIGHT * sum(grouped.values())
+    longest = sorted(grouped.items(), key=lambda one: (-one[1], one[0]))
+    shown = {name: seconds for name, seconds in longest if seconds >= least}
+    rest = sum(grouped.values()) - sum(shown.values())
+    return shown | ({REST: rest} if len(shown) < len(grouped) else {})
 
 
 def since(training: Training) -> datetime | None:

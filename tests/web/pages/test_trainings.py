@@ -31,9 +31,23 @@ METRICS: dict[str, Any] = {
         "gain": {"hit_rate": 0.14, "hit_rate_error": 0.02, "ndcg": 0.05, "ndcg_error": 0.01},
         "gain_before": {"hit_rate": 0.01, "hit_rate_error": 0.01, "ndcg": 0.0, "ndcg_error": 0.01},
     },
-    "cross_sell": {"training": SCORES, "popular": SCORES | {"hit_rate": 0.4}, "published": None},
+    "cross_sell": {
+        "training": SCORES, "popular": SCORES | {"hit_rate": 0.4}, "published": None,
+        "parts": {"ease": {"ndcg": 0.0987}},
+    },
+    "seconds": {
+        "interactions": 2.0, "tuning rules: ease": 3.0, "tuning rules: blend": 4.0, "trial rules": 1.0, "popular": 0.01,
+    },
 }  # fmt: skip
-TUNED = {"rules": {"parts": {"ease": {"l2": 0.2, "half_life": None}}, "weights": {"ease log": 1.25, "cosine log": 0.0}}}
+BLEND = {"main": "ease", "gain": -0.002, "gain_error": 0.001, "kept": False}
+TUNED: dict[str, Any] = {
+    "rules": {
+        "parts": {"ease": {"l2": 0.2, "half_life": None}},
+        "weights": {"ease log": 1.25, "cosine log": 0.01},
+        "validation": {"parts": {"ease": {"tried": 38}}, "blend": BLEND},
+    }
+}
+USED = {"rules": TUNED["rules"] | {"tuned": True}, "session": {"parts": {"alike": {}}, "weights": {}, "tuned": False}}
 
 
 @pytest.fixture
@@ -44,7 +58,7 @@ def trained(services: Services) -> Services:
     shutil.copytree(folder / "1", folder / "2")
     rows: tuple[dict[str, Any], ...] = (
         {"status": "refused", "error": "for you: nDCG@10 0.1 against 0.2", "metrics": METRICS,
-         "settings": {"tuned": TUNED, "seed": 7}},
+         "settings": {"tuned": TUNED, "used": USED, "seed": 7}},
         {"status": "failed", "error": "The process ended <before> the training did."},
         {"status": "ready"},
     )  # fmt: skip
@@ -120,10 +134,16 @@ def test_the_page_of_one(marketer: FlaskClient, trained: Services) -> None:
     assert "l2 0.2" in told
     assert "half life none" in told
     assert "ease log 1.25" in told
+    assert "A blend gained \u22120.002 ± 0.002 over ease alone" in told.replace("\u2060", "")
+    assert "the best of 38" in told
+    assert "ease 0.099" in told
+    assert "session as usual" in told
     assert "cosine log" not in told
     assert 'rel="prev" href="/recommendations/trainings/1"' in page
     assert 'rel="next" href="/recommendations/trainings/3"' in page
-    chart = json.loads(unescape(re.search(r'data-chart="([^"]+)"', page)[1]))  # type: ignore[index]
+    chart, timings = (json.loads(unescape(found)) for found in re.findall(r'data-chart="([^"]+)"', page))
+    assert timings["categories"] == ["tuning rules", "interactions", "trials", "the rest"]
+    assert timings["series"][0]["values"] == [7.0, 2.0, 1.0, 0.01]
     assert chart["categories"] == ["For a person", "Beside an item"]
     assert [one["values"] for one in chart["series"]] == [[0.31, 0.31], [0.3, None], [0.17, 0.4]]
 

@@ -62,8 +62,7 @@ class Row:
     @classmethod
     def of(cls, one: Training) -> Row:
         """With what its row and its folder tell."""
-        chosen = [found.source for found in records.chosen(one)]
-        return cls(one, records.verdicts(one), chosen, records.size(services().config, one))
+        return cls(one, records.verdicts(one), records.tuned(one), records.size(services().config, one))
 
     @property
     def seconds(self) -> float | None:
@@ -120,7 +119,7 @@ def one_training(training_id: int) -> ResponseReturnValue:
             serves_since=published.at if published and published.training_id == found.id else None,
             chart=_chart(row.verdicts) if row.verdicts else None,
             plot=_plot(row.verdicts),
-            chosen=records.chosen(found),
+            used=records.used(found),
             since=records.since(found),
             data=found.metrics.get("data") or {},
             timings=_timings(found),
@@ -198,12 +197,12 @@ def _gained(one: Verdict) -> str:
 
 
 def _timings(one: Training) -> Chart | None:
-    """Seconds of each stage, in their order."""
-    told = {name: seconds for name, seconds in (one.metrics.get("seconds") or {}).items() if seconds is not None}
+    """Seconds of the stages, the longest first."""
+    told = records.stages(one)
     if not told:
         return None
     names = [name.replace("_", " ") for name in told]
-    seconds = Series(gettext("Seconds"), list(told.values()))
+    seconds = Series(gettext("Seconds"), [round(value, 2) for value in told.values()])
     return Chart(gettext("Seconds of each stage"), gettext("Stage"), names, [seconds], kind="bar", horizontal=True)
 
 

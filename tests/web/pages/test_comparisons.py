@@ -185,6 +185,17 @@ def test_the_figures_and_the_way_back(marketer: FlaskClient, shop: Services) -> 
     assert "New &lt;first&gt;" in listed
 
 
+def test_the_page_of_placements_tells_of_it(marketer: FlaskClient, shop: Services) -> None:
+    """Which placement is compared, and which variant the one who is tried would see."""
+    number = begin(shop)
+    page = marketer.get("/recommendations?placement=home&who=C3").text
+    assert "Comparing" in page
+    assert f'href="{ALL}/{number}"' in page
+    assert re.search(r"variant [AB] of a comparison|held out of a comparison", page)
+    stranger = marketer.get("/recommendations?placement=home&who=").text
+    assert "of a comparison" not in stranger
+
+
 def test_an_older_one_is_only_read(marketer: FlaskClient, shop: Services) -> None:
     """When another one began, the first has no buttons and its addresses change nothing."""
     first = begin(shop, days_ago=9)

@@ -17,7 +17,7 @@ from campaigns import offered
 from engine import contacts, criteria, leaves
 from engine.catalogue import open_catalogue
 from engine.models import Contact, Item
-from recommender import placements, training
+from recommender import comparisons, placements, training
 from recommender.answers import Answer, Request
 from web.pages.recommendations.door import blueprint
 from web.services import services, utcnow
@@ -56,6 +56,7 @@ def index() -> ResponseReturnValue:
             popular=_ask(session, Request(trial.placement, n=SHOWN)),
             now={key: _ask(session, Request(key, n=3)).items for key in plans},
             suppressed=_titled(session, placements.suppressed(session)),
+            compared=comparisons.running(session),
             serving=training.current(session),
             known=session.execute(select(Item.key, Item.title).where(Item.active).order_by(Item.id).limit(20)).all(),
             problem=services().recommender.problem,

@@ -23,7 +23,7 @@ from rich.console import Console
 from sqlalchemy import select
 
 from campaigns.models import Campaign
-from engine.config import Config, load
+from engine.config import Config, Server, load
 from engine.database import Database
 from engine.errors import Conflict
 from engine.models import ContactList
@@ -141,25 +141,57 @@ def test_a_port_that_is_taken_is_told_at_once(here: Path, monkeypatch: pytest.Mo
     assert not here.exists()
 
 
+def test_a_taken_port_of_the_storefront_is_told_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the next one, unless another is said."""
+    with socket.socket() as taken, socket.socket() as free:
+        for one in (taken, free):
+            one.bind(("127.0.0.1", 0))
+        taken.listen()
+        free_port, port = free.getsockname()[1], taken.getsockname()[1]
+        free.close()
+        monkeypatch.setenv("RAPPORT_SERVER__PORT", str(free_port))
+        result = CliRunner().invoke(main, ["demo", "--shop-port", str(port)])
+    assert result.exit_code == 2
+    assert f"The storefront's port {port} is taken: say another with --shop-port." in result.output
+    assert not here.exists()
+
+
+def test_the_storefront_is_next_door() -> None:
+    """One port on, or back where there is none; its origin is the one that may send."""
+    for port, expected in ((8000, 8001), (65_535, 65_534)):
+        config = Config(server=Server(port=port))
+        url = f"http://127.0.0.1:{expected}"
+        assert workspace.storefront(config) == url
+        assert workspace.settings(config, {}).shop.origins == url
+    assert workspace.settings(Config(), {}, shop_port=9).shop.origins == "http://127.0.0.1:9"
+
+
 def test_who_follows_what_is_printed_gets_in(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real command: at the printed address, with the printed log-in and key, on the port that was set."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with socket.socket() as probe, socket.socket() as other:
+        for one in (probe, other):
+            one.bind(("127.0.0.1", 0))
+        port, shop_port = probe.getsockname()[1], other.getsockname()[1]
     monkeypatch.setenv("RAPPORT_SERVER__PORT", str(port))
-    command = [sys.executable, "-m", "web.cli", "demo", "--contacts", "500"]
+    command = [sys.executable, "-m", "web.cli", "demo", "--contacts", "500", "--shop-port", str(shop_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             lines = "".join(iter(process.stdout.readline, "Four things to try:\n"))
             address = re.search(r"is at (http\S+)", lines)[1]  # type: ignore[index]
             said = dict(re.findall(r"^  (Log-in|Password|API key) +(\S+)$", lines, re.MULTILINE))
-            assert address == f"http://127.0.0.1:{port}"
+            front = re.search(r"storefront is at (http\S+)", lines)[1]  # type: ignore[index]
+            assert (address, front) == (f"http://127.0.0.1:{port}", f"http://127.0.0.1:{shop_port}")
             _wait_until_ready(address)
             browser = build_opener(HTTPCookieProcessor())
             form = urlencode({"email": said["Log-in"], "password": said["Password"]}).encode()
-            page = browser.open(Request(f"{address}/login", form, {"Origin": address}), timeout=30)
-            assert "Robin Marsh" in page.read().decode()
+            page = browser.open(Request(f"{address}/login", form, {"Origin": address}), timeout=30).read().decode()
+            assert "Robin Marsh" in page
+            assert f'href="{front}"' in page
+            _wait_until_ready(front, "/")
+            window = browser.open(front, timeout=30).read().decode()
+            assert f'src="{address}/t.js"' in window
+            assert "Good things" in window
             asked = Request(f"{address}/api/v1/lists", headers={"Authorization": f"Bearer {said['API key']}"})
             assert len(json.load(urlopen(asked, timeout=30))["lists"]) == 8
         finally:
@@ -169,11 +201,11 @@ def test_who_follows_what_is_printed_gets_in(here: Path, monkeypatch: pytest.Mon
     assert here.exists()
 
 
-def _wait_until_ready(address: str) -> None:
-    end = time.monotonic() + 30
+def _wait_until_ready(address: str, path: str = "/ready") -> None:
+    end = time.monotonic() + 120  # three processes start at once, and import half a gigabyte
     while time.monotonic() < end:
         with suppress(OSError):
-            urlopen(f"{address}/ready", timeout=5)
+            urlopen(address + path, timeout=5)
             return
         time.sleep(0.1)
     raise AssertionError(f"{address} never became ready")

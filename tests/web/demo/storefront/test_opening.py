@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from apiflask import APIFlask
 from sqlalchemy import select
 
 from engine.config import Config
@@ -17,6 +18,7 @@ from web.demo import opening
 from web.demo.storefront import settings, store
 from web.demo.workspace import Marker
 from web.models import ApiKey
+from web.security import foreign
 from web.services import Services, utcnow
 
 MOVED = "http://127.0.0.1:9001"
@@ -54,9 +56,20 @@ def test_another_port(furnished: settings.Settings, services: Services) -> None:
     assert settings.read(opening.settings_file(services.config)).url == MOVED
 
 
-def test_only_a_demo_has_a_storefront(config: Config, services: Services) -> None:
-    """Today links to it there, and nowhere else."""
+def test_only_a_demo_has_a_storefront(config: Config) -> None:
+    """Today links to what stands in its workspace, and to nothing elsewhere."""
     assert settings.address(config.folder) is None
+    made = settings.Settings(str(config.folder), URL, "http://127.0.0.1:8000", "Little", "GBP", *["word"] * 5)
+    made.write(config.folder / settings.FILE)
+    assert settings.address(config.folder) == URL
+
+
+def test_mails_show_its_pictures(app: APIFlask) -> None:
+    """A message in the outbox may load pictures of the shop's own pages, which have no https on one's own machine."""
+    with app.test_request_context():
+        policy = foreign("<p>Hello</p>").headers["Content-Security-Policy"]
+    assert f"img-src 'self' data: https: {URL};" in policy
+    assert "script-src" not in policy
 
 
 def marker_of(furnished: settings.Settings) -> Marker:

@@ -24,7 +24,7 @@ from recommender.bundles import OnSale
 from recommender.business import Filter
 from recommender.comparisons import Running, Variant
 from recommender.fitted import Fitted, stack
-from recommender.history import EMPTY, Done, History
+from recommender.history import EMPTY, NOTHING, History
 from recommender.interactions import Log
 from recommender.placements import Plan
 from recommender.shelf import Shelf, between
@@ -106,19 +106,19 @@ class State:
 
 
 class Asked(NamedTuple):
-    """What is asked in a turn, in keys of items; done: what the contact or visitor did; shown: ids of items that stood
-    in their last mails. Nothing else makes a difference to what is shown.
+    """What is asked in a turn, in keys of items; done: what the contact or visitor did, as recommender.history tells;
+    shown: ids of items that stood in their last mails. Nothing else makes a difference to what is shown.
     """
 
     items: tuple[str, ...]
     cart: tuple[str, ...]
     session: tuple[str, ...]
     exclude: tuple[str, ...]
-    done: tuple[Done, ...] = ()
+    done: str = NOTHING
     shown: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, request: Request, done: tuple[Done, ...], shown: Sequence[int]) -> Self:
+    def of(cls, request: Request, done: str, shown: Sequence[int]) -> Self:
         """From a request."""
         items, cart, session, exclude = map(tuple, (request.items, request.cart, request.session, request.exclude))
         return cls(items, cart, session, exclude, done, tuple(shown))
@@ -203,7 +203,7 @@ class Turn:
         barred += asked.cart if rules.exclude_cart else ()
         barred += asked.session if rules.exclude_viewed else ()
         missing = dict.fromkeys(key for key in (*asked.items, *asked.cart, *asked.session) if key not in keys)
-        past = History.of(asked.done, self.now) if asked.done else EMPTY
+        past = History.read(asked.done, self.now)
         question = self.about(past, [*self.state.shelf.ids_of(barred), *asked.shown])
         visit = self._visit([keys[key] for key in (*asked.session, *asked.items) if key in keys])
         return replace(question, context=context, visit=visit, dearest=self._dearest(asked), missing=tuple(missing))

@@ -11,7 +11,24 @@ from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, case, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from engine.database import Database, microseconds
 from engine.models import Event, Order, OrderLine
@@ -22,9 +39,10 @@ from recommender.interactions import EVENT_WEIGHTS, HALF_LIFE_DAYS, NOBODY, Log
 LAST: Final = 200  # newest order lines and newest events of each contact that count
 _EVENT: Final = 0  # stands where an order's id would
 
-Done = tuple[
-    int, int, int, float, Any
-]  # order or _EVENT, contact, item, units or weight, moment as the driver gives it
+NOTHING: Final = "[]"
+
+# Order or _EVENT, contact, item, units or weight, and the moment as the driver gives it.
+Done = tuple[int, int, int, float, Any]
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,11 @@ class History:
     weights: np.ndarray[Any, np.dtype[np.float64]]
     bought: Ints
     done: Log
+
+    @classmethod
+    def read(cls, told: str, now: datetime) -> History:
+        """From a text of `of_contact` or `of_visitor`."""
+        return cls.of(json.loads(told), now) if told != NOTHING else EMPTY
 
     @classmethod
     def of(cls, rows: Iterable[Done], now: datetime) -> History:
@@ -89,14 +112,18 @@ def _log(done: Sequence[tuple[int, int, int, float]]) -> Log:
 EMPTY: Final = History(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), Log.of([]))
 
 
-def of_contact(database: Database, contact_id: int, now: datetime) -> tuple[Done, ...]:
-    """What a contact did, as rows for History.of: equal rows are an equal history."""
-    return tuple(_DONE.rows(database, contact=contact_id, now=now))
+def of_contact(database: Database, contact_id: int, now: datetime) -> str:
+    """What a contact did, as one text for History.read: equal texts are an equal history. One row is fetched without
+    Python's lock; thirty give it away and wait for it thirty times.
+    """
+    [(told,)] = _DONE[database.engine.name].rows(database, contact=contact_id, now=now)
+    return told or NOTHING
 
 
-def of_visitor(database: Database, visitor: str, now: datetime) -> tuple[Done, ...]:
+def of_visitor(database: Database, visitor: str, now: datetime) -> str:
     """What a visitor did whom nobody knows."""
-    return tuple(_SEEN_BY_VISITOR.rows(database, visitor=visitor, now=now))
+    [(told,)] = _SEEN_BY_VISITOR[database.engine.name].rows(database, visitor=visitor, now=now)
+    return told or NOTHING
 
 
 def of_contacts(database: Database, contact_ids: Sequence[int], now: datetime) -> Mapping[int, History]:
@@ -136,10 +163,21 @@ def _newest_of_each(rows: Select[Any]) -> Select[Any]:
     return select(*list(ranked.c)[:-2]).where(ranked.c.place <= LAST)
 
 
+def _as_text(rows: Select[Any] | CompoundSelect[Any]) -> dict[str, Prepared]:
+    """All rows as one text of JSON, by the kind of database; moments in microseconds since 1970."""
+    *told, at = rows.subquery().c
+    since = type_coerce(at, BigInteger)
+    epoch = cast(extract("epoch", at) * 1_000_000, BigInteger)
+    return {
+        "sqlite": Prepared(select(func.json_group_array(func.json_array(*told, since)))),
+        "postgresql": Prepared(select(cast(func.json_agg(func.json_build_array(*told, epoch)), Text))),
+    }
+
+
 # Built once: building them takes longer than running them.
 _ORDERED, _DID = Order.__table__.c.contact_id, Event.__table__.c.contact_id
 _ONE: Final[Any] = bindparam("contact")
-_DONE: Final = Prepared(union_all(_newest(_lines(_ORDERED == _ONE)), _newest(_events(_DID == _ONE))))
+_DONE: Final = _as_text(union_all(_newest(_lines(_ORDERED == _ONE)), _newest(_events(_DID == _ONE))))
 _AMONG: Final = {  # however many, they are one parameter
     "sqlite": select(func.json_each(bindparam("contacts")).table_valued("value").c.value),
     "postgresql": select(func.unnest(bindparam("contacts", type_=ARRAY(BigInteger)))),
@@ -150,4 +188,4 @@ _DONE_BY_MANY: Final = {
     )
     for name, contacts in _AMONG.items()
 }
-_SEEN_BY_VISITOR: Final = Prepared(_newest(_events(Event.__table__.c.visitor == bindparam("visitor"), _DID.is_(None))))
+_SEEN_BY_VISITOR: Final = _as_text(_newest(_events(Event.__table__.c.visitor == bindparam("visitor"), _DID.is_(None))))

@@ -31,7 +31,7 @@ from recommender.answering import BATCH, Asked, State, Turn, warm
 from recommender.answers import ROWS, Answer, Request
 from recommender.comparisons import Variant
 from recommender.fitted import Fitted, load
-from recommender.history import EMPTY, Done
+from recommender.history import EMPTY, NOTHING
 from recommender.models import Published, Training
 from recommender.placements import Plan
 from recommender.shelf import Shelf
@@ -85,18 +85,18 @@ class Recommender:
         request, variant = (request, None) if plan else _drawn(session, state, request)
         moment = self._here(now).replace(second=0, microsecond=0)  # so that equal questions of a minute are equal
         turn = Turn.of(state, request, moment, plan, variant=variant)
-        done = self._done(session, request, now) if turn.is_personal(request) else ()
+        done = self._done(session, request, now) if turn.is_personal(request) else NOTHING
         contact_id = request.contact_id
         before = _before(session, turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
         return turn.told(self._row(turn, Asked.of(request, done, before)))
 
-    def _done(self, session: Session, request: Request, now: datetime) -> tuple[Done, ...]:
+    def _done(self, session: Session, request: Request, now: datetime) -> str:
         contact_id = request.contact_id
         if contact_id is None and request.visitor:
             contact_id = identity.contact_of_visitor(session, request.visitor)
         if contact_id is not None:
             return history.of_contact(self.database, contact_id, now)
-        return history.of_visitor(self.database, request.visitor, now) if request.visitor else ()
+        return history.of_visitor(self.database, request.visitor, now) if request.visitor else NOTHING
 
     def recommend_many(
         self,

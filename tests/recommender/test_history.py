@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -62,9 +63,9 @@ def test_one_and_many_agree(database: Database) -> None:
     assert sorted(many) == ids[:3]
     assert history.of_contacts(database, [], NOW) == {}
     for contact_id in ids[:3]:
-        same(History.of(history.of_contact(database, contact_id, NOW), NOW), many[contact_id])
-    assert history.of_contact(database, ids[3], NOW) == ()
-    assert len(many[ids[0]].bought) == len(history.of_contact(database, ids[0], NOW)) - 3
+        same(History.read(history.of_contact(database, contact_id, NOW), NOW), many[contact_id])
+    assert history.of_contact(database, ids[3], NOW) == history.NOTHING
+    assert len(many[ids[0]].bought) == len(json.loads(history.of_contact(database, ids[0], NOW))) - 3
 
 
 def test_the_last_ones_count(database: Database) -> None:
@@ -78,7 +79,7 @@ def test_the_last_ones_count(database: Database) -> None:
             session.add(Event(key=str(step), item_id=item.id, occurred_at=at, **row))
         session.flush()
         contact_id, newest = contact.id, items[1].id
-    past = History.of(history.of_contact(database, contact_id, NOW), NOW)
+    past = History.read(history.of_contact(database, contact_id, NOW), NOW)
     assert past.items.tolist() == [newest]
     assert len(past.done) == LAST
     same(past, history.of_contacts(database, [contact_id], NOW)[contact_id])
@@ -93,6 +94,6 @@ def test_visitors(database: Database) -> None:
         add_event(session, None, items[2], NOW - DAY, visitor="v1", type="search")
         add_event(session, contact, items[2], NOW - DAY, visitor="v1")
         first = items[0].id
-    past = History.of(history.of_visitor(database, "v1", NOW), NOW)
+    past = History.read(history.of_visitor(database, "v1", NOW), NOW)
     assert past.items.tolist() == [first]
     assert past.done.amount.tolist() == [EVENT_WEIGHTS["cart_add"]]

@@ -33,7 +33,7 @@ SCOPES: Final = ("contacts:read", "contacts:write", "events:write", "items:write
 NAME: Final = "Storefront of the demo"  # of its keys
 LATELY: Final = timedelta(days=90)
 FACES: Final = 9  # people one can be
-REGULARS: Final = 400  # they are chosen among those with the most orders
+REGULARS: Final = 400  # they are chosen among those with the most orders who still come
 
 
 def furnish(database: Database, config: Config, marker: Marker, url: str, now: datetime) -> Marker:
@@ -126,7 +126,7 @@ def _stock(session: Session, shop: Session, now: datetime) -> None:
             for item in session.scalars(select(Item).where(Item.recommendable, Item.price.is_not(None)))
         ],
     )
-    about = dict(_faces(session))
+    about = dict(_faces(session, now))
     people = select(Contact.id, Contact.key, Contact.email, Contact.first_name, Contact.last_name).where(
         Contact.email.is_not(None), Contact.merged_into.is_(None)
     )
@@ -145,7 +145,7 @@ def _stock(session: Session, shop: Session, now: datetime) -> None:
     )
 
 
-def _faces(session: Session) -> Iterable[tuple[int, str]]:
+def _faces(session: Session, now: datetime) -> Iterable[tuple[int, str]]:
     """Regulars, each fond of something else: id and words."""
     orders = func.count()
     regulars = dict(
@@ -153,7 +153,9 @@ def _faces(session: Session) -> Iterable[tuple[int, str]]:
             select(Order.contact_id, orders)
             .join(Contact, Contact.id == Order.contact_id)
             .where(Contact.email.is_not(None), Contact.email_consent.is_(True), Contact.merged_into.is_(None))
+            .where(Order.total > 0)
             .group_by(Order.contact_id)
+            .having(func.max(Order.ordered_at) > now - LATELY)
             .order_by(orders.desc(), Order.contact_id)
             .limit(REGULARS)
         ).all()
@@ -178,4 +180,4 @@ def _faces(session: Session) -> Iterable[tuple[int, str]]:
     for _share, kind, who in fond:
         chosen.setdefault(kind, who)
     for kind, who in list(chosen.items())[:FACES]:
-        yield who, f"Mostly {kind.rpartition(' > ')[2].lower()}, {regulars[who]} orders"
+        yield who, f"Mostly {kind.rpartition(' > ')[2].lower()}, {regulars[who]} order{'s' * (regulars[who] > 1)}"

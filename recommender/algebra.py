@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 from threadpoolctl import threadpool_limits
@@ -43,7 +44,10 @@ def blocks(count: int, size: int = BLOCK) -> list[slice]:
 
 
 def give_back() -> None:
-    """Return memory that was let go to the system: glibc keeps it for its threads, a gigabyte after EASE."""
+    """Return memory that was let go to the system: glibc keeps it for its threads, a gigabyte after EASE, and Arrow
+    what it read.
+    """
+    pa.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 

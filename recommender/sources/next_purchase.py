@@ -45,8 +45,8 @@ class NextPurchase:
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Learn from the orders of contacts."""
         mix = RECIPE.fit(interactions, settings)
-        steps = Steps.of(bought(interactions), len(interactions.item_ids))
-        return cls(replace(mix, rate=again(steps)), due.rhythm(interactions.trails, len(interactions.item_ids)))
+        rate = again(bought(interactions), len(interactions.item_ids))
+        return cls(replace(mix, rate=rate), due.rhythm(interactions.trails, len(interactions.item_ids)))
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """What comes next."""
@@ -151,11 +151,11 @@ def following(steps: Steps, *, fading: float, l2: float, newest: float) -> spars
     return kept
 
 
-def again(steps: Steps) -> Floats:
+def again(trail: Trail, width: int) -> Floats:
     """Log of how often each item, once had, is in the next step."""
-    times, twice = np.zeros(steps.width), np.zeros(steps.width)
-    for people in blocks(len(steps.trail), PEOPLE):
-        some = Steps.of(steps.trail.only(np.arange(people.start, people.stop)), steps.width)
+    times, twice = np.zeros(width), np.zeros(width)
+    for people in blocks(len(trail), PEOPLE):
+        some = Steps.of(trail.only(np.arange(people.start, people.stop)), width)
         had, taken = some.before(1.0), some.taken()
         had.data[:] = 1
         times += had.sum(axis=0)

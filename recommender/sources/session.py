@@ -21,7 +21,7 @@ from recommender.interactions import Interactions, once
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, within
 from recommender.sources.blended import Blended, Part, Recipe
-from recommender.sources.next_purchase import Steps, again
+from recommender.sources.next_purchase import again
 from recommender.sources.touched import NONE, Entries, One
 from recommender.sources.weighing import Weighing
 from recommender.trail import Trail
@@ -162,11 +162,11 @@ class Session:
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Learn from the visits of everybody."""
         mix = RECIPE.fit(interactions, settings)
-        steps = Steps.of(interactions.visits, len(interactions.item_ids))
+        rate = again(interactions.visits, len(interactions.item_ids))
         tuned = settings.tuned.get(cls.name, {})
         alike = mix.parts["alike"]
         assert isinstance(alike, Alike)
-        return cls(mix, tuned.get("returning", RETURNING), again(steps), alike.index)
+        return cls(mix, tuned.get("returning", RETURNING), rate, alike.index)
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """What is looked at next."""

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from engine import intake
+from engine.config import Config
 from engine.fields import BEHAVIOURS
 from engine.models import Contact, Event, Order
 from recommender import training
@@ -50,30 +52,39 @@ class Front:
 def front(site: Site) -> Iterator[Front]:
     """Opened over a shop whose tea is bought with pots and whose boards with knives."""
     app = Flask("not yet")  # the address must be known before the storefront is made
-    server = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True)  # noqa: PLW0108  # the app of then
-    url = f"http://127.0.0.1:{server.port}"
+    with ExitStack() as ends:
+        server = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True)  # noqa: PLW0108  # the app of then
+        ends.callback(server.server_close)
+        url = f"http://127.0.0.1:{server.port}"
+        config = opened(site, url)
+        app = create_app(settings.read(opening.settings_file(config)))
+        shop = app.extensions[EXTENSION]
+        ends.callback(shop.close)
+        shop.teller.start()
+        ends.callback(shop.teller.stop)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        ends.callback(thread.join)
+        ends.callback(server.shutdown)
+        yield Front(url, app)
+
+
+def opened(site: Site, url: str) -> Config:
+    """Rapport's settings, once its shop is stocked, trained, and has a storefront at `url`."""
+    services = site.services
     config = replace(
-        site.services.config,
-        server=replace(site.services.config.server, public_url=site.url),
-        tracking=replace(site.services.config.tracking, site="front", secret="only the shop knows"),
-        shop=replace(site.services.config.shop, origins=url),
+        services.config,
+        server=replace(services.config.server, public_url=site.url),
+        tracking=replace(services.config.tracking, site="front", secret="only the shop knows"),
+        shop=replace(services.config.shop, origins=url),
     )
-    object.__setattr__(site.services, "config", config)
+    object.__setattr__(services, "config", config)
     stock(site)
-    opening.furnish(site.services.database, config, Marker(), url, utcnow())
-    site.services.warehouse.refresh()
-    training.train(site.services.database, site.services.warehouse, config, now=utcnow())
-    site.services.recommender.reload()
-    app = create_app(settings.read(opening.settings_file(config)))
-    app.extensions[EXTENSION].teller.start()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Front(url, app)
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    app.extensions[EXTENSION].teller.stop()
-    app.extensions[EXTENSION].close()
+    opening.furnish(services.database, config, Marker(), url, utcnow())
+    services.warehouse.refresh()
+    training.train(services.database, services.warehouse, config, now=utcnow())
+    services.recommender.reload()
+    return config
 
 
 def stock(site: Site) -> None:

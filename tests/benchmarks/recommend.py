@@ -4,6 +4,8 @@ Makes the demo shop, trains, and serves it as `rapport serve` does. A client ask
 installed (Debian: apt-get install wrk), for the item page and the home page of random contacts and items; beside it
 the same server answers a constant of the same size behind the same API key. `ratio` is the share of that rate that
 recommendations reach, `p99_ratio` how many times its slowest hundredth, `batch_per_s` contacts a second for a mailing.
+ASKED questions are asked in turn. A line before that tells the same of questions that nobody has asked before, one for
+each contact at home beside items as they come, and how many of MANY connections at once failed, which counts as errors.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -42,11 +45,14 @@ from engine.models import Contact, Item
 from recommender import training
 from web import security, wsgi
 from web.api import access
+from web.cli.server import allow_descriptors
 from web.demo.load import load
 from web.demo.shop import generate
 from web.services import opened, utcnow
 
 CONNECTIONS = 64
+MANY = 10_000  # connections at once; a process needs a descriptor for each
+PATIENCE = 120  # seconds that MANY wait for their answers
 ASKED = 2000  # different questions
 UNSOLD = "unsold-"  # begins the keys of items that fill the shop up
 RECOMMENDATIONS, CONSTANT = "/api/v1/recommendations", "/constant"
@@ -78,22 +84,37 @@ def main() -> None:
     contacts, seconds = (given.contacts // 4, 4) if given.quick else (given.contacts, given.seconds)
     with tempfile.TemporaryDirectory() as folder:
         config = settings.build({"workspace": {"path": folder}, "server": {"port": _free_port()}})
-        key, bodies = _prepare(config, contacts, given.items)
+        allow_descriptors()
+        key, bodies, fresh = _prepare(config, contacts, given.items)
         with _serving(config):
             connection = HTTPConnection("127.0.0.1", config.server.port)
             (Path(folder) / "constant.json").write_bytes(_ask(connection, RECOMMENDATIONS, key, bodies[0])[1])
-            _load(config, RECOMMENDATIONS, key, bodies, 2)
+            _load(config, RECOMMENDATIONS, key, fresh[:100], 2)
+            first = _load(config, RECOMMENDATIONS, key, fresh, seconds)
             found = _load(config, RECOMMENDATIONS, key, bodies, seconds)
             floor = _load(config, CONSTANT, key, bodies, seconds)
+            many = _many(config, key, bodies, seconds) if shutil.which("wrk") else None
         figures = {
-            "ratio": found.rate / floor.rate,
-            "p99_ratio": found.p99 / floor.p99,
-            "p99_ms": found.p99,
-            "rps": found.rate,
-            "errors": found.errors + floor.errors,
+            **_beside(found, floor),
+            "errors": first.errors + found.errors + floor.errors + (many.errors if many else 0),
             "batch_per_s": _batch(config),
         }
-    print("recommend:", *(f"{name}={value:.4g}" for name, value in figures.items()))
+    crowd = {"many_rps": many.rate, "many_errors": many.errors} if many else {}
+    _print("never asked before:", _beside(first, floor) | crowd)
+    _print("recommend:", figures)
+
+
+def _beside(found: Load, floor: Load) -> dict[str, float]:
+    return {
+        "ratio": found.rate / floor.rate,
+        "p99_ratio": found.p99 / floor.p99,
+        "p99_ms": found.p99,
+        "rps": found.rate,
+    }
+
+
+def _print(title: str, figures: dict[str, float]) -> None:
+    print(title, *(f"{name}={value:.4g}" for name, value in figures.items()))
 
 
 def create() -> APIFlask:
@@ -110,8 +131,8 @@ def create() -> APIFlask:
     return app
 
 
-def _prepare(config: Config, contacts: int, items: int) -> tuple[str, list[bytes]]:
-    """The shop, a training, a key and questions."""
+def _prepare(config: Config, contacts: int, items: int) -> tuple[str, list[bytes], list[bytes]]:
+    """The shop, a training, a key, questions, and questions of which no home page is asked for twice."""
     now = utcnow()
     database = Database(config.database_url)
     schema.upgrade(database)
@@ -125,13 +146,16 @@ def _prepare(config: Config, contacts: int, items: int) -> tuple[str, list[bytes
             people = list(session.scalars(select(Contact.key)))
             sold = list(session.scalars(select(Item.key).where(Item.active, Item.key.not_like(f"{UNSOLD}%"))))
     draw = random.Random(1)
-    bodies = [
-        {"placement": "home", "contact": draw.choice(people)}
-        if number % 2
-        else {"placement": "item", "contact": draw.choice(people), "context": {"items": [draw.choice(sold)]}}
-        for number in range(ASKED)
-    ]
-    return key, [json.dumps(body).encode() for body in bodies]
+    bodies = [question for _ in range(ASKED // 2) for question in _pair(draw.choice(people), draw.choice(sold))]
+    draw.shuffle(people)
+    fresh = [question for contact in people for question in _pair(contact, draw.choice(sold))]
+    return key, bodies, fresh
+
+
+def _pair(contact: str, item: str) -> list[bytes]:
+    """An item's page and the home page of a contact."""
+    page = {"placement": "item", "contact": contact, "context": {"items": [item]}}
+    return [json.dumps(body).encode() for body in (page, {"placement": "home", "contact": contact})]
 
 
 def _stock(database: Database, count: int) -> None:
@@ -195,7 +219,15 @@ def _load(config: Config, path: str, key: str, bodies: list[bytes], seconds: int
     return (_wrk if shutil.which("wrk") else _threads)(config, path, key, bodies, seconds)
 
 
-def _wrk(config: Config, path: str, key: str, bodies: list[bytes], seconds: int) -> Load:
+def _many(config: Config, key: str, bodies: list[bytes], seconds: int) -> Load:
+    """MANY connections, or as many as there may be descriptors; they wait for their turn."""
+    connections = min(MANY, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
+    return _wrk(config, RECOMMENDATIONS, key, bodies, 2 * seconds, connections)
+
+
+def _wrk(
+    config: Config, path: str, key: str, bodies: list[bytes], seconds: int, connections: int = CONNECTIONS
+) -> Load:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(
             f'wrk.method = "POST"\nwrk.headers["Authorization"] = "Bearer {key}"\n'
@@ -204,16 +236,17 @@ def _wrk(config: Config, path: str, key: str, bodies: list[bytes], seconds: int)
             "request = function() at = at % #bodies + 1; return wrk.format(nil, nil, nil, bodies[at]) end\n"
         )
         script.flush()
-        command = ["wrk", "--threads", "2", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s", "--latency"]
+        command = ["wrk", "--threads", "2", "--connections", str(connections), "--duration", f"{seconds}s", "--latency"]
+        command += ["--timeout", f"{PATIENCE}s"]
         address = f"http://127.0.0.1:{config.server.port}{path}"
         told = subprocess.run([*command, "--script", script.name, address], capture_output=True, text=True, check=True)
-    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", told.stdout).groups()  # type: ignore[union-attr]
+    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", told.stdout).groups()  # type: ignore[union-attr]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told.stdout)[1])  # type: ignore[index]
     wrong = [int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", told.stdout)]
     wrong += [
         int(number) for found in re.findall(r"Socket errors: (.*)", told.stdout) for number in re.findall(r"\d+", found)
     ]
-    return Load(rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit], sum(wrong))
+    return Load(rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit], sum(wrong))
 
 
 def _threads(config: Config, path: str, key: str, bodies: list[bytes], seconds: int) -> Load:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
 
 import click
 from granian import Granian
@@ -22,12 +25,15 @@ from web import hooks, housekeeping, lifeline, log
 from web.lifeline import PATIENCE
 from web.services import Services, opened, opened_database, utcnow
 
+DESCRIPTORS: Final = 65_536  # of files and connections
+
 
 @click.command()
 @click.pass_obj
 def serve(config: Config) -> None:
     """Serve pages, API and public links (no campaign is sent without `rapport work`)."""
     _check(config)
+    allow_descriptors()
     server = config.server
     Granian(
         "web.wsgi:create",
@@ -41,6 +47,14 @@ def serve(config: Config) -> None:
         workers_kill_timeout=int(PATIENCE) - 5,
         log_enabled=False,
     ).serve()
+
+
+def allow_descriptors() -> None:
+    """More connections at once, here and in what is started: the system gives 1,024 files to who does not ask."""
+    given, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if most == resource.RLIM_INFINITY else min(DESCRIPTORS, most)
+    with suppress(ValueError, OSError):  # the system may know a lower limit of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(given, wanted), most))
 
 
 @click.command()

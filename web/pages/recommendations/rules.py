@@ -115,7 +115,10 @@ def rules() -> ResponseReturnValue:
     with services().database.read() as session:
         found, problem = _found(session, asked)
         start = (asked.page - 1) * PAGE
-        rows = found.of(session, start, start + PAGE) if found is not None else []
+        drawn = found.of(session, 0, DRAWN) if found is not None else []
+        rows = drawn[start : start + PAGE]
+        if found is not None and start >= DRAWN:
+            rows = found.of(session, start, start + PAGE)
         return render_template(
             "recommendations/explorer.html",
             asked=asked,
@@ -128,7 +131,7 @@ def rules() -> ResponseReturnValue:
             sides=SIDE_WORDS,
             items=ITEM_WORDS,
             training=training.current(session),
-            chart=_chart(asked, found.of(session, 0, DRAWN)) if found else None,
+            chart=_chart(asked, drawn),
             next=asked.address(page=asked.page + 1) if found is not None and start + PAGE < len(found) else None,
             previous=asked.address(page=asked.page - 1) if asked.page > 1 else None,
         )

@@ -10,7 +10,7 @@ import pytest
 
 from recommender.fitted import stack
 from recommender.interactions import Interactions, Items, Log
-from recommender.sources import SOURCES
+from recommender.sources import PERSONAL_SOURCES, SOURCES
 from recommender.sources.base import NOTHING, Query, Settings, Source
 from recommender.sources.rules import Rules
 from tests.recommender.shop import NOW, baskets, colours
@@ -74,6 +74,18 @@ def test_one_question_and_many_agree(name: str) -> None:
     for place, row in enumerate(rows):
         alone = source.candidates(query(shop, [row]), 5)
         assert alone.items[0].tolist() == together.items[place].tolist()
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES.keys() - PERSONAL_SOURCES))
+def test_where_something_is_looked_at_history_matters_to_few(name: str) -> None:
+    """All but PERSONAL_SOURCES find the same for everybody then: nobody's history needs to be read."""
+    shop = colours()
+    source, asked, other = fitted(name, shop), query(shop, [[1, 3]], [[]]), query(shop, [[2, 4, 6]], [[]])
+    mixed = dataclasses.replace(asked, history=other.history)
+    found, again = source.candidates(asked, 5), source.candidates(mixed, 5)
+    assert found.items.tolist() == again.items.tolist()
+    items = found.items[0][found.items[0] != NOTHING].astype(np.int64)
+    assert source.explain(asked, 0, items) == source.explain(mixed, 0, items)
 
 
 @EVERY

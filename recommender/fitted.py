@@ -91,14 +91,21 @@ class Fitted:
 
 
 def fit(
-    interactions: Interactions, settings: Settings, *, seed: int, names: Iterable[str] = SOURCES, progress: Any = None
+    interactions: Interactions,
+    settings: Settings,
+    *,
+    seed: int,
+    names: Iterable[str] = SOURCES,
+    progress: Any = None,
+    learners: Mapping[str, Callable[..., Source]] | None = None,
 ) -> Fitted:
-    """Learn all of `names`."""
+    """Learn all of `names`; `learners` in place of the sources' own `fit`."""
     sources = {}
     for name in names:
         if progress:
             progress(name)
-        sources[name] = SOURCES[name].fit(interactions, settings, seed=seed)
+        learn = (learners or {}).get(name) or SOURCES[name].fit
+        sources[name] = learn(interactions, settings, seed=seed)
     return Fitted(interactions.item_ids, sources, settings, interactions.until)
 
 

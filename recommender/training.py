@@ -24,6 +24,7 @@ from engine.database import EPOCH, Database, upsert
 from engine.errors import Conflict, Invalid, NotFound, RapportError, Unreadable
 from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
+from engine.warehouse.spark import over
 from recommender import evaluation, placements, tuning
 from recommender.algebra import give_back
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
@@ -32,7 +33,8 @@ from recommender.interactions import Interactions
 from recommender.interactions import load as load_interactions
 from recommender.models import Published, Training
 from recommender.sources import SOURCES
-from recommender.sources.base import Settings
+from recommender.sources.base import Settings, Source
+from recommender.spark import Learner
 
 FOLDER: Final = "trainings"  # within the workspace
 KEPT: Final = 5  # newest trainings whose files stay, for rolling back
@@ -63,9 +65,11 @@ def train(
     now: datetime,
     tune: bool = False,
     progress: Progress | None = None,
+    spark: str = "",
 ) -> Training:
     """One training from load to publish; raises Conflict while another one runs. Its settings are those of the training
     that serves, unless it is to `tune`: then they are chosen anew, on what happened before the evaluation begins.
+    spark: the master of a Spark that learns what recommender.spark can; raises Unavailable.
     """
     folder = config.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +81,7 @@ def train(
         run = _Run(database, config, _begin(database, config, now), now, steps)
         steps.note = run.note
         try:
-            return run.train(warehouse, tune=tune)
+            return run.on_spark(warehouse, spark) if spark else run.train(warehouse, tune=tune)
         except BaseException as error:
             _fail(run, error)
             raise
@@ -165,6 +169,14 @@ class _Run:
     step: _Steps
     began: float = field(default_factory=time.monotonic)
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    learners: Mapping[str, Callable[..., Source]] = field(default_factory=dict)
+
+    def on_spark(self, warehouse: Warehouse, master: str) -> Training:
+        """From load to publish, with what Spark learns of the same files."""
+        warehouse.refresh()
+        with over(warehouse, master) as spark:
+            since = self.now - timedelta(days=self.config.recommender.history_days)
+            return replace(self, learners=Learner.of(spark, since).sources).train(warehouse, tune=False)
 
     def train(self, warehouse: Warehouse, *, tune: bool) -> Training:
         """From load to publish."""
@@ -179,7 +191,7 @@ class _Run:
         run = run.tuning(trial.before) if tune else run
         judged = run.judge(interactions, trial)
         del trial  # all but the last weeks a second time: 3 GB at 16 million interactions
-        fitted = fit(interactions, run.settings, seed=self.seed, progress=self.step)
+        fitted = fit(interactions, run.settings, seed=self.seed, progress=self.step, learners=self.learners)
         self.step("files")
         save(fitted, self.folder)
         judged.metrics["data"] = _data(interactions)
@@ -223,7 +235,9 @@ class _Run:
     def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
         """Learn what the evaluation asks, without reasons: ranks do not depend on them."""
         told = progress and (lambda name: progress(f"trial {name}"))
-        return fit(before, replace(settings, reasons=False), seed=self.seed, names=ASKED, progress=told)
+        learners = self.learners if settings.engine else None
+        asked = replace(settings, reasons=False)
+        return fit(before, asked, seed=self.seed, names=ASKED, progress=told, learners=learners)
 
     def finish(self, judged: Judged) -> Training:
         """Write the verdict and, unless refused, move the switch: one transaction."""
@@ -253,7 +267,9 @@ class _Run:
     def settings(self) -> Settings:
         """Those of now."""
         given = self.config.recommender
-        return Settings(given.minimum_support, given.minimum_confidence, tuned=self.tuned)
+        return Settings(
+            given.minimum_support, given.minimum_confidence, tuned=self.tuned, engine="spark" if self.learners else ""
+        )
 
     @property
     def seed(self) -> int:

@@ -20,7 +20,7 @@ from engine.errors import Unavailable
 from engine.warehouse.tables import TABLES
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from engine.warehouse.warehouse import Warehouse
 
@@ -62,6 +62,54 @@ class Spark:
         for held in table.op().find(operations.InMemoryTable):
             self._name(held.name, held.data.to_pyarrow(held.schema))
         return self._session.sql(translated(self._compiler.compile(table))).toArrow()
+
+    def frame(self, query: str, **given: Any) -> DataFrame:
+        """Rows of Spark's own SQL, not yet computed; `given` are its named parameters."""
+        return self._session.sql(query, args=given or None)
+
+    def view(self, name: str, query: str, *, keep: bool = False, given: Mapping[str, Any] | None = None) -> None:
+        """From now on `name` stands for the rows of a query; `keep` them as they are now."""
+        frame = self.frame(query, **given or {})
+        if keep:
+            frame.cache().count()
+        frame.createOrReplaceTempView(name)
+
+    def query(self, query: str, **given: Any) -> pa.Table:
+        """The rows of Spark's own SQL."""
+        return self.frame(query, **given).toArrow()
+
+    def grown(self, rows: DataFrame, items: str, support: float, confidence: float, *, most: int) -> pa.Table:
+        """Rules of frequent sets (FP-growth) of `most` items, one of them the consequent: antecedent, consequent."""
+        from pyspark.ml.fpm import FPGrowth  # noqa: PLC0415
+
+        if rows.isEmpty():
+            return pa.table({"antecedent": [], "consequent": []})
+        model = FPGrowth(itemsCol=items, minSupport=min(support, 1.0), minConfidence=confidence).fit(rows)
+        found = model.associationRules.where(f"size(antecedent) = {most - 1} AND size(consequent) = 1")
+        return found.select("antecedent", "consequent").toArrow()
+
+    def factored(
+        self,
+        rows: DataFrame,
+        columns: tuple[str, str, str],
+        *,
+        factors: int,
+        rounds: int,
+        regular: float,
+        alpha: float,
+        seed: int,
+    ) -> pa.Table:
+        """Factors of items (id, features) by alternating least squares over (person, item, weight)."""
+        from pyspark.ml.recommendation import ALS  # noqa: PLC0415
+
+        person, item, weight = columns
+        if rows.isEmpty():
+            return pa.table({"id": [], "features": []})
+        learner = ALS(
+            rank=factors, maxIter=rounds, regParam=regular, alpha=alpha, implicitPrefs=True, seed=seed,
+            userCol=person, itemCol=item, ratingCol=weight,
+        )  # fmt: skip
+        return learner.fit(rows).itemFactors.toArrow()
 
     def _name(self, name: str, rows: Any) -> None:
         frame = self._session.createDataFrame(rows) if isinstance(rows, pa.Table) else rows

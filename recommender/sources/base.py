@@ -26,7 +26,8 @@ NOTHING: Final = -1  # fills the rest of a row of candidates
 @dataclass(frozen=True)
 class Settings:
     """What the fit of a source depends on, besides the interactions; kept with the training. reasons: False where only
-    ranks are asked for; tuned: by source, "parts" and "weights" that were chosen for this shop.
+    ranks are asked for; tuned: by source, "parts" and "weights" that were chosen for this shop; engine: "spark"
+    where that learned what it can.
     """
 
     minimum_support: float = 0.001
@@ -34,6 +35,7 @@ class Settings:
     head: int = 10_000
     reasons: bool = True
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    engine: str = ""
 
 
 @dataclass(frozen=True)

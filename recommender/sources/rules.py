@@ -63,7 +63,7 @@ class Rules:
     @classmethod
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Rank by what shares a basket, count who bought what, in whichever order."""
-        buyers, blended = interactions.buyers, RECIPE.fit(interactions, settings)
+        blended = RECIPE.fit(interactions, settings)
         strong, broad = (blended.parts[name].table for name in ("ease", "cosine"))
         assert strong is not None
         assert broad is not None

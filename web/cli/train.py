@@ -16,20 +16,23 @@ from web.services import opened, utcnow
 
 @click.command()
 @click.option("--tune", is_flag=True, help="Choose settings and weights anew for this shop; takes minutes.")
+@click.option("--spark", metavar="MASTER", help="Learn tastes and rules on Spark there (local[4], spark://host:7077).")
 @click.option("--publish", type=int, metavar="ID", help="Let training ID serve (the way back, or past a refusal).")
 @click.option("--list", "listing", is_flag=True, help="Show the newest trainings.")
 @click.pass_obj
-def train(config: Config, tune: bool, publish: int | None, listing: bool) -> None:
+def train(config: Config, tune: bool, spark: str | None, publish: int | None, listing: bool) -> None:
     """Learn from orders and events; publish unless it would serve worse than what serves."""
     if publish is not None:
         _publish(config, publish)
     elif listing:
         _list(config)
     else:
-        _train(config, tune=tune)
+        if spark and tune:
+            raise click.UsageError("--tune chooses settings of what this machine learns: leave out --spark.")
+        _train(config, tune=tune, spark=spark or "")
 
 
-def _train(config: Config, *, tune: bool) -> None:
+def _train(config: Config, *, tune: bool, spark: str) -> None:
     columns = TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with opened(config) as services, Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("")
@@ -37,7 +40,9 @@ def _train(config: Config, *, tune: bool) -> None:
         def advance(what: str, done: int, total: int) -> None:
             progress.update(task, description=what, completed=done, total=total)
 
-        made = training.train(services.database, services.warehouse, config, now=utcnow(), tune=tune, progress=advance)
+        made = training.train(
+            services.database, services.warehouse, config, now=utcnow(), tune=tune, progress=advance, spark=spark
+        )
         progress.update(task, completed=progress.tasks[task].total, description="")
     click.echo(_figures(made))
     if made.status == "refused":

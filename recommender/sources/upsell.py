@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.arrays import Floats, Ints
+from recommender.arrays import Floats, Ints, changes, ordered
 from recommender.interactions import Interactions, Items
 from recommender.sources import neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, row_of
@@ -130,17 +130,13 @@ def acceptance(accepted: Floats, offered: Floats) -> Floats:
 
 def _followed(trail: Trail, codes: Ints) -> Pairs:
     """Within each row and category, in time: what was taken, after something else."""
-    order = np.lexsort((np.arange(len(trail.items)), codes[trail.items], trail.rows))
+    order = ordered(codes[trail.items], trail.rows)
     rows, items, weights = trail.rows[order], trail.items[order].astype(np.int64), trail.weights[order]
-    group = np.stack([rows, codes[items]])
-    begins = np.ones(len(items), bool)
-    begins[1:] = (np.diff(group) != 0).any(axis=0) | (np.diff(items) != 0)
-    starts = np.flatnonzero(begins)  # of runs of one item
+    starts = np.flatnonzero(changes(rows, items))  # of runs of one item
     if not len(starts):
         return Pairs(starts, starts)
     strongest = np.maximum.reduceat(weights, starts)
-    follows = np.zeros(len(starts), bool)
-    follows[1:] = (np.diff(group[:, starts]) == 0).all(axis=0)
+    follows = ~changes(rows[starts], codes[items[starts]])
     taken = np.flatnonzero(follows & (strongest >= TAKEN))
     return Pairs(items[starts[taken - 1]], items[starts[taken]])
 

@@ -60,8 +60,8 @@ def fit(spark: Spark, known: dict[tuple[Any, ...], Source], tmp_path: Path, monk
     """Learns from files as the warehouse writes them; in the contract as well."""
 
     def learned(name: str, interactions: Interactions) -> Source:
-        log = interactions.purchases
-        shop = name, *(column.tobytes() for column in (log.order, log.contact, log.item, log.amount, log.at))
+        log, ids = interactions.purchases, interactions.items.ids
+        shop = name, *(column.tobytes() for column in (ids, log.order, log.contact, log.item, log.amount, log.at))
         if shop not in known:
             known[shop] = fresh(name, interactions)
         return known[shop]

@@ -161,7 +161,7 @@ def chosen(kind: str) -> Reason:
 
 PERSONAL: Final = frozenset({"next_purchase"})  # reasons that tell what the contact bought, naming no other item
 _BESIDE: Final = {
-    "similar": "similar to",
+    "similar": "related to",  # by the visits that look at both, or by what they are
     "upsell": "a step up from",
     "session": "looked at after",
     "bundles": "in a set with",

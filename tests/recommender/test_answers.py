@@ -32,7 +32,7 @@ from recommender.sources.base import Because
         (Because("next_purchase"), [], "follows what you bought"),
         (Because("session", (1,)), ["Tea"], "looked at after Tea"),
         (Because("session"), [], "looked at in visits like this one"),
-        (Because("similar", (1,)), ["Tea"], "similar to Tea"),
+        (Because("similar", (1,)), ["Tea"], "related to Tea"),
         (Because("upsell", (1,), 20, 50), ["Tea"], "a step up from Tea"),
         (Because("popular", n=1), [], "bought by 1 person in the last 30 days"),
         (Because("popular"), [], "often bought"),

@@ -28,7 +28,7 @@ from engine.warehouse.spark import over
 from recommender import evaluation, placements, tuning
 from recommender.algebra import give_back
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
-from recommender.fitted import Fitted, fit, load, save
+from recommender.fitted import Draft, Fitted, fit, load
 from recommender.interactions import Interactions
 from recommender.interactions import load as load_interactions
 from recommender.models import Published, Training
@@ -191,9 +191,10 @@ class _Run:
         run = run.tuning(trial.before) if tune else run
         judged = run.judge(interactions, trial)
         del trial  # all but the last weeks a second time: 3 GB at 16 million interactions
-        fitted = fit(interactions, run.settings, seed=self.seed, progress=self.step, learners=self.learners)
+        draft, learners = Draft(self.folder), self.learners
+        kept = fit(interactions, run.settings, seed=self.seed, progress=self.step, learners=learners, keep=draft.keep)
         self.step("files")
-        save(fitted, self.folder)
+        draft.close(kept)
         judged.metrics["data"] = _data(interactions)
         return run.finish(judged)
 

@@ -1,5 +1,4 @@
-"""Bundles that marketers made: what completes the set of an item that is looked at. Nothing is learned.
-"""
+"""Bundles that marketers made: what completes the set of an item that is looked at. Nothing is learned."""
 
 from __future__ import annotations
 

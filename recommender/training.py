@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from engine.config import Config
@@ -81,10 +82,15 @@ def train(
         run = _Run(database, config, _begin(database, config, now), now, steps)
         steps.note = run.note
         try:
-            return run.on_spark(warehouse, spark) if spark else run.train(warehouse, tune=tune)
+            made = run.on_spark(warehouse, spark) if spark else run.train(warehouse, tune=tune)
         except BaseException as error:
             _fail(run, error)
             raise
+        try:
+            _prune(database, config)
+        except SQLAlchemyError:  # it serves already; the next training prunes
+            log.warning("the files of old trainings stay", exc_info=True)
+        return made
 
 
 def publish(session: Session, training_id: int, now: datetime) -> None:
@@ -250,7 +256,6 @@ class _Run:
             session.flush()
             if not judged.refusal:
                 publish(session, self.training_id, self.end)
-        _prune(self.database, self.config)
         return training
 
     def note(self, stage: str, share: float) -> None:
@@ -364,8 +369,11 @@ def _bury(database: Database, folder: Path, now: datetime) -> None:
 
 
 def _fail(run: _Run, error: BaseException) -> None:
+    """End its row and remove its files, unless it is whole and may serve already."""
     with run.database.begin() as session:
         training = session.get_one(Training, run.training_id)
+        if training.status != "running":
+            return
         training.status, training.finished_at = "failed", run.end
         training.error = error.message if isinstance(error, RapportError) else f"{type(error).__name__}: {error}"
     _remove(run.folder.parent, run.training_id)

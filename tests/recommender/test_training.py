@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from engine.config import Config
 from engine.database import Database
@@ -244,6 +245,34 @@ def test_dies_halfway(
         assert training.current(session).id == trained.id  # type: ignore[union-attr]
         assert [row.status for row in training.trainings(session)] == ["failed", "ready"]
     assert sorted(path.name for path in (config.folder / "trainings").iterdir()) == ["1", "lock"]
+
+
+def test_a_break_after_the_switch_harms_nothing(
+    database: Database, warehouse: Warehouse, config: Config, trained: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the switch has moved, the new training and its files stay, and old files left behind are no failure."""
+    finish = training._Run.finish
+
+    def finish_and_break(run: training._Run, judged: training.Judged) -> Training:
+        finish(run, judged)
+        raise KeyboardInterrupt
+
+    def serves(training_id: int) -> None:
+        with database.read() as session:
+            serving = training.current(session)
+            assert serving is not None
+            assert (serving.id, serving.status) == (training_id, "ready")
+            training.check(config, serving)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "finish", finish_and_break)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(database, warehouse, config, now=NOW)
+    serves(trained.id + 1)
+    locked_out = OperationalError("UPDATE", {}, Exception("database is locked"))
+    monkeypatch.setattr(training, "_prune", lambda *_: (_ for _ in ()).throw(locked_out))
+    training.train(database, warehouse, config, now=NOW)
+    serves(trained.id + 2)
 
 
 def test_buries_the_dead(database: Database, warehouse: Warehouse, config: Config, trained: Training) -> None:

@@ -30,7 +30,7 @@ from recommender.placements import Plan
 from recommender.shelf import Shelf, between
 from recommender.sources import PERSONAL_SOURCES
 from recommender.sources.base import Because, Finds, Query
-from recommender.sources.bundles import Bundles
+from recommender.sources.bundles import Bundles, Offer
 from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
@@ -106,28 +106,29 @@ class State:
 
 
 class Asked(NamedTuple):
-    """What is asked in a turn, in keys of items; done: what the contact or visitor did, as recommender.history tells;
-    shown: ids of items that stood in their last mails. Nothing else makes a difference to what is shown.
+    """What is asked in a turn, in ids of items that are known; done: what the contact or visitor did, as
+    recommender.history tells; shown: what stood in their last mails. Nothing else makes a difference to what is shown.
     """
 
-    items: tuple[str, ...]
-    cart: tuple[str, ...]
-    session: tuple[str, ...]
-    exclude: tuple[str, ...]
+    items: tuple[int, ...]
+    cart: tuple[int, ...]
+    session: tuple[int, ...]
+    exclude: tuple[int, ...]
     done: str = NOTHING
     shown: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, request: Request, done: str, shown: Sequence[int]) -> Self:
-        """From a request."""
-        items, cart, session, exclude = map(tuple, (request.items, request.cart, request.session, request.exclude))
-        return cls(items, cart, session, exclude, done, tuple(shown))
+    def of(cls, request: Request, shelf: Shelf) -> Self:
+        """From a request, of somebody who did nothing so far."""
+        lists = request.items, request.cart, request.session, request.exclude
+        items, cart, session, exclude = (tuple(shelf.ids_of(keys)) for keys in lists)
+        return cls(items, cart, session, exclude)
 
 
 @dataclass(frozen=True)
 class Question:
     """context: item ids and weights of what is looked at; excluded: item ids; visit: what was looked at in this visit,
-    oldest first; dearest: price of what a price is measured against; missing: keys nobody knows.
+    oldest first; dearest: price of what a price is measured against; held: ids of what is on the page or in the cart.
     """
 
     context: dict[int, float]
@@ -135,14 +136,10 @@ class Question:
     excluded: Ints
     visit: Log = EMPTY.done
     dearest: int | None = None
-    missing: tuple[str, ...] = ()
+    held: tuple[int, ...] = ()
 
 
-class Row(NamedTuple):
-    """What is shown, best first; missing: keys nobody knows."""
-
-    items: tuple[Recommended, ...]
-    missing: tuple[str, ...]
+Row = tuple[Recommended, ...]  # what is shown, best first
 
 
 @dataclass(frozen=True)
@@ -179,11 +176,11 @@ class Turn:
         told = request.explain, request.figures, request.personal
         return cls(state, plan, request.filter, request.n, now, *told, variant)
 
-    def is_personal(self, request: Request) -> bool:
+    def is_personal(self, asked: Asked) -> bool:
         """Whether it makes a difference what the contact or visitor did: where something is looked at that the
         training knows, to most sources it makes none.
         """
-        looked_at = self.state.shelf.ids_of((*request.items, *request.cart, *request.session))
+        looked_at = (*asked.items, *asked.cart, *asked.session)
         known = bool(looked_at) and (self.state.fitted.numbers(np.array(looked_at, np.int64)) >= 0).any()
         return not known or self.plan.rules.exclude_purchased or not PERSONAL_SOURCES.isdisjoint(self.plan.sources)
 
@@ -192,21 +189,19 @@ class Turn:
         return self._rows([self._question(asked)])[0]
 
     def _question(self, asked: Asked) -> Question:
-        """Keys to ids, the contact's or visitor's history, and what must not be offered."""
-        keys, rules = self.state.shelf.keys, self.plan.rules
+        """What is looked at, the contact's or visitor's history, and what must not be offered."""
+        rules = self.plan.rules
         context: dict[int, float] = {}
-        for step, key in enumerate(reversed(asked.session)):
-            context.setdefault(keys.get(key, 0), FADING**step)
-        context |= {keys.get(key, 0): 1.0 for key in (*asked.items, *asked.cart)}
-        context.pop(0, None)  # no item has id 0: these are the unknown keys
-        barred = [*asked.exclude, *asked.items]
+        for step, item in enumerate(reversed(asked.session)):
+            context.setdefault(item, FADING**step)
+        held = tuple(dict.fromkeys((*asked.items, *asked.cart)))
+        context |= dict.fromkeys(held, 1.0)
+        barred = [*asked.exclude, *asked.items, *asked.shown]
         barred += asked.cart if rules.exclude_cart else ()
         barred += asked.session if rules.exclude_viewed else ()
-        missing = dict.fromkeys(key for key in (*asked.items, *asked.cart, *asked.session) if key not in keys)
-        past = History.read(asked.done, self.now)
-        question = self.about(past, [*self.state.shelf.ids_of(barred), *asked.shown])
-        visit = self._visit([keys[key] for key in (*asked.session, *asked.items) if key in keys])
-        return replace(question, context=context, visit=visit, dearest=self._dearest(asked), missing=tuple(missing))
+        question = self.about(History.read(asked.done, self.now), barred)
+        visit = self._visit([*asked.session, *asked.items])
+        return replace(question, context=context, visit=visit, dearest=self._dearest(asked), held=held)
 
     def about(self, past: History, barred: Sequence[int] = ()) -> Question:
         """A question about somebody with a history, who looks at nothing now."""
@@ -224,25 +219,20 @@ class Turn:
         """An answer for each."""
         return [self.told(row) for row in self._rows(questions)]
 
-    def told(self, row: Row) -> Answer:
-        """What is shown, as an answer with a name of its own."""
+    def told(self, row: Row, missing: tuple[str, ...] = ()) -> Answer:
+        """What is shown, as an answer with a name of its own; missing: keys nobody knows."""
         training_id, variant = self.state.training_id, self.variant
         number = f"{training_id or 0}.{secrets.token_urlsafe(16)}" + (f".{variant.mark}" if variant else "")
         arm = variant.arm if variant else None
-        return Answer(number, self.plan.key, training_id, training_id is None, row.items, row.missing, arm)
+        return Answer(number, self.plan.key, training_id, training_id is None, row, missing, arm)
 
     def _rows(self, questions: Sequence[Question]) -> list[Row]:
         query = self._query(questions)
         kept = self._kept(questions, query)
         reasons = self._reasons(questions, query, kept) if self.explain else {}
-        return [
-            Row(self._told(found, reasons, query, row), ask.missing)
-            for row, (ask, found) in enumerate(zip(questions, kept, strict=True))
-        ]
+        return [self._told(found, reasons, query, row) for row, found in enumerate(kept)]
 
-    def _told(
-        self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], query: Query, row: int
-    ) -> tuple[Recommended, ...]:
+    def _told(self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], query: Query, row: int) -> Row:
         shown = self.state.shelf.shown
         told = tuple(
             Recommended(*shown[one.item_id], self._score(one), rank, one.source, reasons.get((row, one.item_id)))
@@ -250,15 +240,12 @@ class Turn:
         )
         if all(one.source != Bundles.name for one in found):
             return told
-        sets = [self._set(query, row, one) for one in found]
+        whole = self.state.sets.whole(query, row, [one.number for one in found if one.source == Bundles.name])
+        sets = [_in_set(whole.get(one.number)) for one in found]
         return tuple(item._replace(bundle=held) for item, held in zip(told, sets, strict=True))
 
     def _score(self, found: Found) -> float | None:
         return round(found.score, 6) if self.figures else None
-
-    def _set(self, query: Query, row: int, one: Found) -> InSet | None:
-        offer = self.state.sets.of(query, row, one.number) if one.source == Bundles.name else None
-        return InSet(offer.key, offer.name, offer.price, offer.saves) if offer else None
 
     @property
     def _filters(self) -> tuple[Filter, ...]:
@@ -275,7 +262,14 @@ class Turn:
             self._allowed(questions),
             self._trail([ask.history.done for ask in questions]),
             self._trail([ask.visit for ask in questions]),
+            self._held(questions),
         )
+
+    def _held(self, questions: Sequence[Question]) -> sparse.csr_array | None:
+        """Nothing where nobody asks for it: only sets do."""
+        if not self.state.bundles or Bundles.name not in self.plan.sources:
+            return None
+        return self.state.matrix([(np.array(ask.held, np.int64), np.ones(len(ask.held))) for ask in questions])
 
     def _trail(self, logs: Sequence[Log]) -> Trail:
         """What was done, in its order, of each question."""
@@ -303,11 +297,10 @@ class Turn:
 
     def _dearest(self, asked: Asked) -> int | None:
         """What the dearest item on the page costs, or in the cart; only looked up where a rule needs it."""
-        rules, shelf = self.plan.rules, self.state.shelf
+        rules, shown = self.plan.rules, self.state.shelf.shown
         if rules.price_ratio_min is None and rules.price_ratio_max is None:
             return None
-        ids = shelf.ids_of(asked.items) or shelf.ids_of(asked.cart)
-        return max((shelf.shown[item].price or 0 for item in ids), default=0) or None
+        return max((shown[item].price or 0 for item in asked.items or asked.cart), default=0) or None
 
     def _kept(self, questions: Sequence[Question], query: Query) -> list[list[Found]]:
         """What is shown to each: the sources' finds, arranged by the rules."""
@@ -349,6 +342,10 @@ class Turn:
         titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
         own = self.personal and bought.issuperset(led)
         return reason(because, titles, led, bought=own, figures=self.figures, zone=self.now.tzinfo or UTC)
+
+
+def _in_set(offer: Offer | None) -> InSet | None:
+    return InSet(offer.key, offer.name, offer.price, offer.saves) if offer else None
 
 
 def warm(fitted: Fitted) -> None:

@@ -15,7 +15,7 @@ from recommender.sources.base import Because
 from recommender.sources.popular import POPULAR_DAYS, TRENDING_DAYS
 
 MOST: Final = 100  # items of one answer, and of each list in a question
-ROWS: Final = 4096  # kept for whoever asks the same while nothing changes; 10 KB each
+KEPT: Final = 32 << 20  # bytes of answers for whoever asks the same while nothing changes: some 4,000 rows of eight
 EVERYTHING: Final = Filter()
 PINNED: Final = "pin"  # stands where a source would
 

@@ -34,7 +34,9 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What the rules of a placement say today. pins: item ids by position; buried: item ids."""
+    """What the rules of a placement say today. pins: item ids by position, each item at the first of
+    its positions; buried: item ids.
+    """
 
     rules: Rules
     shelf: Shelf
@@ -52,7 +54,9 @@ class Arrangement:
         may = allowed([item for _, item in pins])
         buried = (pin.item for pin in rules.buries if pin.holds(today))
         kept = {position or 1: item for (position, item), shown in zip(pins, may, strict=True) if shown}
-        return cls(rules, shelf, kept, frozenset(shelf.ids_of(buried)), now)
+        first = {item: position for position, item in sorted(kept.items(), reverse=True)}
+        at = {position: item for item, position in first.items()}
+        return cls(rules, shelf, at, frozenset(shelf.ids_of(buried)), now)
 
     def arrange(self, found: Sequence[Found], barred: Ints, n: int) -> list[Found]:
         """The row of n: each pin at its place, else what is worth most beside what stands before it."""

@@ -7,10 +7,9 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -27,11 +26,12 @@ from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
 from recommender import bundles, comparisons, history, placements
 from recommender.algebra import each
-from recommender.answering import BATCH, Asked, State, Turn, warm
-from recommender.answers import ROWS, Answer, Request
+from recommender.answering import BATCH, Asked, Row, State, Turn, warm
+from recommender.answers import KEPT, Answer, Request
 from recommender.comparisons import Variant
 from recommender.fitted import Fitted, load
 from recommender.history import EMPTY, NOTHING
+from recommender.kept import ITEM_BYTES, Kept
 from recommender.models import Published, Training
 from recommender.placements import Plan
 from recommender.shelf import Shelf
@@ -46,7 +46,7 @@ _SWITCH: Final = select(Training.id, Training.folder).join(Published)
 
 Seen = Callable[[Session, Sequence[int], int], Mapping[int, Sequence[int]]]  # contacts, mails: item ids of each
 
-atexit.register(gc.unfreeze)  # what `_look` puts aside ends like everything else, or libraries tell of leaks
+atexit.register(gc.unfreeze)  # what `_settle` puts aside ends like everything else, or libraries tell of leaks
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +60,10 @@ class Recommender:
         self.config = config
         self.problem: str | None = None  # why the published training does not serve
         self._state: State | None = None
-        self._row = lru_cache(ROWS)(Turn.row)
+        self._rows: Kept[Row] = Kept(KEPT)
         self._lock = threading.Lock()
         self._aside = ThreadPoolExecutor(1, "training")
         self._loading: tuple[int, Future[Fitted]] | None = None
-        self._patient = False
         self._checked = -STALE
         self._counted = -BORROWED
         self._refused: int | None = None
@@ -85,10 +84,13 @@ class Recommender:
         request, variant = (request, None) if plan else _drawn(session, state, request)
         moment = self._here(now).replace(second=0, microsecond=0)  # so that equal questions of a minute are equal
         turn = Turn.of(state, request, moment, plan, variant=variant)
-        done = self._done(session, request, now) if turn.is_personal(request) else NOTHING
+        asked = Asked.of(request, state.shelf)
+        done = self._done(session, request, now) if turn.is_personal(asked) else NOTHING
         contact_id = request.contact_id
         before = _before(session, turn, [contact_id], shown).get(contact_id, ()) if contact_id is not None else ()
-        return turn.told(self._row(turn, Asked.of(request, done, before)))
+        asked = asked._replace(done=done, shown=tuple(before))
+        row = self._rows.of((turn, asked), lambda: turn.row(asked), lambda made: _bytes(turn, asked, made))
+        return turn.told(row, _missing(state, request))
 
     def _done(self, session: Session, request: Request, now: datetime) -> str:
         contact_id = request.contact_id
@@ -131,9 +133,19 @@ class Recommender:
         return dict(chain.from_iterable(found))
 
     def reload(self) -> None:
-        """Look at the switch, the placements and the items again at the next question, which waits for that."""
-        self._checked, self._patient = -STALE, True
+        """Look at the switch, the placements and the items again at the next question. A training that was published
+        is read first: who calls this waits for that, and no answer does.
+        """
         self._refused = None
+        with self.database.read() as session:
+            wanted = session.execute(_SWITCH).first()
+        with self._lock:
+            old = self._state
+            future = self._begun(*wanted) if wanted and old and old.training_id != wanted.id else None
+        if future:
+            wait([future])
+        with self._lock:  # whoever looks now may have looked before what has changed
+            self._checked = -STALE
 
     def _here(self, now: datetime) -> datetime:
         """The same moment on the shop's clock: pins hold for its days."""
@@ -152,7 +164,7 @@ class Recommender:
             if self._state is None or time.monotonic() - self._checked > CHECKED:
                 state = self._look(session, now)
                 if state is not self._state:
-                    self._row.cache_clear()
+                    self._rows.clear()
                 self._state = state
                 self._checked = time.monotonic()
             return self._state
@@ -166,8 +178,8 @@ class Recommender:
         training_id, fitted = self._fitted(session, old, now)
         plans, suppressed = placements.read(session), placements.suppressed(session)
         compared, sets = comparisons.running(session), bundles.on_sale(session, self._here(now).date())
-        if old is None or old.fitted is not fitted:
-            gc.freeze()  # 100,000 items are never garbage: a collection that looks through them holds all up for 220 ms
+        if old is None or old.training_id != training_id:
+            self._aside.submit(_settle)
         if old is None or old.fitted is not fitted or len(old.shelf.state.ids) != len(shelf.state.ids):
             rows = shelf.rows(fitted.item_ids)
             return State(training_id, fitted, plans, suppressed, shelf, rows, comparisons=compared, bundles=sets)
@@ -183,7 +195,7 @@ class Recommender:
         """
         wanted = session.execute(_SWITCH).first()
         if wanted and (old is None or old.training_id != wanted.id) and self._refused != wanted.id:
-            fitted = self._loaded(wanted.id, self.folder / Path(wanted.folder).name, wait=old is None)
+            fitted = self._loaded(wanted.id, wanted.folder, patient=old is None)
             if fitted:
                 return wanted.id, fitted
         if old is not None and old.training_id is not None:
@@ -193,16 +205,20 @@ class Recommender:
             return None, best_sellers(session, now)
         return None, old.fitted
 
-    def _loaded(self, training_id: int, folder: Path, *, wait: bool) -> Fitted | None:
-        """The training, once it is read: checking its files takes seconds, and no answer waits for that unless nothing
-        else answers, or who asked to `reload` does.
-        """
+    def _begun(self, training_id: int, folder: str) -> Future[Fitted]:
+        """The training on its way, read aside. The lock is held."""
         if self._loading is None or self._loading[0] != training_id:
-            self._loading = training_id, self._aside.submit(_read, folder)
-        future = self._loading[1]
-        if not (wait or self._patient or future.done()):
+            self._loading = training_id, self._aside.submit(_read, self.folder / Path(folder).name)
+        return self._loading[1]
+
+    def _loaded(self, training_id: int, folder: str, *, patient: bool) -> Fitted | None:
+        """The training, once it is read: checking its files takes seconds, and no answer waits for that unless nothing
+        else answers.
+        """
+        future = self._begun(training_id, folder)
+        if not (patient or future.done()):
             return None
-        self._loading, self._patient = None, False
+        self._loading = None
         try:
             fitted = future.result()
         except Unreadable as error:
@@ -241,6 +257,27 @@ def _before(
     """What stood in the mails that the placement's rule looks at."""
     mails = turn.plan.rules.unseen_mails
     return shown(session, contact_ids, mails) if shown and mails else {}
+
+
+def _missing(state: State, request: Request) -> tuple[str, ...]:
+    """Keys of what is looked at that nobody knows."""
+    keys = state.shelf.keys
+    return tuple(dict.fromkeys(key for key in (*request.items, *request.cart, *request.session) if key not in keys))
+
+
+def _bytes(turn: Turn, asked: Asked, row: Row) -> int:
+    """What an answer and its question take in memory, about."""
+    ids = sum(map(len, (asked.items, asked.cart, asked.session, asked.exclude, asked.shown)))
+    letters = len(asked.done) + sum(len(text) for part in turn.filter if isinstance(part, tuple) for text in part)
+    return ITEM_BYTES * (len(row) + 2) + 8 * ids + letters
+
+
+def _settle() -> None:
+    """What stays is not looked through by each collection: with 100,000 items that holds all up for 220 ms. What is
+    garbage goes first, or it would stay for good.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _read(folder: Path) -> Fitted:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from engine import money
-from recommender.answers import ROWS, Answer, Recommended
+from recommender.answers import KEPT, Answer, Recommended
+from recommender.kept import ITEM_BYTES, Kept
 
 TOLD: Final = ("title", "price", "currency", "url", "image_url", "category", "brand")  # what may be left out of an item
 
@@ -23,9 +23,15 @@ def as_json(answer: Answer, fields: tuple[str, ...], rest: Mapping[str, Any]) ->
     return f'{json.dumps({**_head(answer), **rest})[:-1]}, "items": {_items(answer.items, fields)}}}'
 
 
-@lru_cache(ROWS)
+_kept: Final[Kept[str]] = Kept(KEPT)
+
+
 def _items(items: tuple[Recommended, ...], fields: tuple[str, ...]) -> str:
-    return json.dumps([_item(item, fields) for item in items])
+    return _kept.of(
+        (items, fields),
+        lambda: json.dumps([_item(item, fields) for item in items]),
+        lambda told: len(told) + ITEM_BYTES * (len(items) + 1),
+    )
 
 
 def _head(answer: Answer) -> dict[str, Any]:

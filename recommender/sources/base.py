@@ -44,7 +44,8 @@ class Query:
 
     context: q x n, weights of what is looked at now (page, cart, session); history: q x n, weights of what the
     contact bought or viewed; excluded: q x n, not zero = never offer this here; allowed: n, may be offered at all;
-    past: what the contact did; visit: what is looked at in this visit, both in order.
+    past: what the contact did; visit: what is looked at in this visit, both in order; held: q x n, not zero = on the
+    page or in the cart now.
     """
 
     context: sparse.csr_array
@@ -53,6 +54,7 @@ class Query:
     allowed: Mask
     past: Trail | None = None
     visit: Trail | None = None
+    held: sparse.csr_array | None = None
 
     def __len__(self) -> int:
         return int(self.context.shape[0])
@@ -68,6 +70,7 @@ class Query:
             excluded=self.excluded[rows],
             past=self.past and self.past.only(rows),
             visit=self.visit and self.visit.only(rows),
+            held=None if self.held is None else self.held[rows],
         )
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from recommender.arrays import Ints
 from recommender.sources.base import Because, Candidates, Query, row_of
-
-HELD: Final = 1.0  # weight in the context from which an item is on the page or in the cart
 
 
 class Offer(NamedTuple):
@@ -37,7 +35,7 @@ class Bundles:
     name: ClassVar[str] = "bundles"
 
     def candidates(self, query: Query, n: int) -> Candidates:
-        """Of each set whose lead is in the context all that is missing, if all of it may be offered; an item in the
+        """Of each set whose lead is held all that is missing, if all of it may be offered; an item in the
         first set that has it. A source is asked for twice as many as are shown: none of the sets is cut.
         """
         found = Candidates.empty(len(query), n)
@@ -56,12 +54,20 @@ class Bundles:
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
         """The lead it belongs to."""
-        offers = [self.of(query, row, int(item)) for item in items]
-        return [Because(self.name, offer.items[:1] if offer else ()) for offer in offers]
+        sets = self.whole(query, row, items.tolist())
+        return [Because(self.name, sets[item].items[:1] if item in sets else ()) for item in items.tolist()]
 
-    def of(self, query: Query, row: int, item: int) -> Offer | None:
-        """The set in which an item is offered to the question in `row`."""
-        return next((offer for offer in self._of(_held(query, row)) if item in offer.items[1:]), None)
+    def whole(self, query: Query, row: int, found: Iterable[int]) -> Mapping[int, Offer]:
+        """Of what this source found for the question in `row` and is shown: each item's set, if all that is missing of
+        it is shown. Sets are gone through as `candidates` does: no other could have given the same items.
+        """
+        held, shown = _held(query, row), set(found)
+        told: dict[int, Offer] = {}
+        for offer in self._of(held):
+            rest = set(offer.items) - held
+            if rest <= shown and rest.isdisjoint(told):
+                told |= dict.fromkeys(rest, offer)
+        return told
 
     def _of(self, held: Collection[int]) -> Sequence[Offer]:
         places = sorted({place for item in held for place in self._by_lead.get(item, ())})
@@ -76,5 +82,4 @@ class Bundles:
 
 
 def _held(query: Query, row: int) -> set[int]:
-    items, weights = row_of(query.context, row)
-    return set(items[weights >= HELD].tolist())
+    return set() if query.held is None else set(row_of(query.held, row)[0].tolist())

@@ -150,6 +150,8 @@ def test_pins_and_buries(row: Row, written: Callable[..., None]) -> None:
     assert row({"pins": [{"item": "A3", "position": 2, "until": before}]}, 3) == ["A19", "A18", "A17"]
     assert row({"pins": [{"item": "A3", "position": 1}]}, 2, exclude=["A3"]) == ["A19", "A18"]
     assert row({"pins": [{"item": "A3", "position": 1}, {"item": "?", "position": 2}], "price_max": 1}) == []
+    twice = [{"item": "A3", "position": place} for place in (4, 2)]
+    assert row({"pins": twice}, 5) == ["A19", "A3", "A18", "A17", "A16"], "once, at its first position"
     written("A3", stock=0)
     assert row({"pins": [{"item": "A3", "position": 1}]}, 1) == ["A19"]
     few = {"categories": ["All"], "price_min": "9.99", "buries": [{"item": "A19"}]}

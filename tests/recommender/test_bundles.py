@@ -12,9 +12,10 @@ from engine.database import Database, next_revision
 from engine.errors import Invalid, NotFound
 from engine.models import Item
 from engine.warehouse import Warehouse
-from recommender import bundles
+from recommender import bundles, placements
 from recommender.answers import InSet, Recommended, Request
 from recommender.bundles import Take
+from recommender.placements import DEFAULTS
 from recommender.serving import Recommender
 from tests.recommender.shop import NOW, add_contacts, add_items, add_order
 
@@ -60,8 +61,13 @@ def test_completes_the_set(recommender: Recommender, database: Database) -> None
         (Request("item", items=["A0"], exclude=["A1"], n=6), []),
         (Request("item", items=["A0"], n=1), []),
         (Request("home", items=["A0"], n=6), []),
+        (Request("item", items=["A5"], session=["A0"], n=6), []),
+        (Request("item", items=["A0"], session=["A3"], rules={"exclude_viewed": False}, n=6), ["A1", "A3"]),
     ],
-    ids=["cart", "one is in the cart", "all are", "not the lead", "one may not be offered", "no room", "elsewhere"],
+    ids=[
+        *("cart", "one is in the cart", "all are", "not the lead", "one may not be offered", "no room", "elsewhere"),
+        *("the lead was looked at before", "one was looked at before"),
+    ],
 )
 def test_all_of_it_or_nothing(recommender: Recommender, database: Database, request_: Request, keys: list[str]) -> None:
     """What is missing of the set is offered together, where a placement names the source."""
@@ -117,6 +123,41 @@ def test_an_item_in_one_set_alone(recommender: Recommender, database: Database) 
         ("A3", "better"),
         ("A5", "better"),
     ]
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    ("better", "asked"),
+    [
+        (["A0", "A3", "A5"], Request("item", items=["A0"], exclude=["A5"], n=8)),
+        (["A0", "A3", "A5", "A7"], Request("item", items=["A0"], n=2)),
+    ],
+    ids=["one may not be offered", "no room"],
+)
+def test_named_by_the_set_that_is_offered(
+    recommender: Recommender, database: Database, better: list[str], asked: Request
+) -> None:
+    """The set that saves more is not offered: its name and price do not stand at what the other one offers."""
+    make(database)
+    make(database, "better", name="Better", items=better, discount=0.3)
+    found = shown(recommender, asked)
+    assert [(item.key, item.bundle.key if item.bundle else "") for item in found] == [
+        ("A1", "starter"),
+        ("A3", "starter"),
+    ]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_part_of_a_set_is_no_set(recommender: Recommender, database: Database) -> None:
+    """Where the placement's rules take an item out of the row, what is left does not promise the price of the set."""
+    make(database)
+    with database.begin() as session:
+        plan = DEFAULTS["item"]
+        placements.edit(
+            session, "item", name=plan.name, sources=plan.sources, given={"buries": [{"item": "A3"}]}, now=NOW
+        )
+    [left] = shown(recommender, Request("item", items=["A0"], n=5))
+    assert (left.key, left.bundle) == ("A1", None)
 
 
 @pytest.mark.parametrize(

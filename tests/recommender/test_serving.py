@@ -398,15 +398,52 @@ def test_publishing_delays_no_answer(
                 return found
 
     assert serving() == 1
+    recommender.reload()  # as whoever saved a placement did
+    assert serving() == 1
     monkeypatch.setattr("recommender.serving.load", slow)
+    published(database, config)
+    assert serving() == 1
+    go.set()
+    assert serving(waits=30) == 2
+
+
+def published(database: Database, config: Config) -> None:
+    """The training once more, as number 2."""
     shutil.copytree(config.folder / "trainings" / "1", config.folder / "trainings" / "2")
     with database.begin() as session:
         session.add(Training(status="ready", folder="trainings/2", started_at=NOW))
         session.flush()
         training.publish(session, 2, NOW)
+
+
+@pytest.mark.usefixtures("shop")
+def test_who_publishes_waits_and_nobody_else(
+    recommender: Recommender, database: Database, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`reload` returns when the training is read; until then the old one answers, however long that takes."""
+    request, began, go = Request("item", items=["A0"], n=3), threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> fitted.Fitted:
+        began.set()
+        assert go.wait(30)
+        return fitted.load(folder)
+
+    def serving() -> int | None:
+        with database.read() as session:
+            return recommender.recommend(session, request, now=NOW).training_id
+
     assert serving() == 1
+    monkeypatch.setattr("recommender.serving.load", slow)
+    published(database, config)
+    publishing = threading.Thread(target=recommender.reload, daemon=True)
+    publishing.start()
+    assert began.wait(30)
+    recommender._checked = -STALE
+    assert serving() == 1
+    assert publishing.is_alive()
     go.set()
-    assert serving(waits=30) == 2
+    publishing.join(30)
+    assert serving() == 2
 
 
 @pytest.mark.usefixtures("shop")
@@ -432,10 +469,42 @@ def test_the_shelf_is_no_garbage(recommender: Recommender) -> None:
     """What stays for good is not looked through by every collection: with 100,000 items that took 220 ms."""
     gc.unfreeze()
     ask(recommender, Request("home", n=1))
+    recommender._aside.submit(int).result(30)
     assert gc.get_freeze_count() > 0
     gc.unfreeze()
     ask(recommender, Request("home", n=1))
+    recommender._aside.submit(int).result(30)
     assert gc.get_freeze_count() == 0, "only what is new is put aside"
+
+
+def test_best_sellers_counted_anew_are_not_put_aside(
+    recommender: Recommender, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a training they are counted every minute: putting each aside would keep all garbage of that minute."""
+    with database.begin() as session:
+        add_items(session, 2)
+    settled: list[None] = []
+    monkeypatch.setattr(gc, "freeze", lambda: settled.append(None))
+    monkeypatch.setattr(gc, "collect", lambda: settled.append(None) or 0)
+    for _ in range(3):
+        recommender._counted = recommender._checked = -1e9
+        ask(recommender, Request("home", n=1))
+        recommender._aside.submit(int).result(30)
+    assert len(settled) == 2, "one collection, one freeze: the shelf, once"
+
+
+@pytest.mark.usefixtures("shop")
+def test_unknown_keys_fill_no_memory(recommender: Recommender, database: Database) -> None:
+    """A hundred long keys nobody knows, other ones in each question: each is told its own, and one row is kept."""
+    for number in range(5):
+        unknown = tuple(f"{number}-{key}-{'x' * 100}" for key in range(100))
+        with database.read() as session:
+            asked = Request("item", items=("A0",), session=unknown, exclude=unknown, n=3)
+            answer = recommender.recommend(session, asked, now=NOW)
+        assert answer.missing_ids == unknown
+        assert len(answer.items) == 3
+    assert len(recommender._rows) == 1
+    assert recommender._rows.held < 10_000
 
 
 @pytest.mark.usefixtures("shop")

@@ -81,9 +81,13 @@ class TooLarge(RapportError):
 
 
 class TooMany(RapportError):
-    """Asked too often."""
+    """Asked too often; worth another try after `seconds`."""
 
     code = "too_many"
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Unavailable(RapportError):

@@ -62,9 +62,10 @@ Handed = Callable[[str], Handover | None]  # reads a word; None: not ours, or to
 
 @dataclass
 class Told:
-    """What came of a call: how many events were new or known, and those refused."""
+    """What came of a call: how many events were new, how many known, and those refused."""
 
-    taken: int = 0
+    new: int = 0
+    known: int = 0
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -169,7 +170,7 @@ def take(session: Session, told: Sequence[Any], sent: Any, handed: Handed, *, no
     )
     refused = {reject.row: f"{reject.field or 'event'}: {reject.message}" for reject in accepted.rejected}
     result.refused += [Refused(records[row][0], why) for row, why in refused.items()]
-    result.taken = len(records) - len(refused)
+    result.new, result.known = accepted.created, accepted.unchanged
     taken = [pair for row, pair in enumerate(records) if row not in refused] if config.tracking.trust_orders else []
     orders = _orders(session, taken, result)
     if orders:

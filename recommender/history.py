@@ -126,6 +126,12 @@ def of_visitor(database: Database, visitor: str, now: datetime) -> str:
     return told or NOTHING
 
 
+def of_browser(database: Database, visitor: str, now: datetime) -> str:
+    """What was looked at in one browser, whoever it belongs to: nothing that the contact bought or did elsewhere."""
+    [(told,)] = _SEEN_IN_BROWSER[database.engine.name].rows(database, visitor=visitor, now=now)
+    return told or NOTHING
+
+
 def of_contacts(database: Database, contact_ids: Sequence[int], now: datetime) -> Mapping[int, History]:
     """The histories of contacts who have one, by one statement for all."""
     contacts = json.dumps(list(contact_ids)) if database.is_sqlite else list(contact_ids)
@@ -188,4 +194,6 @@ _DONE_BY_MANY: Final = {
     )
     for name, contacts in _AMONG.items()
 }
-_SEEN_BY_VISITOR: Final = _as_text(_newest(_events(Event.__table__.c.visitor == bindparam("visitor"), _DID.is_(None))))
+_HERE: Final[Any] = Event.__table__.c.visitor == bindparam("visitor")
+_SEEN_BY_VISITOR: Final = _as_text(_newest(_events(_HERE, _DID.is_(None))))
+_SEEN_IN_BROWSER: Final = _as_text(_newest(_events(_HERE)))

@@ -95,6 +95,8 @@ class Recommender:
     def _done(self, session: Session, request: Request, now: datetime) -> str:
         contact_id = request.contact_id
         if contact_id is None and request.visitor:
+            if not request.personal:
+                return history.of_browser(self.database, request.visitor, now)
             contact_id = identity.contact_of_visitor(session, request.visitor)
         if contact_id is not None:
             return history.of_contact(self.database, contact_id, now)
@@ -230,13 +232,17 @@ class Recommender:
 
 
 def _drawn(session: Session, state: State, request: Request) -> tuple[Request, Variant | None]:
-    """The arm of who asks, where a comparison runs; a visitor who is known is asked about as the contact."""
+    """The arm of who asks, where a comparison runs: of a visitor who is known, the contact's. The question becomes
+    the contact's where it is personal.
+    """
     compared = state.comparisons.get(request.placement)
     if compared is None:
         return request, None
-    if request.contact_id is None and request.visitor:
-        request = replace(request, contact_id=identity.contact_of_visitor(session, request.visitor))
-    return request, compared.variant(request.contact_id, request.visitor)
+    contact_id = request.contact_id
+    if contact_id is None and request.visitor:
+        contact_id = identity.contact_of_visitor(session, request.visitor)
+        request = replace(request, contact_id=contact_id) if request.personal else request
+    return request, compared.variant(contact_id, request.visitor)
 
 
 def _arms(state: State, placement: str, contact_ids: Sequence[int]) -> list[tuple[Variant | None, list[int]]]:

@@ -225,4 +225,5 @@ def _brake(session: Session, security: Security, email: str, place: str, now: da
     most = security.login_attempts
     here = most if account < most * _SPREAD else max(1, most // 2)
     if both >= here or whole >= most * _CROWD:
-        raise TooMany(f"Too many attempts. Wait {security.login_window_minutes} minutes and try again.")
+        minutes = security.login_window_minutes
+        raise TooMany(f"Too many attempts. Wait {minutes} minutes and try again.", seconds=60 * minutes)

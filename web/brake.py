@@ -12,6 +12,7 @@ from engine.errors import TooMany
 from web import auth
 
 CALLS: Final = 240  # of one address in a minute, and process: a busy office behind one address
+MINUTE: Final = 60  # seconds
 PLACES: Final = 50_000  # addresses remembered
 
 
@@ -25,7 +26,7 @@ class Brake:
     def holds(self, place: str) -> bool:
         """Count a call; True when it is one too many."""
         with self._lock:
-            minute = int(time.monotonic() // 60)
+            minute = int(time.monotonic() // MINUTE)
             if minute != self._minute or len(self._calls) > PLACES:
                 self._minute, self._calls = minute, {}
             self._calls[place] = self._calls.get(place, 0) + 1
@@ -34,4 +35,4 @@ class Brake:
     def check(self) -> None:
         """Count the call of this request; raises TooMany."""
         if self.holds(auth.network(request.remote_addr or "")):
-            raise TooMany("Too many calls from one address; try again in a minute.")
+            raise TooMany("Too many calls from one address; try again in a minute.", seconds=MINUTE)

@@ -23,7 +23,6 @@ def told(row: Comparison) -> dict[str, Any]:
         "holdout": row.holdout,
         "days": row.days,
         "started_at": row.started_at.isoformat(),
-        "started_by": row.started_by,
         "planned_end": comparisons.planned_end(row).isoformat(),
         "ended_at": _time(row.ended_at),
         "adopted": row.adopted,

@@ -63,7 +63,7 @@ def status_of(error: RapportError) -> int:
 
 def _rapport(error: RapportError) -> ResponseReturnValue:
     answer = make_response(_answer(status_of(error), error.code, error.message, error.field))
-    if isinstance(error, errors.Busy):
+    if isinstance(error, errors.Busy | errors.TooMany):
         answer.headers["Retry-After"] = str(error.seconds)
     return answer
 

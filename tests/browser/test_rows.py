@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -268,6 +269,45 @@ def test_only_a_signed_contact_is_told_what_they_bought(tab: Page, shop: Shop) -
         found = tab.evaluate(reasons)
         assert len(found) == 3
         assert any("you bought" in text for text in found) == personal, found
+
+
+def test_a_page_that_signs_asks_for_the_contact(tab: Page, site: Site, shop: Shop) -> None:
+    """Without an event, so that every page can."""
+    shop.bodies["tea"] = HOME.replace("home", "again")
+    tab.goto(f"{shop.url}/tea")
+    answered(tab, 1)
+    questions = asked(tab)
+    told(tab, "sign", {"customer": "C-1", "signature": website.sign(SECRET, "customer", "C-1")})
+    texts = tab.evaluate("rapport.recommend(again).then(answer => answer.items.map(one => one.reason.text))")
+    assert any("you bought" in text for text in texts)
+    assert [one["contact"] for one in questions] == ["C-1"]
+    told(tab, "search", "tea")  # leaves after whatever was told before
+    until(lambda: of_kind(site, "search"), tab)
+    assert of_kind(site, "identify") == []
+
+
+def test_a_wrong_key_of_an_item_costs_no_row(tab: Page, shop: Shop) -> None:
+    """It is left out of the question, wherever it comes from."""
+    many = json.dumps(["", "x" * 129, *[f"B{number}" for number in range(120)], "A0", None, "\ud800", "😀" * 128])
+    shop.bodies["tea"] = f"<div id=goes data-rapport-placement=item data-rapport-items='{many}'></div>" + HOME
+    tab.goto(f"{shop.url}/tea")
+    for key in ("", "x" * 129, "A5"):
+        told(tab, "item", key)
+    questions = asked(tab)
+    answers = tab.evaluate("rapport.recommend()")
+    assert all(answer["items"] for answer in answers)
+    items = questions[0]["context"]["items"]  # type: ignore[index]
+    assert (len(items), items[-3:]) == (100, ["A0", "null", "😀" * 128])
+    assert [one["context"]["session"] for one in questions] == [["A5"]] * 2  # type: ignore[index]
+
+
+def test_without_a_key_rows_close(tab: Page, shop: Shop) -> None:
+    """Whoever waits for an answer learns that there is none."""
+    shop.page, shop.consent = HEAD.replace("data-key", "data-site"), "ask"
+    tab.goto(f"{shop.url}/tea")
+    answered(tab, 2)
+    assert tab.evaluate("rapport.recommend().then(all => all.map(one => one === undefined))") == [True, True]
+    expect(tab.locator(".rapport-row")).to_have_count(0)
 
 
 def test_another_origin_is_refused(tab: Page, site: Site, shop: Shop) -> None:

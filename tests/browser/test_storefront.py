@@ -222,7 +222,10 @@ def test_as_somebody(shopper: Page, front: Front, site: Site) -> None:
     [identify] = until(lambda: events(site, "identify"))
     with site.services.database.read() as session:
         assert session.get_one(Contact, identify.contact_id).key == key
-    shopper.goto("/items/pot-3")
+    with shopper.expect_request(lambda one: one.url.endswith("/recommendations") and one.method == "POST") as later:
+        shopper.goto("/items/pot-3")
+    asked = later.value.post_data_json["requests"]
+    assert {one.get("contact") for one in asked} == {key}  # signed for on every page, told once
     shopper.goto("/people")
     shopper.get_by_role("button", name="Be a stranger again").click()
     expect(shopper.get_by_role("status")).to_have_text("You are a stranger again.")

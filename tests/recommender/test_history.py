@@ -97,3 +97,18 @@ def test_visitors(database: Database) -> None:
     past = History.read(history.of_visitor(database, "v1", NOW), NOW)
     assert past.items.tolist() == [first]
     assert past.done.amount.tolist() == [EVENT_WEIGHTS["cart_add"]]
+
+
+def test_browsers(database: Database) -> None:
+    """Of a browser what was looked at in it, whoever that is now; no order, and nothing of the contact's elsewhere."""
+    with database.begin() as session:
+        [contact], items = add_contacts(session, 1), add_items(session, 4)
+        add_event(session, None, items[0], NOW - DAY, visitor="v1")
+        add_event(session, contact, items[1], NOW - DAY, visitor="v1")
+        add_event(session, contact, items[2], NOW - DAY, visitor="v2")
+        add_event(session, contact, items[3], NOW - DAY)
+        add_order(session, contact, items, NOW - DAY)
+        mine = [item.id for item in items[:2]]
+    past = History.read(history.of_browser(database, "v1", NOW), NOW)
+    assert (past.items.tolist(), past.bought.tolist()) == (mine, [])
+    assert history.of_browser(database, "v3", NOW) == history.NOTHING

@@ -58,8 +58,7 @@ def read(request: Request, schema: Schema) -> Any:
             [name] = schema.fields
             raise Invalid(f'Send the records in an object: {{"{name}": [...]}}.', field=name)
     else:
-        for path, text in _texts(found, ""):
-            check_text(text, path.removeprefix("criteria."))  # as all faults in criteria are told
+        check_texts(found)
     return found
 
 
@@ -80,6 +79,12 @@ def parse(data: bytes) -> Any:
     return found
 
 
+def check_texts(found: Any) -> None:
+    """Raise Invalid for a value with text somewhere that a database cannot hold."""
+    for path, text in _texts(found, ""):
+        check_text(text, _told(path))
+
+
 def check_text(text: str, path: str) -> None:
     """Raise Invalid for text that a database cannot hold."""
     if "\0" in text:
@@ -88,6 +93,13 @@ def check_text(text: str, path: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Invalid("This holds half a character (a lone surrogate); remove it.", field=path or None) from None
+
+
+def _told(path: str) -> str:
+    """As other faults there are told: `context.items.0`, but `blocks[0].text`, and in criteria `all[0].value`."""
+    if path.startswith(("criteria", "blocks")):
+        return path.removeprefix("criteria.")
+    return re.sub(r"\[([0-9]+)\]", r".\1", path)
 
 
 def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
 - it works on the pages of its origins alone, at the doors marked `browser`, so many times a minute;
 - a contact is spoken of only with the signature of the shop's server (engine.website.sign), else anybody could read
-  what others bought: a visitor's name is random, but a browser may be shared, and `tracking.identify = "any"` lets a
-  stranger join a visitor to whom they like. So who asks as a visitor is offered what suits them and told no reason
-  that names what they did elsewhere;
+  what others bought: a visitor's name is random, but a browser may be shared, and nobody signed which contact it is of
+  (`tracking.identify = "any"`, a form filled in with somebody else's address). So who asks as a visitor is offered
+  what suits what this browser did, whatever contact it belongs to, and told no reason that names more than the page;
 - figures of the shop stay in the shop: no margins, by which one could sort and sift, and no numbers of buyers.
 """
 
@@ -42,15 +42,16 @@ brake = Brake()
 
 def check(key: Known) -> None:
     """Before a view that a key of browsers asks for. Raises NotAllowed, TooMany, TooLarge."""
-    brake.check()
     origin = request.headers.get("Origin", "")
+    if origin in (key.origins or ()):
+        g.origin = origin  # so that the page can read why, and how long to wait
+    brake.check()
     if not origin:
         raise NotAllowed(
             "This key works on web pages alone, and the call names none (header Origin); a server uses a secret key."
         )
-    if origin not in (key.origins or ()):
+    if "origin" not in g:
         raise NotAllowed(f"This key does not work on {origin[:200]}; Settings, API keys says where it does.")
-    g.origin = origin
     if not _is_door():
         raise NotAllowed("A key of web pages asks for recommendations and sends events; all else needs a secret key.")
     request.max_content_length = PUBLIC
@@ -62,11 +63,12 @@ def preflight() -> Response | None:
     """The answer to a browser that asks whether it may (CORS); None: this is no such question."""
     if request.method != "OPTIONS" or not _is_door() or "Access-Control-Request-Method" not in request.headers:
         return None
-    brake.check()
     origin = request.headers.get("Origin", "")
-    if not is_known(origin):
+    if is_known(origin):
+        g.origin = origin
+    brake.check()
+    if "origin" not in g:
         raise NotAllowed(f"No key works on {origin[:200]}; Settings, API keys says where.")
-    g.origin = origin
     response = make_response("", 204)
     response.headers["Access-Control-Allow-Methods"] = "POST"
     response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
@@ -139,7 +141,8 @@ def take(records: Sequence[Any]) -> Accepted:
         lambda session: website.take(session, told, None, visitor.handed, now=now, config=config)
     )
     rows = {id(event): row for row, event in enumerate(told)}
-    return Accepted(result.taken, rejected=[Reject(rows[id(one.event)], None, one.reason) for one in result.refused])
+    rejected = [Reject(rows[id(one.event)], None, one.reason) for one in result.refused]
+    return Accepted(result.new, unchanged=result.known, rejected=rejected)
 
 
 def _told(record: Any) -> Any:

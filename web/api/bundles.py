@@ -92,6 +92,7 @@ class SuggestionsOut(Schema):
 @blueprint.output(BundlesOut)
 def all_bundles() -> dict[str, Any]:
     """Read the bundles"""
+    services().warehouse.refresh()
     with services().database.read() as session:
         found = bundles.read(session)
         taken = bundles.taken(services().warehouse, found, utcnow())
@@ -106,6 +107,7 @@ def all_bundles() -> dict[str, Any]:
 def put_bundle(key: str, json_data: dict[str, Any]) -> dict[str, Any]:
     """Write a bundle"""
     given = {**json_data, "from": json_data.get("since")}
+    services().warehouse.refresh()
     with services().database.begin() as session:
         made = bundles.edit(session, key, given, utcnow(), services().config.locale.currency)
         told = _told(made, bundles.taken(services().warehouse, [made], utcnow())[made.id])
@@ -125,10 +127,11 @@ def delete_bundle(key: str) -> tuple[str, int]:
 
 
 @blueprint.get("/bundle-suggestions")
-@needs("recommendations:read")
+@needs("campaigns:read")
 @blueprint.output(SuggestionsOut)
 def suggestions() -> dict[str, Any]:
     """Read which bundles suggest themselves"""
+    services().warehouse.refresh()
     with services().database.read() as session:
         training, made = serving(session, services().config), [one.items for one in bundles.read(session)]
         found = suggesting.suggest(session, services().warehouse, training, made)

@@ -142,7 +142,6 @@ class ComparisonOut(Schema):
     holdout = Float()
     days = Integer()
     started_at = String(metadata={"format": "date-time"})
-    started_by = String()
     planned_end = String(metadata={"format": "date-time"})
     ended_at = String(allow_none=True, metadata={"format": "date-time"})
     adopted = String(allow_none=True, metadata={"enum": list(ARMS)})
@@ -155,7 +154,7 @@ class ComparisonReadOut(ComparisonOut):
 
 
 @blueprint.get(PATH)
-@needs("recommendations:read")
+@needs("campaigns:read")
 @blueprint.output(ComparisonReadOut)
 @blueprint.doc(description="The one that runs, or the last that did.")
 def read_comparison(key: str) -> dict[str, Any]:

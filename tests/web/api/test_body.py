@@ -13,7 +13,7 @@ from web import limits
 from web.api.body import DEPTH
 from web.services import Services
 
-LISTS, CAMPAIGNS = "/api/v1/lists", "/api/v1/campaigns"
+LISTS, CAMPAIGNS, ASK = "/api/v1/lists", "/api/v1/campaigns", "/api/v1/recommendations"
 
 
 def sent(api: FlaskClient, path: str, body: str | bytes, kind: str = "application/json", **more: Any) -> TestResponse:
@@ -65,6 +65,9 @@ def test_what_readers_would_not_agree_on(api: FlaskClient, body: str | bytes) ->
         (CAMPAIGNS, '{"blocks": [{"type": "products", "n": "²"}]}', "blocks[0].n"),
         (CAMPAIGNS, '{"blocks": [{"type": "products", "n": true}]}', "blocks[0].n"),
         (CAMPAIGNS, '{"subject": "' + "x" * 501 + '"}', "subject"),
+        (ASK, r'{"placement": "home", "context": {"items": ["\u0000"]}}', "context.items.0"),
+        (ASK, r'{"requests": [{"context": {"cart": ["a", "\ud800"]}}]}', "requests.0.context.cart.1"),
+        (LISTS, r'{"name": "a", "criteria": {"all": [{"event": "\u0000", "measure": "count"}]}}', "all[0].event"),
         (LISTS, r'{"name": "a", "criteria": {"event": "\u0000", "measure": "count"}}', "event"),
         (LISTS, '{"name": "a", "criteria": {"field": "age", "operator": "is", "value": 1' + "0" * 90 + "}}", "value"),
         (LISTS, f'{{"name": "a", "criteria": {{"list": {2**63}}}}}', "list"),

@@ -217,6 +217,17 @@ def test_malformed_names_the_field(api: FlaskClient, body: dict[str, Any], field
     assert answer.get_json()["error"]["field"] == field
 
 
+def test_distinct_rows_of_hundreds(api: FlaskClient, services: Services) -> None:
+    """An item stands in the first row that has it, however many stand before."""
+    with services.database.begin() as session:
+        add_items(session, 130)
+    body = {"requests": [{"placement": "home", "n": 60, "exclude": {"items": ["A0"]}}] * 3, "distinct": True}
+    answers = ask(api, **body)["answers"]
+    shown = [item["id"] for answer in answers for item in answer["items"]]
+    assert [len(answer["items"]) for answer in answers] == [60, 60, 9]
+    assert len(set(shown)) == 129
+
+
 def test_needs_its_scope(client: FlaskClient, services: Services) -> None:
     """A key without recommendations:read may not ask."""
     with services.database.begin() as session:

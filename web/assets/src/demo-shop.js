@@ -7,11 +7,12 @@ window.rapport ||= (...told) => { (window.rapport.q ||= []).push(told); };
 const refuses = navigator.globalPrivacyControl === true;
 const asked = () => refuses ? 'no' : localStorage.getItem(CONSENT);
 
-// Says who it is, once a visit and person: every call is a line in the timeline.
+// Every page asks for whom the shop's server signed; that it is them is told once a visit and person, for that is a line in
+// the timeline.
 function identify() {
   const { customer, signature } = dataset;
-  if (!customer || asked() !== 'yes' || sessionStorage.getItem(KNOWN) === customer) return;
-  window.rapport('identify', { customer, signature });
+  if (!customer || asked() !== 'yes') return;
+  window.rapport(sessionStorage.getItem(KNOWN) === customer ? 'sign' : 'identify', { customer, signature });
   sessionStorage.setItem(KNOWN, customer);
 }
 

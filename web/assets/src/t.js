@@ -3,7 +3,7 @@
 // Every event lies in the browser's storage under a key of its own until the server has it, and the key makes it count once:
 // what a closed page sends may arrive twice and counts once, what it did not get off leaves with the next page.
 import { wording } from './storefront/draw.js';
-import { ROW, rows } from './storefront/rows.js';
+import { fits, ROW, rows } from './storefront/rows.js';
 
 (() => {
   const tag = document.currentScript;
@@ -117,15 +117,16 @@ import { ROW, rows } from './storefront/rows.js';
   const seen = () => {
     if (!allowed) return [];
     const { at, items } = read('seen') ?? {};
-    return [...new Set([...(Date.now() - at < HOUR ? items : []), ...visit].reverse())].reverse().slice(-20);
+    return [...new Set([...(Date.now() - at < HOUR ? items : []), ...visit].reverse())].reverse().filter(fits).slice(-20);
   };
   function look(item) {
-    visit = [...visit, String(item)].slice(-20);
+    if (fits(item)) visit = [...visit, String(item)].slice(-20);
     if (allowed) keep('seen', { at: Date.now(), items: seen() });
   }
 
   // Who asks for recommendations: nobody before consent; else the visitor, or whom the shop's server signed for.
   let signed;
+  const sign = ({ customer, signature }) => { if (customer && signature) signed = { contact: customer, signature }; };
   const who = () => (allowed ? { visitor: visitor(), ...signed } : {});
 
   function moved() { if (route !== undefined && route !== location.pathname + location.search) page(); }
@@ -154,7 +155,8 @@ import { ROW, rows } from './storefront/rows.js';
     cart_add: (item, data) => note('cart_add', { item, ...data }),
     cart_remove: (item, data) => note('cart_remove', { item, ...data }),
     order: (order, data) => note('order', { order, ...data }),
-    identify: (word) => { if (word.customer && word.signature) signed = { contact: word.customer, signature: word.signature }; note('identify', word); },
+    sign,
+    identify: (word) => { sign(word); note('identify', word); },
     recommend: (element) => recommend(element),
     words: (table) => Object.assign(wording, table),
   };

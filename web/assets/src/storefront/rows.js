@@ -7,10 +7,14 @@ export const ROW = '[data-rapport-placement]';
 const MOST = 10; // rows of one call
 const PATIENCE = 5000; // ms
 
+// A key that a question may name: with another it would be refused as a whole, and so would the page's other rows.
+export const fits = (key) => /^[^\0\ud800-\udfff]{1,128}$/u.test(key);
+
 // SKU-1,SKU-2 or, where keys hold commas, ["SKU-1","SKU-2"]
 function keys(text = '') {
-  try { if (text.trim().startsWith('[')) return JSON.parse(text).map(String); } catch { /* a list with commas */ }
-  return text.split(',').map((key) => key.trim()).filter(Boolean).slice(-100);
+  let found;
+  try { if (text.trim().startsWith('[')) found = JSON.parse(text).map(String); } catch { /* a list with commas */ }
+  return (found ?? text.split(',').map((key) => key.trim())).filter(fits).slice(-100);
 }
 
 function question({ dataset: data }, who, session) {
@@ -49,7 +53,7 @@ export function rows({ door, key, who, unsign, seen, note }) {
     });
     let answers = [];
     try {
-      answers = await ask(asked);
+      if (key) answers = await ask(asked);
     } catch (error) {
       console.warn(`rapport: no recommendations: ${error.message}`);
       if (error.status === 403 && unsign()) { // the visitor is offered something all the same
@@ -76,7 +80,7 @@ export function rows({ door, key, who, unsign, seen, note }) {
     const done = waiting, elements = [...done.keys()];
     waiting = new Map();
     if (!key) console.warn('rapport: the script needs data-key to fill placements (Settings, API keys)');
-    for (let from = 0; key && from < elements.length; from += MOST) fill(elements.slice(from, from + MOST), done);
+    for (let from = 0; from < elements.length; from += MOST) fill(elements.slice(from, from + MOST), done);
   }
 
   // Asks for one row (or all of the page); what is asked for in one go leaves in one call.

@@ -120,7 +120,7 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, request: Request, shelf: Shelf) -> Self:
         """From a request, of somebody who did nothing so far."""
-        lists = request.items, request.cart, request.session, request.exclude
+        lists = request.items, request.cart, request.session, (*request.exclude, *request.before)
         items, cart, session, exclude = (tuple(shelf.ids_of(keys)) for keys in lists)
         return cls(items, cart, session, exclude)
 

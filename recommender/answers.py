@@ -23,8 +23,9 @@ PINNED: Final = "pin"  # stands where a source would
 @dataclass(frozen=True)
 class Request:
     """One question. Lists hold item keys, the newest last; `exclude` is never offered; `rules` stand in the place of
-    the placement's own of the same name. strict: no best-sellers where nothing fits better; figures: reasons may tell
-    how many people; personal: and what the contact did elsewhere.
+    the placement's own of the same name. before: what the rows above show, not offered again. strict: no best-sellers
+    where nothing fits better; figures: reasons may tell how many people; personal: who asks is the contact that a
+    visitor belongs to, else what counts is what this browser did, and reasons name only what the question does.
     """
 
     placement: str
@@ -35,6 +36,7 @@ class Request:
     session: Sequence[str] = ()
     n: int = 10
     exclude: Sequence[str] = ()
+    before: Sequence[str] = ()
     filter: Filter = EVERYTHING
     rules: Mapping[str, Any] = field(default_factory=dict)
     explain: bool = True

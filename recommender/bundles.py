@@ -7,7 +7,7 @@ while all its items may be, and while it is cheaper than they are one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from engine.database import microseconds
+from engine.database import microseconds, take_turn
 from engine.dialect import microseconds as moment
 from engine.errors import Invalid, NotFound
 from engine.models import Item
@@ -25,7 +25,7 @@ from engine.warehouse import Warehouse
 from recommender.business import KINDS, About
 from recommender.fitted import Fitted
 from recommender.models import Bundle
-from recommender.placements import KEY
+from recommender.placements import check_key
 from recommender.shelf import Shelf
 from recommender.sources.bundles import Bundles, Offer
 
@@ -73,8 +73,8 @@ def read(session: Session) -> list[Bundle]:
 
 def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
     """Write a bundle as `planned` understands it; raises Invalid that names the field."""
-    if not KEY.fullmatch(key):
-        raise Invalid("A key is made of a-z, 0-9, - and _, and begins with a letter.", field="key")
+    check_key(key)
+    take_turn(session, f"bundle {key}")  # two who make it at once write one bundle
     made = session.scalar(select(Bundle).where(Bundle.key == key))
     if made is None:
         if len(read(session)) >= MOST:
@@ -155,7 +155,7 @@ def taken(warehouse: Warehouse, bundles: Sequence[Bundle], now: datetime) -> dic
     """What became of each bundle, by its id."""
     if not bundles:
         return {}
-    asked = ibis.memtable(_asked(bundles, now))
+    asked = ibis.memtable(_asked(bundles, now, warehouse.config.locale.zone))
     orders, lines = warehouse.table("orders"), warehouse.table("order_lines")
     ids = warehouse.table("items").select("key", item_id="id")
     held = lines.filter(lines.quantity > 0).select("order_id", "item_id").distinct()
@@ -176,10 +176,10 @@ def taken(warehouse: Warehouse, bundles: Sequence[Bundle], now: datetime) -> dic
     return {bundle.id: found.get(bundle.id, Take()) for bundle in bundles}
 
 
-def _asked(bundles: Sequence[Bundle], now: datetime) -> pa.Table:
+def _asked(bundles: Sequence[Bundle], now: datetime, zone: tzinfo) -> pa.Table:
     rows = []
     for bundle in bundles:
-        start = begins(bundle)
+        start = begins(bundle, zone)
         long = min(max(now - start, timedelta()), timedelta(days=BEFORE_DAYS))
         rows += [
             {
@@ -195,11 +195,11 @@ def _asked(bundles: Sequence[Bundle], now: datetime) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def begins(bundle: Bundle) -> datetime:
-    """When it could be bought first."""
+def begins(bundle: Bundle, zone: tzinfo) -> datetime:
+    """When it could be bought first; its days are those of the shop's `zone`."""
     if bundle.since is None:
         return bundle.created_at
-    return max(bundle.created_at, datetime.combine(bundle.since, datetime.min.time(), bundle.created_at.tzinfo))
+    return max(bundle.created_at, datetime.combine(bundle.since, datetime.min.time(), zone))
 
 
 def _day(given: Mapping[str, Any], field: str) -> date | None:

@@ -249,10 +249,6 @@ def _lacking(name: str) -> Callable[[Health], Mask]:
     return lambda health: health.goods.sold & health.goods.lacks(name)
 
 
-def _never_offered(health: Health) -> Mask:
-    return health.offerable & ~health._among(health.offered) & ~health._among(health.shown)
-
-
 def _sold_out_shown(health: Health) -> Mask:
     return health.goods.sold & ~health.goods.stocked & health._among(health.offered)
 

@@ -20,6 +20,7 @@ from recommender.sources import NAMES
 from recommender.sources.upsell import FARTHEST, STEPS
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+RESERVED: Final = "new"  # the address of the empty form
 _ALL: Final = select(Placement.key, Placement.name, Placement.sources, Placement.rules).order_by(Placement.id)
 
 
@@ -131,15 +132,23 @@ def hold(session: Session, key: str) -> None:
     take_turn(session, f"placement {key}")
 
 
+def check_key(key: str) -> None:
+    """Raise Invalid for what is no key of a placement or bundle."""
+    if not KEY.fullmatch(key):
+        raise Invalid("A key is made of a-z, 0-9, - and _, and begins with a letter.", field="key")
+    if key == RESERVED:
+        raise Invalid(f"The key '{RESERVED}' is the address of the empty form: choose another.", field="key")
+
+
 def planned(key: str, name: str, sources: Sequence[str], given: Mapping[str, Any]) -> Plan:
     """A placement as it would be used; raises Invalid for a key that is no name, a source or rule that does not exist,
     twice the same source, or none.
     """
-    if not KEY.fullmatch(key):
-        raise Invalid("A key is made of a-z, 0-9, - and _, and begins with a letter.", field="key")
+    check_key(key)
     if not 1 <= len(name.strip()) <= 128:
         raise Invalid("Give the placement a name of up to 128 letters.", field="name")
-    if not sources or len(set(sources)) < len(sources):
+    texts = all(isinstance(source, str) for source in sources)
+    if not sources or not texts or len(set(sources)) < len(sources):
         raise Invalid("Name the sources in their order, each once, at least one.", field="sources")
     for source in sources:
         if source not in NAMES:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from scipy.stats import binomtest
 from sqlalchemy import select
@@ -69,39 +72,58 @@ def suggest(
     source = training.sources.get(Rules.name)
     if not isinstance(source, Rules):
         return []
-    counted = _sets(source) | _fours(source, warehouse, training)
+    counted = _known(source, warehouse, training)
     parts = _parts(session, training, {item for one in counted for item in one}, warehouse.config.locale.currency)
     shares = [part.margin / part.price for part in parts.values() if part.margin is not None and part.price]
     usual = float(np.median(shares)) if shares else 1.0
     made = {frozenset(keys) for keys in known}
-    found = [
-        _told(one, support, source, parts)
+    worth = {
+        one: _leverage(one, support, source) * sum(_earns(parts[item], usual) for item in one)
         for one, support in counted.items()
         if parts.keys() >= set(one) and frozenset(parts[item].key for item in one) not in made
-    ]
-    worth = [one.leverage * sum(_earns(part, usual) for part in one.items) for one in found]
-    order = sorted(range(len(found)), key=lambda place: -worth[place])
-    return _varied([found[place] for place in order if worth[place] > 0])
+    }
+    best = sorted((one for one in worth if worth[one] > 0), key=lambda one: -worth[one])
+    return [_told(one, counted[one], source, parts) for one in _varied(best, source)]
+
+
+def _known(source: Rules, warehouse: Warehouse, training: Fitted) -> dict[Set, int]:
+    """Buyers of each set that is looked at; the same as long as the training serves."""
+    found = _KEPT.get(training)
+    if found is None:
+        sets = _sets(source)
+        found = _KEPT[training] = sets | _fours([one for one in sets if len(one) == 3], warehouse, training)
+    return found
+
+
+_KEPT: Final[WeakKeyDictionary[Fitted, dict[Set, int]]] = WeakKeyDictionary()
 
 
 def _sets(source: Rules) -> dict[Set, int]:
-    """Buyers of each pair and set of three that the training knows, of the highest leverage."""
+    """Buyers of each pair and set of three that the training knows, of the highest leverage, which comes first."""
     pairs = source.pairs.tocoo()
-    found = {
-        (int(low), int(high)): int(support)
-        for low, high, support in zip(*np.sort(pairs.coords, axis=0), source.together, strict=True)
-    }
-    threes = np.sort(np.column_stack([source.antecedents, source.consequents]), axis=1)
-    found |= {tuple(one): support for one, support in zip(threes.tolist(), source.rule_support.tolist(), strict=True)}
+    found = _best(pairs.coords, source.together, source)
+    found |= _best((*source.antecedents.T, source.consequents), source.rule_support, source)
     best = sorted(found, key=lambda one: -_leverage(one, found[one], source))[:LOOKED_AT]
     return {one: found[one] for one in best}
 
 
-def _fours(source: Rules, warehouse: Warehouse, training: Fitted) -> dict[Set, int]:
-    """Buyers of the sets of four of which at least three sets of three are bought together."""
-    threes = [one for one in _sets(source) if len(one) == 3][:JOINED]
+def _best(columns: Sequence[npt.NDArray[Any]], supports: npt.NDArray[Any], source: Rules) -> dict[Set, int]:
+    """LOOKED_AT sets of the highest leverage at least, unordered. columns: the first items of all sets, the second ...
+    Only these become tuples: millions of pairs are told apart as arrays.
+    """
+    total = max(source.total, 1)
+    leverage = supports / total
+    leverage -= reduce(np.multiply, (source.buyers[column] / total for column in columns))
+    most = LOOKED_AT * len(columns)  # a set stands here up to so many times: once for each item it leads to
+    rows = np.argpartition(leverage, -most)[-most:] if len(leverage) > most else np.arange(len(leverage))
+    items = np.sort(np.column_stack([column[rows] for column in columns]), axis=1)
+    return dict(zip(map(tuple, items.tolist()), supports[rows].tolist(), strict=True))
+
+
+def _fours(threes: Sequence[Set], warehouse: Warehouse, training: Fitted) -> dict[Set, int]:
+    """Buyers of the sets of four of which at least three sets of three, the best first, are bought together."""
     by_pair: dict[Set, list[int]] = {}
-    for one in threes:
+    for one in threes[:JOINED]:
         for pair in combinations(one, 2):
             by_pair.setdefault(pair, []).append(next(item for item in one if item not in pair))
     joined = Counter(
@@ -149,7 +171,7 @@ def _earns(part: Part, usual: float) -> float:
 
 
 def _told(one: Set, support: int, source: Rules, parts: Mapping[int, Part]) -> Suggestion:
-    numbers = sorted(one, key=lambda item: (-int(source.buyers[item]), item))
+    numbers = _led(one, source)
     items, holders = tuple(parts[item] for item in numbers), max(int(source.buyers[numbers[0]]), support)
     interval = binomtest(support, holders).proportion_ci(method="wilson")
     margins = [part.margin for part in items if part.margin is not None]
@@ -159,12 +181,18 @@ def _told(one: Set, support: int, source: Rules, parts: Mapping[int, Part]) -> S
     return Suggestion(items, support, holders, float(interval.low), float(interval.high), leverage, apart, margin)
 
 
-def _varied(found: Sequence[Suggestion]) -> list[Suggestion]:
+def _led(one: Set, source: Rules) -> list[int]:
+    """Its items, the most bought first."""
+    return sorted(one, key=lambda item: (-int(source.buyers[item]), item))
+
+
+def _varied(found: Sequence[Set], source: Rules) -> list[Set]:
     """The first SHOWN, of each lead A_LEAD at most."""
-    leads: Counter[str] = Counter()
+    leads: Counter[int] = Counter()
     kept = []
     for one in found:
-        leads[one.items[0].key] += 1
-        if leads[one.items[0].key] <= A_LEAD:
+        lead = _led(one, source)[0]
+        leads[lead] += 1
+        if leads[lead] <= A_LEAD:
             kept.append(one)
     return kept[:SHOWN]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from engine.database import Database, next_revision
 from engine.errors import Invalid, NotFound
@@ -195,7 +199,7 @@ def test_other_currencies_and_keys(database: Database) -> None:
     """A set is sold in the shop's currency; a key is a name."""
     with database.begin() as session:
         add_items(session, 4, currency="EUR")
-    for key, field in (("starter", "items.0"), ("Start er", "key")):
+    for key, field in (("starter", "items.0"), ("Start er", "key"), ("new", "key")):
         with database.begin() as session, pytest.raises(Invalid) as fault:
             bundles.edit(session, key, SET, NOW, "GBP")
         assert fault.value.field == field
@@ -215,12 +219,62 @@ def test_what_became_of_it(database: Database, warehouse: Warehouse) -> None:
         add_order(session, who, whole, NOW - timedelta(days=2), quantity=-1)
         bundles.edit(session, "starter", SET, NOW - timedelta(days=10), "GBP")
         bundles.edit(session, "pair", {**SET, "items": ["A0", "A2"]}, NOW - timedelta(days=30), "GBP")
-        bundles.edit(session, "new", {**SET, "items": ["A2", "A3"]}, NOW, "GBP")
+        bundles.edit(session, "today", {**SET, "items": ["A2", "A3"]}, NOW, "GBP")
     warehouse.refresh()
     with database.read() as session:
         made = {one.key: one for one in bundles.read(session)}
         found = bundles.taken(warehouse, list(made.values()), NOW)
         assert found[made["starter"].id] == Take(since=2, lead_since=3, before=1, lead_before=3)
         assert found[made["pair"].id] == Take(since=3, lead_since=7)
-        assert found[made["new"].id] == Take()
+        assert found[made["today"].id] == Take()
     assert bundles.taken(warehouse, [], NOW) == {}
+
+
+def test_two_who_make_it_at_once(database: Database) -> None:
+    """Who comes second waits for the first: one bundle, and no fault."""
+    with database.begin() as session:
+        add_items(session, 4)
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as session:
+            bundles.edit(session, "starter", SET, NOW, "GBP")
+            second = pool.submit(make, database, name="Second")
+            if database.engine.dialect.name == "postgresql":  # SQLite has one writer
+                _until_somebody_waits(database)
+        second.result(30)
+    with database.read() as session:
+        assert [(bundle.key, bundle.name) for bundle in bundles.read(session)] == [("starter", "Second")]
+
+
+def _until_somebody_waits(database: Database) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND pg_stat_activity.datname = current_database()"
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        with database.read() as session:
+            if session.scalar(waiting):
+                return
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.02)
+
+
+def test_its_first_day_begins_in_the_shop(database: Database, warehouse: Warehouse) -> None:
+    """In Auckland 2 March begins at 11:00 UTC of the first: an order after it counts since, one before it before."""
+    config = replace(warehouse.config, locale=replace(warehouse.config.locale, timezone="Pacific/Auckland"))
+    zone = ZoneInfo("Pacific/Auckland")
+    first = datetime(2026, 3, 2, tzinfo=zone)
+    assert first.astimezone(UTC) == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    with database.begin() as session:
+        items = add_items(session, 4)
+        add_order(session, None, [items[0], items[1], items[3]], first + timedelta(hours=1))
+        add_order(session, None, items[:1], first - timedelta(hours=1))
+        bundles.edit(session, "starter", {**SET, "from": "2026-03-02"}, NOW - timedelta(days=10), "GBP")
+    warehouse.refresh()
+    warehouse.config = config
+    with database.read() as session:
+        [made] = bundles.read(session)
+        assert made.since == date(2026, 3, 2)
+        assert bundles.begins(made, zone) == first
+        now = first + timedelta(hours=12)
+        assert bundles.taken(warehouse, [made], now) == {made.id: Take(1, 1, 0, 1)}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from engine.database import Database
+from engine.errors import Invalid
 from engine.models import Contact, Item
 from recommender import placements
 from recommender.answers import Request
@@ -91,3 +93,22 @@ def test_what_a_shop_saved_stays(recommender: Recommender, database: Database) -
     assert {key: plan for key, plan in found.items() if key != "home"} == {
         key: plan for key, plan in DEFAULTS.items() if key != "home"
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "sources", "field"),
+    [
+        ("new", ["newest"], "key"),
+        ("New", ["newest"], "key"),
+        ("news", [["newest"]], "sources"),
+        ("news", [{}], "sources"),
+        ("news", [None], "sources"),
+        ("news", ["newest", "newest"], "sources"),
+    ],
+)
+def test_a_fault_is_named(key: str, sources: list[Any], field: str) -> None:
+    """`new` is the address of the empty form, and sources are texts."""
+    with pytest.raises(Invalid) as fault:
+        placements.planned(key, "Some", sources, {})
+    assert fault.value.field == field
+    assert placements.planned("news", "Some", ["newest"], {}).key == "news"

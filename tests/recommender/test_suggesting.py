@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
+from scipy import sparse
 from sqlalchemy.orm import Session
 
 from engine.database import Database
 from engine.models import Item
 from engine.warehouse import Warehouse
+from recommender import suggesting
 from recommender.fitted import Fitted, fit
 from recommender.interactions import load
 from recommender.sources.base import Settings
+from recommender.sources.rules import Rules
 from recommender.suggesting import Suggestion, suggest
 from tests.recommender.shop import NOW, add_contacts, add_items, add_order
 
@@ -68,6 +73,37 @@ def test_not_what_is_made_or_cannot_be_sold(database: Database, warehouse: Wareh
         session.query(Item).filter_by(key="A1").update({"active": False})
         session.query(Item).filter_by(key="A2").update({"price": None})
         assert sorted(map(keys, found(session, warehouse, training, []))) == [["A0", "A3"], ["A4", "A5"]]
+
+
+def test_the_best_of_many_pairs(training: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more pairs than are looked at those of the highest leverage, whichever item leads."""
+    rng, count = np.random.default_rng(5), 60
+    low, high = np.triu_indices(count, 1)
+    support = rng.integers(2, 400, len(low)).astype(np.int32)
+    table = sparse.csr_array((np.tile(support, 2), (np.r_[low, high], np.r_[high, low])), shape=(count, count))
+    rules = training.sources["rules"]
+    assert isinstance(rules, Rules)
+    buyers = rng.integers(400, 900, count).astype(np.int32)
+    many = replace(rules, pairs=table, together=table.data, buyers=buyers, total=1_000)
+    many = replace(many, antecedents=rules.antecedents[:0], consequents=rules.consequents[:0], rule_support=support[:0])
+    leverage = support / 1_000 - buyers[low] / 1_000 * buyers[high] / 1_000
+    order = np.argsort(-leverage, kind="stable")[:50]
+    monkeypatch.setattr(suggesting, "LOOKED_AT", 50)
+    found = suggesting._sets(many)
+    assert found == {(int(low[one]), int(high[one])): support[one] for one in order}
+    looked = suggesting._best(table.tocoo().coords, many.together, many)
+    assert len(looked) <= 100, "the others never become tuples"
+
+
+def test_counted_once_for_a_training(
+    database: Database, warehouse: Warehouse, training: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second look at the page counts nothing anew."""
+    with database.read() as session:
+        first = found(session, warehouse, training, [])
+        monkeypatch.setattr(suggesting, "_sets", None)
+        monkeypatch.setattr(suggesting, "_counted", None)
+        assert found(session, warehouse, training, []) == first
 
 
 def test_nothing_to_suggest(database: Database, warehouse: Warehouse, training: Fitted) -> None:

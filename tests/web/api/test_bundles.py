@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from engine.config import Config
+from engine.models import Item
 from recommender import training
 from tests.recommender.shop import add_contacts, add_items, add_order
 from web.api.bundles import BundlesOut, SuggestionsOut
@@ -53,6 +55,19 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     assert api.delete(PATH).status_code == 404
     offered = api.post("/api/v1/recommendations", json=body).get_json()["items"]
     assert {item["source"] for item in offered}.isdisjoint({"bundles"})
+
+
+def test_what_just_came_in_counts(api: FlaskClient, shop: None, services: Services) -> None:
+    """Reading and writing tell of orders that the worker did not copy yet."""
+    api.put(PATH, json=SET)
+    for number in (1, 2):
+        with services.database.begin() as session:
+            items = list(session.scalars(select(Item).where(Item.key.in_(["A0", "A1"]))))
+            add_order(session, None, items, utcnow())
+        [one] = (
+            api.get("/api/v1/bundles").get_json()["bundles"] if number == 1 else [api.put(PATH, json=SET).get_json()]
+        )
+        assert one["taken"]["since"] == number
 
 
 @pytest.mark.usefixtures("shop")

@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from engine.config import Config
 from engine.models import Item
@@ -54,6 +55,24 @@ def test_from_a_suggestion_to_a_set(marketer: FlaskClient, shop: Services) -> No
     page = marketer.get(LIST).text
     assert "Tea &lt;time&gt;" in page
     assert "Offered" in page
+
+
+def test_named_like_the_form(marketer: FlaskClient, shop: Services) -> None:
+    """A bundle "New" has a page of its own, not the empty form's."""
+    for _ in range(2):
+        assert marketer.post(f"{LIST}/new", data=TYPED | {"name": "New", "act": "save"}).status_code == 303
+    assert [one.key for one in made(shop)] == ["set-new-2", "set-new"]
+    assert 'value="New"' in marketer.get(f"{LIST}/set-new").text
+    assert 'value="New"' not in marketer.get(f"{LIST}/new").text
+
+
+def test_what_just_came_in_counts(marketer: FlaskClient, shop: Services) -> None:
+    """An order the worker did not copy yet is on the page."""
+    marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"})
+    with shop.database.begin() as session:
+        items = list(session.scalars(select(Item).where(Item.key.in_(["A0", "A1"]))))
+        add_order(session, None, items, utcnow())
+    assert "1 of 1" in marketer.get(LIST).text
 
 
 def test_looking_writes_nothing(marketer: FlaskClient, shop: Services) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -14,7 +15,8 @@ from recommender import placements
 from recommender.placements import DEFAULTS
 from tests.recommender.bakery import bake, change
 from tests.recommender.shop import NOW, add_items
-from web.services import Services
+from web.pages.campaigns import door
+from web.services import Services, utcnow
 
 PAGE = "/recommendations/catalogue"
 PART = {"HX-Request": "true"}
@@ -51,6 +53,19 @@ def test_findings(marketer: FlaskClient, shop: Services) -> None:
     assert "=&lt;b&gt;Jam" in shown
     assert "<b>Jam" not in shown
     assert "1 to 4 of 4" in shown
+
+
+def test_one_look_is_kept(marketer: FlaskClient, shop: Services) -> None:
+    """Edits take the place of what was remembered: a hundred of them are not a hundred catalogues in memory."""
+    memory = marketer.application.extensions.setdefault(door.MEMORY, {})
+    memory["old"] = "of yesterday", utcnow() - timedelta(days=1)
+    before = len(memory)
+    for number in range(3):
+        with shop.database.begin() as session:
+            placements.suppress(session, [f"A{number}"], utcnow())
+        assert marketer.get(f"{PAGE}/found", headers=PART).status_code == 200
+    assert len(memory) == before, "one came, and what expired went"
+    assert "old" not in memory
 
 
 def test_an_edit_is_seen_at_once(marketer: FlaskClient, shop: Services) -> None:

@@ -24,6 +24,14 @@ from web.services import Services, utcnow
 ALL = "/recommendations/comparisons"
 FORM = "/recommendations/placements/home/compare"
 B = {"sources": ["newest"], "label": "New <first>"}
+UNREADABLE = (
+    "[[[",
+    "[" * 50_000,
+    '{"rules": {"suppressed": ["\\ud800"]}}',
+    '{"rules": {"suppressed": ["a\\u0000b"]}}',
+    '{"rules": {"a\\u0000b": 1}}',
+    '{"rules": {"price_min": NaN}}',
+)
 
 
 @pytest.fixture
@@ -123,7 +131,9 @@ def test_edited_settings_are_compared(marketer: FlaskClient, shop: Services) -> 
         ({"b": "nowhere"}, "There is no placement"),
         ({"b": "edited", "edited": '{"rules": {"margin_min": 9}}'}, "number from -1 to 1"),
         ({"b": "edited", "edited": '{"rules": 7, "sources": "x"}'}, "The variants are the same"),
-        ({"b": "edited", "edited": "[[["}, "The variants are the same"),
+        ({"b": "edited", "edited": '{"sources": [[1]]}'}, "Name the sources in their order"),
+        ({"b": "edited", "edited": '{"sources": [{}]}'}, "Name the sources in their order"),
+        *(({"b": "edited", "edited": one}, "The edited settings cannot be read") for one in UNREADABLE),
     ],
 )
 def test_what_cannot_begin_stays_typed(
@@ -138,6 +148,15 @@ def test_what_cannot_begin_stays_typed(
     assert f'value="{given["days"]}"' in page
     with shop.database.read() as session:
         assert not comparisons.running(session)
+
+
+@pytest.mark.parametrize("edited", [*(one[:5_000] for one in UNREADABLE), '{"sources": [[1]]}', '{"sources": [{}]}'])
+def test_an_address_may_say_anything(marketer: FlaskClient, shop: Services, edited: str) -> None:
+    """The form comes, says what is wrong, and shows what A would."""
+    answer = marketer.get(FORM, query_string={"edited": edited})
+    assert answer.status_code == 200
+    assert "sources in their order" in answer.text or "cannot be read" in answer.text
+    assert rows(answer.text)
 
 
 def test_looking_changes_nothing(marketer: FlaskClient, shop: Services) -> None:

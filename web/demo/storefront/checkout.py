@@ -79,7 +79,9 @@ def _page(form: Form, status: int = 200) -> ResponseReturnValue:
 
 @blueprint.post("/checkout")
 def order() -> ResponseReturnValue:
-    """Take the order: the shop has it when the answer comes, Rapport a moment later."""
+    """Take the order: the shop has it when the answer comes, Rapport a moment later. An address proves nothing: of
+    somebody the shop knows, whom this browser was not before, it tells neither browser nor consent.
+    """
     number = cookie.get("order")
     if not isinstance(number, str):
         return redirect(url_for("pages.show_cart"), 303)
@@ -92,23 +94,27 @@ def order() -> ResponseReturnValue:
     try:
         with shop().database.begin() as session:
             who = store.person_of(session, form.email)
+            themself = who is None or who.key == people.known()
             if who is None:
                 who = Person(f"W-{secrets.token_hex(5)}", form.email, form.first_name, form.last_name)
                 store.add_person(session, who)
-            store.place(session, number, who.key, bought, at=utcnow(), consent=form.consent, visitor=people.visitor())
+            agreed, visitor = themself and form.consent, people.visitor() if themself else ""
+            store.place(session, number, who.key, bought, at=utcnow(), consent=agreed, visitor=visitor)
     except SoldOut as gone:
         note(f"{shop().shelves.all[gone.key].title}: {cart.shortage(gone.left)}")
         return redirect(url_for("pages.show_cart"), 303)
     shop().teller.wake()
-    _finish(number, who, bought)
+    _finish(number, who if themself else None, bought)
     return redirect(url_for(".thanks", key=number), 303)
 
 
-def _finish(number: str, who: Person, bought: list[dict[str, Any]]) -> None:
-    """What the browser keeps of it."""
+def _finish(number: str, who: Person | None, bought: list[dict[str, Any]]) -> None:
+    """What the browser keeps of it. who: None for an address that somebody else may have typed."""
     cart.empty()
     cookie.pop("order", None)
-    cookie["ordered"], cookie["ordered_as"] = number, who.key
+    cookie["ordered"] = number
+    if who:
+        cookie["ordered_as"] = who.key
     lines = [line | {"unit_price": f"{line['unit_price'] / 10_000:.2f}"} for line in bought]
     total = sum(line["quantity"] * line["unit_price"] for line in bought) / 10_000
     later("order", number, {"value": f"{total:.2f}", "currency": shop().settings.currency, "items": lines})
@@ -121,8 +127,8 @@ def thanks(key: str) -> ResponseReturnValue:
         abort(404)
     with shop().database.read() as session:
         found = store.order(session, key)
-        who = store.person(session, found["person"]) if found else None
-    if found is None or who is None:
+        who = store.person(session, found["person"]) if found and found["person"] == people.known() else None
+    if found is None:
         abort(404)
     lines = [(shop().shelves.all[line["item"]], line) for line in found["lines"]]
     return render_template("thanks.html", order=found, who=who, lines=lines)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    func,
     insert,
     select,
     update,
@@ -157,8 +156,3 @@ def untold(session: Session, limit: int = 20) -> list[RowMapping]:
 def settle(session: Session, key: str, **values: Any) -> None:
     """Note what became of telling an order."""
     session.execute(update(ORDERS).where(ORDERS.c.key == key).values(values))
-
-
-def count_orders(session: Session) -> int:
-    """All of them."""
-    return session.scalar(select(func.count()).select_from(ORDERS)) or 0

@@ -36,6 +36,8 @@ def remember(key: Hashable, now: datetime, make: Callable[[], T]) -> T:
 def keep(key: Hashable, now: datetime, value: T) -> T:
     """Remember `value` for five minutes."""
     memory = _memory()
+    for old in [old for old, (_, until) in list(memory.items()) if until <= now]:
+        memory.pop(old, None)  # another request may be at it, too
     if len(memory) >= MOST:
         memory.clear()
     memory[key] = value, now + KEPT

@@ -21,6 +21,7 @@ from recommender import bundles, suggesting
 from recommender.bundles import MOST_ITEMS, NAME
 from recommender.criteria.published import serving
 from recommender.models import Bundle
+from recommender.placements import RESERVED
 from recommender.suggesting import Suggestion
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.placement import known
@@ -89,6 +90,7 @@ class Form:
 def all_bundles() -> ResponseReturnValue:
     """What is on sale together, and what could be."""
     config = services().config
+    services().warehouse.refresh()
     with services().database.read() as session:
         made = bundles.read(session)
         found, problem = _suggested(session, made)
@@ -233,5 +235,5 @@ def _state(made: Bundle, items: Mapping[str, Any], today: date) -> str:
 def _key(name: str, taken: set[str]) -> str:
     """A key that nobody has, of the letters of the name."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
-    slug = slug if slug[:1].isalpha() else f"set-{slug}".rstrip("-")
+    slug = slug if slug[:1].isalpha() and slug != RESERVED else f"set-{slug}".rstrip("-")
     return next(key for key in (slug, *(f"{slug}-{number}" for number in range(2, 10_000))) if key not in taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -27,6 +28,7 @@ from web.shell import toast
 
 SHOWN: Final = 6
 LONGEST: Final = 6_000  # letters of edited settings in an address; servers take 8,000
+NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 SELF: Final = ""  # the placement as it is
 EDITED: Final = "edited"  # what was typed on the placement's page
 NUMBERS: Final = {"share": "share_b", "held": "holdout"}  # typed in per cent
@@ -112,10 +114,16 @@ def _sketch(session: Session, key: str, form: Mapping[str, str]) -> Sketch:
     typed = {name: form.get(name, usual).strip() for name, usual in TYPED.items()}
     typed |= {"edited": edited, "a": form.get("a", SELF), "b": form.get("b", EDITED if edited else SELF)}
     typed["label"] = form.get("label", "").strip()[:128]
-    given: dict[str, Any] = {arm: _variant(plans[key], typed[arm], edited) for arm in ("a", "b")}
+    given: dict[str, Any] = {}
+    faults = []
+    for arm in ("a", "b"):
+        try:
+            given[arm] = _variant(plans[key], typed[arm], edited)
+        except Invalid as error:
+            given[arm] = {}
+            faults.append(Invalid(error.message, field=arm))
     if typed["label"]:
         given["b"]["label"] = typed["label"]
-    faults = []
     for name in TYPED:
         try:
             given[NUMBERS.get(name, name)] = _number(name, typed[name])
@@ -125,13 +133,19 @@ def _sketch(session: Session, key: str, form: Mapping[str, str]) -> Sketch:
 
 
 def _variant(plan: Plan, chosen: str, edited: str) -> dict[str, Any]:
-    """As `comparisons.start` takes it. What an address says of edited settings is checked there."""
+    """As `comparisons.start` takes it, and checks it. Raises Invalid for edited settings that are no JSON, or hold text
+    that cannot be stored: an address may say anything.
+    """
     if chosen != EDITED:
         return {"placement": chosen} if chosen else {}
     try:
         changed = json.loads(edited)
-    except ValueError:
-        changed = None
+        words = json.dumps(changed, ensure_ascii=False, allow_nan=False)
+        words.encode()  # half a character cannot be
+        if NUL.search(words):
+            raise ValueError("PostgreSQL stores no NUL")  # noqa: TRY301  # as what JSON refuses
+    except (ValueError, RecursionError):
+        raise Invalid(gettext("The edited settings cannot be read: edit them anew on the placement’s page.")) from None
     changed = changed if isinstance(changed, dict) else {}
     rules, sources = changed.get("rules"), changed.get("sources")
     return {

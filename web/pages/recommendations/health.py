@@ -20,11 +20,12 @@ from recommender.arrays import Ints
 from recommender.criteria.published import serving
 from recommender.health import CHECKS, Health
 from web.exporting import streamed
-from web.pages.campaigns.door import remember
+from web.pages.campaigns.door import keep, recall
 from web.pages.recommendations.door import blueprint
 from web.services import services, utcnow
 
 PAGE: Final = 50
+CATALOGUE: Final = "catalogue"  # one place in memory, whatever it depends on: 61 MiB at 100,000 items
 FILE: Final = (
     "key", "title", "category", "brand", "price", "cost", "currency", "stock", "active", "in_training", "offered",
     "impressions", "clicks", "findings",
@@ -129,15 +130,14 @@ def _now() -> datetime:
 def _look(session: Session, now: datetime) -> Health:
     """Once in five minutes, and anew for another training and after every edit of a placement."""
     current, opened = training.current(session), services()
-    plans = tuple(placements.read(session).values())
-
-    def look() -> Health:
+    state = current.id if current else None, placements.read(session), placements.suppressed(session)
+    kept: tuple[object, Health] | None = recall(CATALOGUE, now)
+    if kept is None or kept[0] != state:
         opened.warehouse.refresh()
         learned, seed = _learned(session), opened.config.recommender.seed
-        return health.look(session, opened.warehouse, opened.recommender, learned, now=now, seed=seed)
-
-    key = "catalogue", current.id if current else None, plans, placements.suppressed(session)
-    return remember(key, now, look)
+        found = health.look(session, opened.warehouse, opened.recommender, learned, now=now, seed=seed)
+        kept = keep(CATALOGUE, now, (state, found))
+    return kept[1]
 
 
 def _learned(session: Session) -> Ints:

@@ -45,14 +45,38 @@ def test_rapport_knows(browser: Browser, services: Services) -> None:
 
 
 def test_a_known_address_is_the_same_contact(browser: Browser, services: Services) -> None:
-    """Without the tick an earlier yes stays, and a name typed by a guest changes nobody's."""
-    number = buy(browser, FORM | {"email": "ANN@shop.example"})
+    """Who types somebody's address orders for them, but learns no name, is not them afterwards, and changes neither
+    their name nor their consent.
+    """
+    browser.client.set_cookie("rapport_visitor", VISITOR)
+    number = buy(browser, FORM | {"email": "ANN@shop.example", "consent": "yes"})
+    assert "ordered_as" not in browser.cookie()
+    page = browser.get(f"/thanks/{number}").text
+    assert "Ann" not in page
+    assert number in page
+    told = order_of(browser, number)
+    assert (told["consent"], told["visitor"]) == (False, ""), "she may have withdrawn it"
     browser.shop.teller.tell_all(utcnow())
     with services.database.read() as session:
         order = session.scalars(select(Order).where(Order.key == number)).one()
         ann = session.get_one(Contact, order.contact_id)
         assert (ann.key, ann.first_name, ann.email_consent) == ("C-1", "Ann", True)
         assert session.scalar(select(func.count()).select_from(Contact)) == 2
+        assert not session.scalars(select(Event).where(Event.type == "identify")).all()
+
+
+def test_who_is_signed_in_is_who_they_say(browser: Browser) -> None:
+    """And who was new at the last order in this browser is the same at the next."""
+    browser.client.set_cookie("rapport_visitor", VISITOR)
+    again = FORM | {"consent": "yes"}
+    numbers = [buy(browser, again, HONEY=1), buy(browser, again, HONEY=1)]
+    with browser.client.session_transaction() as cookie:
+        cookie["person"] = "C-1"
+    numbers.append(buy(browser, again | {"email": "ann@shop.example"}, POT_01=1))
+    for number in numbers:
+        told = order_of(browser, number)
+        assert (told["consent"], told["visitor"]) == (True, VISITOR)
+    assert "Thank you, Ann" in browser.get(f"/thanks/{numbers[-1]}").text
 
 
 def test_rapport_was_away(browser: Browser, storefront: Flask, services: Services, monkeypatch: Any) -> None:

@@ -41,7 +41,7 @@ DEFAULTS: Final = {
         Plan(
             "home",
             "Home page",
-            ("session", "collaborative", "trending", "popular", "newest"),
+            ("collaborative", "session", "trending", "popular", "newest"),
             Rules(exclude_purchased=True),
         ),
         Plan(

@@ -62,8 +62,9 @@ def _due(warehouse: Any, clock: Clock, items: pa.Table, times: int) -> Any:
     known = known.mutate(days=((known.told + known.middle.ln()) / (known.gaps + 1)).exp())
     spread = {"low": known.days * known.low / known.middle, "high": known.days * known.high / known.middle}
     known = known.mutate(**{name: _whole(days) for name, days in spread.items()}, days=_whole(known.days))
-    last, due = (
-        ibis.literal(EPOCH.date()) + day.as_interval("D") for day in (known["last"], known["last"] + known.days)
+    last, due = (  # DuckDB makes a timestamp of a date and an interval; Ibis takes it for a date and drops a lone cast
+        (ibis.literal(EPOCH.date()) + day.as_interval("D")).cast("timestamp").cast("date")
+        for day in (known["last"], known["last"] + known.days)
     )
     return known.select("contact_id", "bought", "low", "days", "high", last=last, due=due)
 

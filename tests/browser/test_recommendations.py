@@ -137,7 +137,7 @@ def test_a_campaign_of_a_rule_and_its_undo(site: Site, desk: Page) -> None:
     desk.get_by_role("button", name="Make a campaign of Bread → Jam").click()
     expect(desk).to_have_url(re.compile(r"/campaigns/\d+"))
     with site.services.database.read() as session:
-        assert session.scalars(select(Campaign.name)).one() == "Jam for Bought Bread, not Jam"
+        assert session.scalars(select(Campaign.name)).one() == "Jam for buyers of Bread"
     with desk.expect_response(re.compile("/discard$")) as answer:
         desk.get_by_role("button", name="Undo").click()
     assert answer.value.status == 204

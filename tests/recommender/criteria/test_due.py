@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
-from engine import criteria
+from engine import criteria, lists
 from engine.catalogue import open_catalogue
 from engine.config import Config
 from engine.database import Database
@@ -113,8 +113,11 @@ def test_within_and_overdue(
     today = NOW.astimezone(config.locale.zone).date()
     right = expected(pantry, "Food > Coffee > Beans", config.locale.zone)
     right = {who: day for who, day in right.items() if meant((day - today).days)}
+    asked = {"due": {"item": "i1"}, "operator": operator, "value": value}
     with database.read() as session:
-        assert found(session, warehouse, {"due": {"item": "i1"}, "operator": operator, "value": value}) == right
+        assert found(session, warehouse, asked) == right
+        checked = criteria.parse(asked, open_catalogue(session, warehouse))
+        assert lists.preview(warehouse, checked, now=NOW).count == len(right)
     assert right
 
 

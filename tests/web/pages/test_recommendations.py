@@ -62,13 +62,13 @@ def test_training_from_the_page(marketer: FlaskClient, shop: Services, now: date
     assert "Serves" in marketer.get("/recommendations/trainings").text
     assert "buyers of Tea also bought it" in page
     assert "Not known: Nowhere" in page
-    assert "who did not</a>" not in page  # all buyers of Tea bought Honey
+    assert "without it</a>" not in page  # all buyers of Tea bought Honey
     later = {"at": "2026-03-01", "lines": [{"item": "Tea", "quantity": 1, "unit_price": "5"}]}
     with shop.database.begin() as session:
         orders = [{"order": f"L{number}", "contact": f"C{number * 3}", **later} for number in range(3)]
         intake.accept(session, "orders", [*orders, {"order": "guest", **later}], now=now, config=shop.config)
     page = marketer.get("/recommendations?placement=cart&who=c1@shop.example&items=Tea,Nowhere").text
-    link = re.search(r'href="(/lists/new[^"]+)">List the (\d+) who did not', page)
+    link = re.search(r'href="(/lists/new[^"]+)">List all (\d+) without it', page)
     assert link
     asked = json.loads(parse_qs(urlsplit(unescape(link[1])).query)["q"][0])
     assert [asked["all"][0]["where"][0]["value"], asked["all"][1]["not"]["where"][0]["value"]] == ["Tea", "Honey"]

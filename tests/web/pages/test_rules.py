@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from campaigns import planning
 from campaigns.models import Campaign
 from engine import criteria, lists
 from engine.catalogue import open_catalogue
@@ -147,7 +148,11 @@ def test_a_rule_becomes_a_campaign(
     campaign, people = made(bakery)
     assert answer.headers["Location"] == f"/campaigns/{campaign.id}"
     assert (campaign.status, campaign.list_id, campaign.channel) == ("draft", people.id, "email")
-    assert campaign.name.endswith(people.name)
+    assert " for buyers of " in campaign.name
+    with bakery.database.read() as session:
+        begun = planning.variant_of(session, campaign.id)
+        assert begun.blocks[0] == {"type": "heading", "text": begun.subject}
+        assert campaign.name.startswith(begun.subject)
     with bakery.database.read() as session:
         found = criteria.parse(people.criteria, open_catalogue(session, bakery.warehouse))
         ids = bakery.warehouse.execute(criteria.select(found, bakery.warehouse, NOW))["contact_id"].to_pylist()

@@ -34,6 +34,7 @@ PAGE: Final = 50
 DEEPEST: Final = 400  # pages; who wants more narrows the search or takes the file
 DRAWN: Final = 300  # points: the first rules in their order
 EXPORTED: Final = 100_000  # rules of one file
+PLAIN: Final = str.maketrans("{}", "()")  # braces of a title would be Liquid's in a mail
 BANDS: Final = 4  # shades of lift, each of as many points
 
 COLUMNS: Final = {
@@ -160,12 +161,18 @@ def rule_campaign() -> ResponseReturnValue:
     asked = {"all": [_lacks(key, leads_to, buyers) for key in given]}
     now, config = utcnow(), services().config
     with services().database.begin() as session:
-        names = _titles(session, [*given, leads_to])
-        bought = gettext(" and ").join(names[key] for key in given)
-        name = gettext("Bought %(bought)s, not %(other)s", bought=bought, other=names[leads_to])
+        items = _items(session, [*given, leads_to])
+        titles = {key: (item.title or key).translate(PLAIN) for key, item in items.items()}
+        names = {"bought": gettext(" and ").join(titles[key] for key in given), "item": titles[leads_to]}
+        name = gettext("Bought %(bought)s, not %(item)s", **names)
         made = lists.save(session, None, name[: lists.NAME_LIMIT], asked, now=now, author=user().name)
-        plan = {"name": gettext("%(item)s for %(people)s", item=names[leads_to], people=name)[: plans.NAME],
-                "channel": "email", "list_id": made.id}  # fmt: skip
+        plan = {
+            "name": gettext("%(item)s for buyers of %(bought)s", **names)[: plans.NAME],
+            "channel": "email",
+            "list_id": made.id,
+            "subject": names["item"],
+            "blocks": _letter(items[leads_to], names),
+        }
         campaign_id = planning.create(session, plan, now=now, config=config).id
     toast(
         gettext("A list and a draft were made. Nothing is sent before you say so."),
@@ -201,10 +208,20 @@ def _lacks(key: str, leads_to: str, buyers: int) -> dict[str, Any]:
     return {"rule": {"given": key, "item": leads_to}, "lift": 1, "buyers": buyers}
 
 
-def _titles(session: Session, keys: list[str]) -> dict[str, str]:
-    """What items are called; raises Invalid for one that is not there."""
-    rows = session.execute(select(Item.key, Item.title).where(Item.key.in_(keys)))
-    found = {key: title or key for key, title in rows}
+def _letter(item: Item, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the mail begins with: the item, its picture and the way to it."""
+    blocks: list[dict[str, Any]] = [{"type": "heading", "text": names["item"]}]
+    if item.image_url:
+        blocks.append({"type": "image", "src": item.image_url, "alt": names["item"], "url": item.url or ""})
+    blocks.append({"type": "text", "text": gettext("It goes well with %(bought)s.", **names)})
+    if item.url:
+        blocks.append({"type": "button", "label": gettext("Have a look"), "url": item.url})
+    return blocks
+
+
+def _items(session: Session, keys: list[str]) -> dict[str, Item]:
+    """Items by key; raises Invalid for one that is not there."""
+    found = {item.key: item for item in session.scalars(select(Item).where(Item.key.in_(keys)))}
     missing = next((key for key in keys if key not in found), None)
     if missing is not None or len(keys) < 2:
         raise Invalid(gettext("The item %(key)s is not in the shop any more.", key=missing or ""), field="to")

@@ -85,8 +85,8 @@ class TooMany(RapportError):
 
     code = "too_many"
 
-    def __init__(self, message: str, *, seconds: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, field: str | None = None, seconds: int = 60) -> None:
+        super().__init__(message, field=field)
         self.seconds = seconds
 
 

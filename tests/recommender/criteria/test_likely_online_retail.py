@@ -78,7 +78,7 @@ def test_many_more_of_them_buy_than_by_chance_or_of_those_who_order_most() -> No
     """At least 4 times as many as by chance, and twice as many as of the most frequent."""
     shop = sales()
     before, after = shop.between(DAY - timedelta(days=730), DAY), shop.between(DAY, DAY + timedelta(days=28))
-    training = fit(before, Settings(reasons=False), seed=1, names=("collaborative",))
+    training = fit(before, Settings(), seed=1, names=("collaborative",))
     warehouse = Shop(before.purchases)
     figures = measure(before, after, training, warehouse)
     assert figures.items >= 50

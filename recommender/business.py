@@ -84,7 +84,8 @@ class Rules:
         "1 shows nothing cheaper than the dearest item on the page, or in the cart when the page shows none.", *_TIMES,
     )  # fmt: skip
     price_ratio_max: float | None = _rule(
-        None, "number", "mask", "Price against the item on the page, up to", "1.5: at most one and a half times its price.",
+        None, "number", "mask", "Price against the item on the page, up to",
+        "1.5: at most one and a half times its price.",
         *_TIMES,
     )  # fmt: skip
     margin_min: float | None = _rule(

@@ -191,11 +191,11 @@ class Turn:
     def _question(self, asked: Asked) -> Question:
         """What is looked at, the contact's or visitor's history, and what must not be offered."""
         rules = self.plan.rules
-        context: dict[int, float] = {}
-        for step, item in enumerate(reversed(asked.session)):
-            context.setdefault(item, FADING**step)
+        context = dict.fromkeys(asked.items or asked.cart, 1.0)  # what goes with this page, not with the one before
+        if not context:
+            for step, item in enumerate(reversed(asked.session)):
+                context.setdefault(item, FADING**step)
         held = tuple(dict.fromkeys((*asked.items, *asked.cart)))
-        context |= dict.fromkeys(held, 1.0)
         barred = [*asked.exclude, *asked.items, *asked.shown]
         barred += asked.cart if rules.exclude_cart else ()
         barred += asked.session if rules.exclude_viewed else ()

@@ -82,6 +82,19 @@ def test_home_follows_the_visit_of_a_stranger(recommender: Recommender, database
 
 
 @pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("placement", ["item", "cart"])
+def test_a_row_is_about_its_own_page(recommender: Recommender, database: Database, placement: str) -> None:
+    """Not about what was looked at before: reasons name the item of this page."""
+    here = {"cart": ["A0"]} if placement == "cart" else {"items": ["A0"], "cart": ["A3"]}
+    with database.read() as session:
+        asked = Request(placement, session=["A1", "A3", "A1"], n=3, **here)
+        answer = recommender.recommend(session, asked, now=NOW)
+    led = {title for item in answer.items if item.reason for title in item.reason.because}
+    assert led == {"Item 0"}
+    assert {int(item.key[1:]) % 2 for item in answer.items} == {0}
+
+
+@pytest.mark.usefixtures("shop")
 def test_what_a_shop_saved_stays(recommender: Recommender, database: Database) -> None:
     """Beginning anew writes what is not there, and nothing else."""
     with database.begin() as session:

@@ -79,6 +79,7 @@ def test_one_item(database: Database, warehouse: Warehouse, config: Config, reco
     assert not answers(database, recommender, items=["A0"])["item"].items
 
 
+@pytest.mark.parametrize("config", ["sqlite"], indirect=True)  # takes half a minute; it is the learning that is asked
 def test_a_contact_of_fifty_thousand_interactions(
     database: Database, warehouse: Warehouse, config: Config, recommender: Recommender
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_contact_of_fifty_thousand_interactions(
     assert len(answers(database, recommender, contact_id=machine, items=["A1"])["item"].items) == 8
 
 
+@pytest.mark.parametrize("config", ["sqlite"], indirect=True)  # the same
 def test_baskets_of_five_thousand_lines(
     database: Database, warehouse: Warehouse, config: Config, recommender: Recommender
 ) -> None:

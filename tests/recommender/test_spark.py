@@ -197,6 +197,7 @@ def test_the_checkerboard_alike(fit: Fit) -> None:
         )
 
 
+@pytest.mark.parametrize("config", ["sqlite"], indirect=True)  # the files it learns from are the same with both
 def test_a_whole_training(database: Database, config: Config, warehouse: Warehouse, recommender: Recommender) -> None:
     """From the warehouse's files to an answer: published, kept as any other, and it says what is withheld. The last
     test, for it ends the session of all.

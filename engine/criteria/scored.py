@@ -62,6 +62,7 @@ class Kind:
     inputs: tuple[Input, ...]
     make: Callable[[Mapping[str, Any], Catalogue], Score]
     type: str | None = None  # of the value that operators compare; None: to have a value is enough
+    begins: Mapping[str, Any] = field(default_factory=dict)  # operator and value of a new one in a form; {}: as any
     weight: int = 20  # the work of counting one, where a field of contacts is 1 (docs/criteria.md)
 
     @property

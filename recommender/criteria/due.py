@@ -118,4 +118,5 @@ KIND: Final = Kind(
     ),
     _make,
     type="date",
+    begins={"operator": "in_next", "value": 7},  # a mail every week reaches everybody in time, and nobody twice
 )  # fmt: skip

@@ -248,6 +248,17 @@ def test_a_kind_that_needs_something_waits_for_it(marketer: FlaskClient, form: A
     assert {"n.1.likely.item", "n.1.top", "n.1.new_only"} <= _fields_of_part(answer).keys()
 
 
+def test_who_is_due_begins_within_a_week(marketer: FlaskClient, form: Any) -> None:
+    """Just chosen it asks for the next 7 days; what is asked instead stays."""
+    controls = form({"all": [{"field": "", "operator": "", "value": ""}]})
+    controls["n.0.what"] = "due:"
+    begun = _fields_of_part(marketer.post("/lists/new", data=controls, headers=HTMX))
+    assert (begun["n.0.operator"], begun["n.0.value"]) == ("in_next", "7")
+    chosen = {**begun, "n.0.operator": "days_ago", "n.0.value": "10"}
+    kept = _fields_of_part(marketer.post("/lists/new", data=chosen, headers=HTMX))
+    assert (kept["n.0.operator"], kept["n.0.value"]) == ("days_ago", "10")
+
+
 def test_paste(marketer: FlaskClient, form: Any) -> None:
     """Criteria as JSON take the place of those on the page; what is no JSON stays where it was pasted, with why."""
     controls = form(AGED)

@@ -238,7 +238,8 @@ class Vocabulary:
         if kind == "field":
             return self._settled_leaf(node, self.field_types(node)[0])
         if kind in scored.KINDS and (asked := scored.KINDS[kind].type):
-            return self._settled_leaf(node, asked)
+            begun = {} if node.get("operator") else scored.KINDS[kind].begins
+            return self._settled_leaf({**node, **begun}, asked)
         for _, deed in deeds(node):
             for leaf in deed.get("where", []):
                 leaf |= self._settled_leaf(leaf, self.field_types(leaf, deed["event"])[0])  # noqa: PLW2901 # in place

@@ -3,6 +3,7 @@
 RapportError
 ├── ConfigError        the settings cannot be used; the program refuses to start
 ├── Invalid            what was given cannot be understood (HTTP 422); `field` is the path to the fault
+│   ├── Faults         several faults of one thing given
 │   └── Unreadable     a file that cannot be read as what it should be
 ├── NotFound           no such thing (404)
 ├── Conflict           somebody or something else was faster; nothing was written (409)
@@ -17,7 +18,7 @@ RapportError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 
@@ -42,6 +43,47 @@ class Invalid(RapportError):
     """What was given cannot be understood; `field` is the path to the fault."""
 
     code = "invalid"
+
+
+class Faults(Invalid):
+    """Several faults of one thing given; told as the first of them. found: all, at least one."""
+
+    def __init__(self, found: Sequence[Invalid]) -> None:
+        super().__init__(found[0].message, field=found[0].field)
+        self.found = tuple(found)
+
+
+class Noted:
+    """Goes on after a fault, so that all are told at once:
+
+    noted = Noted()
+    with noted:
+        check(one)
+    with noted:
+        check(other)
+    noted.tell()
+    """
+
+    def __init__(self) -> None:
+        self.found: list[Invalid] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, Invalid):
+            self.found += every(error)
+        return isinstance(error, Invalid)
+
+    def tell(self) -> None:
+        """Raise Faults if there are any."""
+        if self.found:
+            raise Faults(self.found)
+
+
+def every(error: Invalid) -> tuple[Invalid, ...]:
+    """What an error tells of."""
+    return error.found if isinstance(error, Faults) else (error,)
 
 
 class Unreadable(Invalid):

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 
 from engine import money
-from engine.errors import Invalid, nearest
+from engine.errors import Invalid, Noted, nearest
 
 MOST_KEYS: Final = 500  # items or categories that one rule may name
 MOST_PINS: Final = 50
@@ -151,24 +151,29 @@ _PLAIN: Final = Rules()
 
 
 def parse(given: Mapping[str, Any], path: str = "rules") -> Rules:
-    """Rules from JSON; raises Invalid with the path to what is wrong."""
+    """Rules from JSON; raises Faults, each with the path to what is wrong."""
     return Rules(**read(given, RULES, path))
 
 
 def read(given: Mapping[str, Any], known: Mapping[str, About], path: str) -> dict[str, Any]:
-    """The values of some rules from JSON; raises Invalid with the path to what is wrong."""
-    found = {}
+    """The values of some rules from JSON; raises Faults, each with the path to what is wrong."""
+    found, noted = {}, Noted()
     for name, value in given.items():
-        where = f"{path}.{name}"
-        if name not in known:
-            raise Invalid(f"There is no rule '{name}'.{nearest(name, known)}", field=where)
-        optional = value is None and known[name].default is None
-        found[name] = None if optional else KINDS[known[name].kind].read(value, known[name], where)
+        with noted:
+            found[name] = _value(name, value, known, f"{path}.{name}")
     for word in ("price", "price_ratio", "margin"):
         low, high = found.get(f"{word}_min"), found.get(f"{word}_max")
         if low is not None and high is not None and low > high:
-            raise Invalid(f"{word}_max is below {word}_min.", field=f"{path}.{word}_max")
+            noted.found.append(Invalid("This upper limit is below the lower one.", field=f"{path}.{word}_max"))
+    noted.tell()
     return found
+
+
+def _value(name: str, value: Any, known: Mapping[str, About], where: str) -> Any:
+    if name not in known:
+        raise Invalid(f"There is no rule '{name}'.{nearest(name, known)}", field=where)
+    optional = value is None and known[name].default is None
+    return None if optional else KINDS[known[name].kind].read(value, known[name], where)
 
 
 class Kind(NamedTuple):
@@ -208,7 +213,13 @@ def _count(value: Any, about: About, where: str) -> int:
 def _texts(value: Any, _about: About, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MOST_KEYS:
         raise Invalid(f"This must be a list of up to {MOST_KEYS} texts.", field=where)
-    return tuple(dict.fromkeys(_text(one, f"{where}.{place}") for place, one in enumerate(value)))
+    found: dict[str, None] = {}
+    noted = Noted()
+    for place, one in enumerate(value):
+        with noted:
+            found[_text(one, f"{where}.{place}")] = None
+    noted.tell()
+    return tuple(found)
 
 
 def _text(value: Any, where: str) -> str:
@@ -218,21 +229,22 @@ def _text(value: Any, where: str) -> str:
 
 
 def _pins(value: Any, _about: About, where: str) -> tuple[Pin, ...]:
-    found = tuple(_pin(one, f"{where}.{place}", ("item", "position", *_DAYS)) for place, one in _listed(value, where))
-    for place, pin in enumerate(found):
-        if not isinstance(pin.position, int) or isinstance(pin.position, bool) or not 1 <= pin.position <= 100:
-            raise Invalid("Name the position, from 1 to 100.", field=f"{where}.{place}.position")
-    return found
+    return _listed(value, where, ("item", "position", *_DAYS))
 
 
 def _buries(value: Any, _about: About, where: str) -> tuple[Pin, ...]:
-    return tuple(_pin(one, f"{where}.{place}", ("item", *_DAYS)) for place, one in _listed(value, where))
+    return _listed(value, where, ("item", *_DAYS))
 
 
-def _listed(value: Any, where: str) -> list[tuple[int, Any]]:
+def _listed(value: Any, where: str, known: tuple[str, ...]) -> tuple[Pin, ...]:
     if not isinstance(value, list) or len(value) > MOST_PINS:
         raise Invalid(f"This must be a list of up to {MOST_PINS} items.", field=where)
-    return list(enumerate(value))
+    found, noted = [], Noted()
+    for place, one in enumerate(value):
+        with noted:
+            found.append(_pin(one, f"{where}.{place}", known))
+    noted.tell()
+    return tuple(found)
 
 
 _DAYS: Final = ("from", "until")
@@ -241,13 +253,37 @@ _DAYS: Final = ("from", "until")
 def _pin(given: Any, where: str, known: tuple[str, ...]) -> Pin:
     if not isinstance(given, dict):
         raise Invalid("This must be an object that names an item.", field=where)
+    noted, item = Noted(), ""
+    since: date | None = None
+    until: date | None = None
     for name in given:
         if name not in known:
-            raise Invalid(f"There is no '{name}' here.{nearest(name, known)}", field=f"{where}.{name}")
-    since, until = (_day(given.get(name), f"{where}.{name}") for name in _DAYS)
+            words = f"There is no '{name}' here.{nearest(name, known)}"
+            noted.found.append(Invalid(words, field=f"{where}.{name}"))
+    with noted:
+        item = _item(given.get("item"), f"{where}.item")
+    if "position" in known:
+        with noted:
+            _check_position(given.get("position"), f"{where}.position")
+    with noted:
+        since = _day(given.get("from"), f"{where}.from")
+    with noted:
+        until = _day(given.get("until"), f"{where}.until")
     if since and until and until < since:
-        raise Invalid("The last day is before the first.", field=f"{where}.until")
-    return Pin(_text(given.get("item"), f"{where}.item"), given.get("position"), since, until)
+        noted.found.append(Invalid("The last day is before the first.", field=f"{where}.until"))
+    noted.tell()
+    return Pin(item, given.get("position"), since, until)
+
+
+def _item(value: Any, where: str) -> str:
+    if value is None:
+        raise Invalid("Name the item.", field=where)
+    return _text(value, where)
+
+
+def _check_position(value: Any, where: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 100:
+        raise Invalid("Name the position, from 1 to 100.", field=where)
 
 
 def _day(value: Any, where: str) -> date | None:

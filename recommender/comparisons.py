@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Faults, Invalid, NotFound, every
 from recommender import business, placements
 from recommender.business import RULES, Rules
 from recommender.models import Comparison
@@ -118,9 +118,12 @@ def variant(session: Session, key: str, given: Mapping[str, Any], field: str) ->
     try:
         plan = placements.planned(key, label, sources, rules)
     except Invalid as error:
-        place = "label" if error.field == "name" else error.field
-        raise Invalid(error.message, field=f"{field}.{place}") from None
+        raise Faults([Invalid(one.message, field=f"{field}.{_place(one)}") for one in every(error)]) from None
     return {"label": plan.name, "sources": list(plan.sources), "rules": plan.rules.json()}
+
+
+def _place(fault: Invalid) -> str | None:
+    return "label" if fault.field == "name" else fault.field
 
 
 def start(
@@ -135,11 +138,10 @@ def start(
     by: str = "",
     now: datetime,
 ) -> Comparison:
-    """Compare from now on. a, b: as `variant` takes them. Raises NotFound, Conflict while one runs here, Invalid for
-    variants that are the same, or shares and days out of bounds.
+    """Compare from now on. a, b: as `variant` takes them. Raises NotFound, Conflict while one runs here, Faults for
+    shares and days out of bounds, Invalid for variants that are the same.
     """
-    if key not in placements.read(session):
-        raise NotFound(f"There is no placement '{key}'.")
+    _placement(session, key)
     _check(share_b, holdout, days)
     first, second = variant(session, key, a, "a"), variant(session, key, b, "b")
     if all(first[part] == second[part] for part in ("sources", "rules")):
@@ -164,13 +166,14 @@ def start(
 
 
 def _check(share_b: float, holdout: float, days: int) -> None:
-    if not 0 <= holdout <= HOLDOUT_LIMIT:
-        raise Invalid(f"Hold out between 0 and {HOLDOUT_LIMIT * 100:g}% of the people.", field="holdout")
-    if not LEAST_SHARE <= share_b <= 1 - LEAST_SHARE:
-        words = f"Show either variant to at least {LEAST_SHARE * 100:g}% of the people who are not held out."
-        raise Invalid(words, field="share_b")
-    if not DAYS[0] <= days <= DAYS[1]:
-        raise Invalid(f"Plan between {DAYS[0]} and {DAYS[1]} days.", field="days")
+    at_least = f"Show either variant to at least {LEAST_SHARE * 100:g}% of the people who are not held out."
+    checks = {
+        "share_b": (LEAST_SHARE <= share_b <= 1 - LEAST_SHARE, at_least),
+        "holdout": (0 <= holdout <= HOLDOUT_LIMIT, f"Hold out between 0 and {HOLDOUT_LIMIT * 100:g}% of the people."),
+        "days": (DAYS[0] <= days <= DAYS[1], f"Plan between {DAYS[0]} and {DAYS[1]} days."),
+    }
+    if wrong := [Invalid(words, field=name) for name, (fits, words) in checks.items() if not fits]:
+        raise Faults(wrong)
 
 
 def counts_until(row: Comparison, now: datetime) -> datetime:
@@ -199,12 +202,12 @@ def adopt(session: Session, key: str, arm: Arm, now: datetime) -> Comparison:
     one was adopted already.
     """
     placements.hold(session, key)
-    row = latest(session, key)
+    row, plan = latest(session, key), _placement(session, key)
     if row.adopted is not None:
         raise Conflict("A variant of this comparison was adopted already.")
     row.ended_at = row.ended_at or now
     session.flush()
-    row.before = _settings(placements.read(session)[key])
+    row.before = _settings(plan)
     row.adopted = arm
     _take(session, key, _settings(plan_of(row, arm)), now)
     return row
@@ -219,11 +222,19 @@ def take_back(session: Session, key: str, now: datetime) -> Comparison:
     if row.adopted is None or row.before is None:
         raise Conflict("No variant of the last comparison was adopted, so there is nothing to undo.")
     arm: Arm = row.adopted  # type: ignore[assignment]
-    if _settings(placements.read(session)[key]) != _settings(plan_of(row, arm)):
+    if _settings(_placement(session, key)) != _settings(plan_of(row, arm)):
         raise Conflict("The placement was edited since the variant was adopted: change it on its own page.")
     _take(session, key, row.before, now)
     row.adopted = row.before = None
     return row
+
+
+def _placement(session: Session, key: str) -> Plan:
+    """The placement as it is; raises NotFound."""
+    plans = placements.read(session)
+    if key not in plans:
+        raise NotFound(f"There is no placement '{key}'.")
+    return plans[key]
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -231,5 +242,5 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 
 def _take(session: Session, key: str, settings: Mapping[str, Any], now: datetime) -> None:
-    name = placements.read(session)[key].name
+    name = _placement(session, key).name
     placements.edit(session, key, name=name, sources=settings["sources"], given=settings["rules"], now=now)

@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engine.database import insert_new, take_turn
-from engine.errors import Conflict, Invalid, nearest
+from engine.errors import Conflict, Invalid, Noted, NotFound, nearest
+from engine.models import Item
 from recommender import business
 from recommender.business import Rules
 from recommender.models import Comparison, Placement, SuppressedItem
@@ -114,17 +116,52 @@ def suppress(session: Session, keys: Sequence[str], now: datetime) -> None:
 def edit(
     session: Session, key: str, *, name: str, sources: Sequence[str], given: Mapping[str, Any], now: datetime
 ) -> Plan:
-    """Write a placement; raises Invalid for what `planned` refuses, and Conflict while variants of it are compared:
+    """Write a placement; raises Faults for what `planned` refuses, and Conflict while variants of it are compared:
     nobody would see the change, and it would be lost in what is adopted.
     """
     plan = planned(key, name, sources, given)
-    hold(session, key)
-    if session.scalar(select(Comparison.id).where(Comparison.placement == key, Comparison.ended_at.is_(None))):
-        raise Conflict("A comparison runs at this placement: stop it, or adopt a variant, before you change it.")
+    _hold_free(session, key, "change")
     row = session.scalar(select(Placement).where(Placement.key == key)) or Placement(key=key)
     row.name, row.sources, row.rules, row.updated_at = plan.name, list(plan.sources), plan.rules.json(), now
     session.add(row)
     return plan
+
+
+def delete_one(session: Session, key: str) -> None:
+    """Delete a placement that the shop made. Raises NotFound, Conflict for one that every shop has (mails are filled by
+    one of those) and while variants of it are compared.
+    """
+    if key in DEFAULTS:
+        raise Conflict(f"Every shop has the placement '{key}': edit it, or do not ask for it.")
+    _hold_free(session, key, "delete")
+    row = session.scalar(select(Placement).where(Placement.key == key))
+    if row is None:
+        raise NotFound(f"There is no placement '{key}'.")
+    session.delete(row)
+
+
+def unknown_items(session: Session, *plans: Plan) -> dict[str, list[str]]:
+    """By the key of each placement, the items that its rules name and nobody knows."""
+    named = {plan.key: _named(plan.rules) for plan in plans}
+    unknown = set(missing(session, list(chain.from_iterable(named.values()))))
+    return {key: [item for item in items if item in unknown] for key, items in named.items()}
+
+
+def _named(rules: Rules) -> list[str]:
+    pinned = (pin.item for pin in (*rules.pins, *rules.buries))
+    return list(dict.fromkeys((*rules.suppressed, *pinned)))
+
+
+def missing(session: Session, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that are of no item."""
+    known = set(session.scalars(select(Item.key).where(Item.key.in_(keys)))) if keys else set()
+    return [key for key in keys if key not in known]
+
+
+def _hold_free(session: Session, key: str, act: str) -> None:
+    hold(session, key)
+    if session.scalar(select(Comparison.id).where(Comparison.placement == key, Comparison.ended_at.is_(None))):
+        raise Conflict(f"A comparison runs at this placement: stop it, or adopt a variant, before you {act} it.")
 
 
 def hold(session: Session, key: str) -> None:
@@ -141,16 +178,31 @@ def check_key(key: str) -> None:
 
 
 def planned(key: str, name: str, sources: Sequence[str], given: Mapping[str, Any]) -> Plan:
-    """A placement as it would be used; raises Invalid for a key that is no name, a source or rule that does not exist,
+    """A placement as it would be used; raises Faults for a key that is no name, a source or rule that does not exist,
     twice the same source, or none.
     """
-    check_key(key)
+    noted, rules = Noted(), Rules()
+    with noted:
+        check_key(key)
+    with noted:
+        _check_name(name)
+    with noted:
+        _check_sources(sources)
+    with noted:
+        rules = business.parse(given)
+    noted.tell()
+    return Plan(key, name.strip(), tuple(sources), rules)
+
+
+def _check_name(name: str) -> None:
     if not 1 <= len(name.strip()) <= 128:
         raise Invalid("Give the placement a name of up to 128 letters.", field="name")
+
+
+def _check_sources(sources: Sequence[str]) -> None:
     texts = all(isinstance(source, str) for source in sources)
     if not sources or not texts or len(set(sources)) < len(sources):
         raise Invalid("Name the sources in their order, each once, at least one.", field="sources")
     for source in sources:
         if source not in NAMES:
             raise Invalid(f"There is no source '{source}'.{nearest(source, NAMES)}", field="sources")
-    return Plan(key, name.strip(), tuple(sources), business.parse(given))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Invalid
+from engine.errors import Faults, Invalid
 from recommender.business import KINDS, RULES, Filter, Pin, Rules, parse
 
 EXAMPLES: dict[str, Any] = {
@@ -50,7 +50,7 @@ def test_the_table_is_whole() -> None:
         ({"price_min": "cheap"}, "price_min", "amount"),
         ({"price_min": True}, "price_min", "amount"),
         ({"price_min": 0.00001}, "price_min", "four decimals"),
-        ({"price_min": 3, "price_max": 2}, "price_max", "below price_min"),
+        ({"price_min": 3, "price_max": 2}, "price_max", "below the lower"),
         ({"margin_min": 1.1}, "margin_min", "from -1 to 1"),
         ({"margin_min": "0.1"}, "margin_min", "from -1 to 1"),
         ({"diversity": True}, "diversity", "from 0 to 1"),
@@ -59,7 +59,7 @@ def test_the_table_is_whole() -> None:
         ({"categories": "Tea"}, "categories", "list"),
         ({"categories": ["Tea", ""]}, "categories.1", "text"),
         ({"suppressed": [7]}, "suppressed.0", "text"),
-        ({"pins": [{"position": 1}]}, "pins.0.item", "text"),
+        ({"pins": [{"position": 1}]}, "pins.0.item", "Name the item"),
         ({"pins": [{"item": "A"}]}, "pins.0.position", "position"),
         ({"pins": [{"item": "A", "position": True}]}, "pins.0.position", "position"),
         ({"pins": [{"item": "A", "position": 1, "form": "2026-01-01"}]}, "pins.0.form", "Did you mean 'from'"),
@@ -74,6 +74,23 @@ def test_what_is_refused_names_the_place(given: dict[str, Any], field: str, word
     with pytest.raises(Invalid, match=words) as caught:
         parse(given)
     assert caught.value.field == f"rules.{field}"
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    """Every fault of every rule and entry, in their order; the first stands for all."""
+    pins = [{"item": "A"}, {"item": "B", "position": 1}, {"position": 0, "from": "1.2.2026", "untli": "x"}]
+    with pytest.raises(Faults) as caught:
+        parse({"price_min": "cheap", "margin_min": 0.5, "margin_max": 0.1, "categories": ["", "Tea", 7], "pins": pins})
+    assert [fault.field for fault in caught.value.found] == [
+        f"rules.{place}"
+        for place in (
+            "price_min", "categories.0", "categories.2",
+            "pins.0.position", "pins.2.untli", "pins.2.item", "pins.2.position", "pins.2.from",
+            "margin_max",
+        )
+    ]  # fmt: skip
+    first = caught.value.found[0]
+    assert (caught.value.field, caught.value.message) == (first.field, first.message)
 
 
 def test_the_days_of_a_pin() -> None:

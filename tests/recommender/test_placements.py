@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from engine.database import Database
-from engine.errors import Invalid
+from engine.errors import Faults, Invalid
 from engine.models import Contact, Item
 from recommender import placements
 from recommender.answers import Request
@@ -125,3 +125,11 @@ def test_a_fault_is_named(key: str, sources: list[Any], field: str) -> None:
         placements.planned(key, "Some", sources, {})
     assert fault.value.field == field
     assert placements.planned("news", "Some", ["newest"], {}).key == "news"
+
+
+def test_every_fault_is_named() -> None:
+    """Of key, name, sources and rules at once."""
+    with pytest.raises(Faults) as caught:
+        placements.planned("New", " ", [], {"price_min": "cheap", "in_stock": 1})
+    fields = [fault.field for fault in caught.value.found]
+    assert fields == ["key", "name", "sources", "rules.price_min", "rules.in_stock"]

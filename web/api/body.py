@@ -57,9 +57,21 @@ def read(request: Request, schema: Schema) -> Any:
         if not isinstance(found, dict):
             [name] = schema.fields
             raise Invalid(f'Send the records in an object: {{"{name}": [...]}}.', field=name)
-    else:
+    elif isinstance(found, dict):
         check_texts(found)
+    else:
+        raise Invalid(f"Send a JSON object, {{...}}, not {_KINDS[type(found)]}.")
     return found
+
+
+_KINDS: Final = {
+    list: "an array",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 
 
 def parse(data: bytes) -> Any:

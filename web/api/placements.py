@@ -9,6 +9,7 @@ from apiflask import APIBlueprint, Schema
 from apiflask.fields import Decimal, Field, Float, Integer, List, Nested, String
 from apiflask.validators import Length, OneOf, Range
 from marshmallow import ValidationError
+from sqlalchemy.orm import Session
 
 from recommender import placements
 from recommender.business import LONGEST, MOST_KEYS, MOST_PINS, RULES, About
@@ -84,11 +85,15 @@ class PlacementIn(Schema):
     rules = Nested(RulesIn, load_default=dict)
 
 
+MISSING: Final = {"description": "Of these items, the keys that nobody knows: kept, for the item may come."}
+
+
 class PlacementOut(PlacementIn):
     """A placement."""
 
     key = String()
     rules = Nested(RulesOut)
+    missing_ids = List(String(), metadata=MISSING)
 
 
 class PlacementsOut(Schema):
@@ -103,17 +108,24 @@ class SuppressedItems(Schema):
     items = List(String(validate=Length(1, LONGEST)), required=True, validate=Length(max=MOST_KEYS))
 
 
+class SuppressedOut(SuppressedItems):
+    """The same, and which of them nobody knows."""
+
+    missing_ids = List(String(), metadata=MISSING)
+
+
 @blueprint.get("/placements")
 @needs("recommendations:read")
 @blueprint.output(PlacementsOut)
 def all_placements() -> dict[str, Any]:
     """Read the placements"""
     with services().database.read() as session:
-        return {"placements": [_told(plan) for plan in placements.read(session).values()]}
+        plans = placements.read(session).values()
+        return {"placements": _told(session, *plans)}
 
 
 @blueprint.put("/placements/<string(maxlength=64):key>")
-@needs("recommendations:write")
+@needs("recommendations:write", 409)
 @blueprint.input(PlacementIn)
 @blueprint.output(PlacementOut)
 @blueprint.doc(description="A new key makes a new placement. Answers follow within seconds.")
@@ -121,32 +133,61 @@ def put_placement(key: str, json_data: dict[str, Any]) -> dict[str, Any]:
     """Write a placement"""
     with services().database.begin() as session:
         given = {"name": json_data["name"], "sources": json_data["sources"], "given": json_data["rules"]}
-        plan = placements.edit(session, key, **given, now=utcnow())
+        [told] = _told(session, placements.edit(session, key, **given, now=utcnow()))
     services().recommender.reload()
-    return _told(plan)
+    return told
+
+
+@blueprint.delete("/placements/<string(maxlength=64):key>")
+@needs("recommendations:write", 409)
+@blueprint.output({}, status_code=204)
+@blueprint.doc(
+    description="One that the shop made, while no comparison runs there. Questions about it answer 422 then."
+)
+def delete_placement(key: str) -> tuple[str, int]:
+    """Delete a placement"""
+    with services().database.begin() as session:
+        placements.delete_one(session, key)
+    services().recommender.reload()
+    return "", 204
 
 
 @blueprint.get("/suppressed-items")
 @needs("recommendations:read")
-@blueprint.output(SuppressedItems)
+@blueprint.output(SuppressedOut)
 def suppressed() -> dict[str, Any]:
     """Read the items that no placement shows"""
     with services().database.read() as session:
-        return {"items": list(placements.suppressed(session))}
+        return _suppressed(session)
 
 
 @blueprint.put("/suppressed-items")
 @needs("recommendations:write")
 @blueprint.input(SuppressedItems)
-@blueprint.output(SuppressedItems)
+@blueprint.output(SuppressedOut)
 def put_suppressed(json_data: dict[str, Any]) -> dict[str, Any]:
     """Say which items no placement shows"""
     with services().database.begin() as session:
         placements.suppress(session, json_data["items"], utcnow())
-        kept = placements.suppressed(session)
+        kept = _suppressed(session)
     services().recommender.reload()
-    return {"items": list(kept)}
+    return kept
 
 
-def _told(plan: placements.Plan) -> dict[str, Any]:
-    return {"key": plan.key, "name": plan.name, "sources": list(plan.sources), "rules": plan.rules.json()}
+def _suppressed(session: Session) -> dict[str, Any]:
+    kept = placements.suppressed(session)
+    return {"items": list(kept), "missing_ids": placements.missing(session, kept)}
+
+
+def _told(session: Session, *plans: placements.Plan) -> list[dict[str, Any]]:
+    unknown = placements.unknown_items(session, *plans)
+    return [
+        {
+            "key": plan.key,
+            "name": plan.name,
+            "sources": list(plan.sources),
+            "rules": plan.rules.json(),
+            "missing_ids": unknown[plan.key],
+        }
+        for plan in plans
+    ]

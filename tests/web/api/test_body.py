@@ -48,6 +48,19 @@ def test_what_readers_would_not_agree_on(api: FlaskClient, body: str | bytes) ->
     assert api.get(CAMPAIGNS).get_json() == {"campaigns": []}
 
 
+@pytest.mark.parametrize("path", [LISTS, CAMPAIGNS, ASK])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [("[]", "an array"), ('[{"placement": "home"}]', "an array"), ('"home"', "a text"), ("7", "a number"),
+     ("true", "true or false"), ("null", "null")],
+)  # fmt: skip
+def test_what_is_no_object_is_told_so(api: FlaskClient, path: str, body: str, kind: str) -> None:
+    """422, and what is wanted."""
+    answer = sent(api, path, body)
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["message"]) == (422, f"Send a JSON object, {{...}}, not {kind}.")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

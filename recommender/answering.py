@@ -31,6 +31,8 @@ from recommender.shelf import Shelf, between
 from recommender.sources import PERSONAL_SOURCES
 from recommender.sources.base import Because, Finds, Query
 from recommender.sources.bundles import Bundles, Offer
+from recommender.sources.buy_again import BuyAgain
+from recommender.sources.next_purchase import NextPurchase
 from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
@@ -77,8 +79,10 @@ class State:
 
     @cached_property
     def sources(self) -> Mapping[str, Finds]:
-        """What was learned, and the sets."""
-        return {**self.fitted.sources, Bundles.name: self.sets}
+        """What was learned, the sets, and what is bought again of what comes next."""
+        order = self.fitted.sources.get(NextPurchase.name)
+        again = {BuyAgain.name: BuyAgain(order)} if isinstance(order, NextPurchase) else {}
+        return {**self.fitted.sources, Bundles.name: self.sets, **again}
 
     @cached_property
     def price(self) -> Ints:

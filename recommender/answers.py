@@ -161,25 +161,32 @@ def chosen(kind: str) -> Reason:
     return Reason(kind, text="chosen for you")
 
 
-PERSONAL: Final = frozenset({"next_purchase"})  # reasons that tell what the contact bought, naming no other item
+PERSONAL: Final = frozenset({"next_purchase", "buy_again"})  # what the contact bought, naming no other item
 _BESIDE: Final = {
     "similar": "related to",  # by the visits that look at both, or by what they are
     "upsell": "a step up from",
-    "session": "looked at after",
+    "session": "often looked at after",
     "bundles": "in a set with",
 }
 _ALONE: Final = {  # of what has no numbers to tell
     "newest": "new in the shop",
-    "bundles": "in a set",
-    "trending": "bought more than usual these days",
-    "rules": "goes with it",
-    "session": "looked at in visits like this one",
-    "next_purchase": "follows what you bought",
+    "bundles": "cheaper in a set",
+    "trending": "in demand these days",
+    "rules": "a good match",
+    "similar": "of a similar kind",
+    "upsell": "a step up",
+    "collaborative": "chosen for you",
+    "session": "looked at in visits like yours",
+    "next_purchase": "often bought next",
 }
+_SPANS: Final = ((365.25, 549, "year"), (30.44, 56, "month"), (7, 11, "week"), (1, 0, "day"))  # days, said from, of it
 
 
 def _text(because: Because, titles: Sequence[str], *, bought: bool) -> str:
-    words = _led(because, titles, bought=bought) if titles else None
+    if because.kind in PERSONAL and because.support:
+        return _bought(because.support, because.again)
+    named = [title for title in titles if title]  # of what is not sold any more nobody knows it
+    words = _led(because, named, bought=bought) if named else None
     if words is None and not because.n:
         words = _ALONE.get(because.kind, "often bought")
     return words or _counted(because)
@@ -194,18 +201,23 @@ def _led(because: Because, titles: Sequence[str], *, bought: bool) -> str | None
             if because.n
             else f"often bought with {led}"
         )
-    if because.kind == "collaborative":
-        return f"because you {'bought' if bought else 'looked at'} {', '.join(titles)}"
-    if because.kind == "next_purchase" and because.support:
-        times = "once" if because.support == 1 else f"{because.support} times"
-        return f"you bought it {times}" + (f", {_usual(because.again)}" if because.again else "")
+    if because.kind == "collaborative":  # the one that says most: two rarely fit beneath a title
+        return f"because you {'bought' if bought else 'looked at'} {titles[0]}"
     return f"{_BESIDE[because.kind]} {titles[0]}" if because.kind in _BESIDE else None
 
 
-def _usual(again: Usual) -> str:
-    days = "1 day" if again.days == 1 else f"{again.days} days"
-    spread = f" (between {again.low} and {again.high})" if again.low < again.high else ""
-    return f"usual again after {days}{spread}"
+def _bought(times: int, again: Usual | None) -> str:
+    """Of what was bought before; who bought it once has no habit yet."""
+    if again is None:
+        return "you bought it before" if times == 1 else f"you bought it {times} times"
+    return f"{'usually bought' if times == 1 else 'you usually buy it'} again after about {_span(again.days)}"
+
+
+def _span(days: int) -> str:
+    """As people say it: 30 days are 4 weeks, 129 are 4 months."""
+    size, _, name = next(span for span in _SPANS if days >= span[1])
+    number = round(days / size)
+    return f"a {name}" if number == 1 else f"{number} {name}s"
 
 
 def _counted(because: Because) -> str:

@@ -65,9 +65,8 @@ DEFAULTS: Final = {
             ("bundles", "rules", "session", "collaborative", "popular_in_category", "popular", "newest"),
             Rules(),
         ),
-        Plan(
-            "again", "Buy again", ("next_purchase", "collaborative", "popular", "newest"), Rules(exclude_viewed=False)
-        ),
+        Plan("again", "Buy again", ("buy_again", "popular", "newest"), Rules(exclude_viewed=False)),
+        Plan("next", "Next order", ("next_purchase", "collaborative", "popular", "newest"), Rules()),
         Plan(
             "email",
             "E-mail",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,26 @@ def test_fills_the_row(recommender: Recommender, database: Database, plan: Plan)
 
 @pytest.mark.usefixtures("shop")
 def test_buy_again_offers_what_was_bought(recommender: Recommender, database: Database) -> None:
-    """What contact 4 orders every three days comes first, and they are told so."""
+    """What contact 4 orders every three days comes first, and they are told so; strictly, nothing they never bought."""
     with database.begin() as session:
         person = session.scalars(select(Contact).where(Contact.key == "C4")).one()
         item = session.scalars(select(Item).where(Item.key == "A8")).one()
         for days in (9, 6, 3):
             add_order(session, person, [item], NOW - timedelta(days=days))
-    request = Request("again", contact_id=contact_id(database, "C4"), n=3)
+    known, stranger = (
+        Request("again", contact_id=who, n=20, strict=True) for who in (contact_id(database, "C4"), None)
+    )
     with database.read() as session:
-        first = recommender.recommend(session, request, now=NOW).items[0]
-    assert (first.key, first.source) == ("A8", "next_purchase")
+        first, *others = recommender.recommend(session, known, now=NOW).items
+        assert recommender.recommend(session, stranger, now=NOW).items == ()
+        everything = recommender.recommend(session, replace(known, strict=False), now=NOW).items
+    assert (first.key, first.source) == ("A8", "buy_again")
     assert first.reason is not None
-    assert first.reason.text.startswith("you bought it 4 times")
+    assert first.reason.text == "you bought it 4 times"
+    assert {item.key for item in (first, *others)} <= BOUGHT
+    assert others
+    assert everything[: len(others) + 1] == (first, *others)
+    assert {item.source for item in everything[len(others) + 1 :]} <= {"popular", "newest"}
 
 
 @pytest.mark.usefixtures("shop")

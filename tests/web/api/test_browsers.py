@@ -208,7 +208,7 @@ def test_a_contact_is_told_of_only_when_signed(send: Send, services: Services) -
             error = send(ASK, asked).get_json()["error"]
             assert (error["code"], error["field"]) == ("not_allowed", field)
     found = send(ASK, body | {"signature": signature}).get_json()
-    assert {one["reason"]["text"] for one in found["items"]} == {"you bought it once"}
+    assert {one["reason"]["text"] for one in found["items"]} == {"you bought it before"}
     assert not {"support", "n", "confidence", "lift"} & found["items"][0]["reason"].keys()
 
 
@@ -224,7 +224,7 @@ def test_a_visitor_is_told_nothing_of_what_the_contact_did(send: Send, api: Flas
                 assert api.post(f"/api/v1/placements/{placement}/comparison", json=b).status_code == 201
         again = {"placement": "again", "visitor": VISITOR, "n": 2, "strict": True}
         known = api.post(ASK, json=again).get_json()["items"]
-        assert {one["reason"]["text"] for one in known} == {"you bought it once"}
+        assert {one["reason"]["text"] for one in known} == {"you bought it before"}
         assert send(ASK, again).get_json()["items"] == []
         home = {"placement": "home", "visitor": VISITOR, "n": 6}
         theirs, ours = send(ASK, home).get_json()["items"], api.post(ASK, json=home).get_json()["items"]

@@ -179,6 +179,7 @@ _ALONE: Final = {  # of what has no numbers to tell
     "session": "looked at in visits like yours",
     "next_purchase": "often bought next",
 }
+_TOLD_BY_PEOPLE: Final = frozenset({"trending", "popular", "popular_in_category"})
 _SPANS: Final = ((365.25, 549, "year"), (30.44, 56, "month"), (7, 11, "week"), (1, 0, "day"))  # days, said from, of it
 
 
@@ -187,7 +188,7 @@ def _text(because: Because, titles: Sequence[str], *, bought: bool) -> str:
         return _bought(because.support, because.again)
     named = [title for title in titles if title]  # of what is not sold any more nobody knows it
     words = _led(because, named, bought=bought) if named else None
-    if words is None and not because.n:
+    if words is None and (because.kind not in _TOLD_BY_PEOPLE or not because.n):
         words = _ALONE.get(because.kind, "often bought")
     return words or _counted(because)
 

@@ -6,6 +6,7 @@ while all its items may be, and while it is cheaper than they are one by one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import ibis
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.database import microseconds, take_turn
@@ -25,7 +26,7 @@ from engine.warehouse import Warehouse
 from recommender.business import KINDS, About
 from recommender.fitted import Fitted
 from recommender.models import Bundle
-from recommender.placements import check_key
+from recommender.placements import RESERVED, check_key
 from recommender.shelf import Shelf
 from recommender.sources.bundles import Bundles, Offer
 
@@ -34,6 +35,7 @@ MOST_ITEMS: Final = 4
 MOST: Final = 500
 NAME: Final = 128
 DISCOUNT: Final = About("share", "score", "Discount", "", None, 0.01, 0.9)
+_TURN: Final = "bundles"  # two who make one at once write one after the other, so that neither is lost and MOST holds
 BEFORE_DAYS: Final = 365  # at most so long before a bundle is looked at beside it
 
 
@@ -45,6 +47,19 @@ class OnSale(NamedTuple):
     items: tuple[str, ...]
     price: int | None
     discount: float | None
+
+
+class Charged(NamedTuple):
+    """A bundle as a shop charges it: its items' keys, the lead first; the price of the set, and what that saves beside
+    the items one by one, in ten-thousandths.
+    """
+
+    key: str
+    name: str
+    items: tuple[str, ...]
+    price: int
+    saves: int
+    currency: str
 
 
 class Take(NamedTuple):
@@ -74,10 +89,10 @@ def read(session: Session) -> list[Bundle]:
 def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
     """Write a bundle as `planned` understands it; raises Invalid that names the field."""
     check_key(key)
-    take_turn(session, f"bundle {key}")  # two who make it at once write one bundle
+    take_turn(session, _TURN)
     made = session.scalar(select(Bundle).where(Bundle.key == key))
     if made is None:
-        if len(read(session)) >= MOST:
+        if (session.scalar(select(func.count()).select_from(Bundle)) or 0) >= MOST:
             raise Invalid(f"There are {MOST} bundles; delete one first.", field="key")
         made = Bundle(key=key, created_at=now)
     for name, value in planned(session, given, currency).items():
@@ -86,6 +101,16 @@ def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, cu
     session.add(made)
     session.flush()
     return made
+
+
+def make(session: Session, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
+    """A new bundle, under a key of the letters of its name that nobody has; raises as `edit`."""
+    take_turn(session, _TURN)
+    slug = re.sub(r"[^a-z0-9]+", "-", str(given.get("name") or "").lower()).strip("-")[:50]
+    slug = slug if slug[:1].isalpha() and slug != RESERVED else f"set-{slug}".rstrip("-")
+    taken = set(session.scalars(select(Bundle.key)))
+    free = next(key for key in (slug, *(f"{slug}-{number}" for number in range(2, MOST + 2))) if key not in taken)
+    return edit(session, free, given, now, currency)
 
 
 def planned(session: Session, given: Mapping[str, Any], currency: str) -> dict[str, Any]:
@@ -117,6 +142,26 @@ def on_sale(session: Session, today: date) -> tuple[OnSale, ...]:
     )
     rows = session.execute(query.order_by(Bundle.id))
     return tuple(OnSale(row.key, row.name, tuple(row.items), row.price, row.discount) for row in rows)
+
+
+def charged(session: Session, today: date) -> list[Charged]:
+    """What a shop charges today for sets: those of which all items are sold and dearer one by one. Whether they are in
+    stock the shop knows best.
+    """
+    sets = on_sale(session, today)
+    wanted = {key for one in sets for key in one.items}
+    query = select(Item.key, Item.price, Item.currency).where(
+        Item.key.in_(wanted), Item.active, Item.recommendable, Item.price.is_not(None)
+    )
+    known = {row.key: row for row in session.execute(query)}
+    found = []
+    for one in sets:
+        rows = [known[key] for key in one.items if key in known]
+        apart, currencies = sum(row.price for row in rows), {row.currency for row in rows}
+        price = cost(apart, one.price, one.discount)
+        if len(rows) == len(one.items) and len(currencies) == 1 and price < apart:
+            found.append(Charged(one.key, one.name, one.items, price, apart - price, currencies.pop()))
+    return found
 
 
 def source(sets: Sequence[OnSale], shelf: Shelf, fitted: Fitted) -> Bundles:

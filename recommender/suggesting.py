@@ -7,6 +7,7 @@ Piatetsky-Shapiro, 1991) times the margin of the set.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
@@ -18,8 +19,7 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.stats import binomtest
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from engine.models import Item
@@ -32,6 +32,7 @@ LOOKED_AT: Final = 2_000  # sets of the highest leverage, whose items are looked
 JOINED: Final = 300  # sets of three of which sets of four are made
 COUNTED: Final = 200  # sets of four that are counted
 A_LEAD: Final = 3  # sets of one lead
+Z: Final = 1.959963984540054  # 95%, two-sided
 
 Set = tuple[int, ...]  # item numbers, growing
 
@@ -154,10 +155,11 @@ def _leverage(one: Set, support: int, source: Rules) -> float:
 
 
 def _parts(session: Session, training: Fitted, numbers: Collection[int], currency: str) -> dict[int, Part]:
-    """What may be offered, by item number."""
+    """What may be offered, by item number: a set of which one item is sold out cannot be sold."""
     ids = {int(training.item_ids[number]): number for number in numbers}
+    sold = Item.active, Item.recommendable, or_(Item.stock.is_(None), Item.stock > 0)
     query = select(Item.id, Item.key, Item.title, Item.price, Item.cost).where(
-        Item.id.in_(list(ids)), Item.active, Item.recommendable, Item.price > 0, Item.currency == currency
+        Item.id.in_(list(ids)), *sold, Item.price > 0, Item.currency == currency
     )
     return {
         ids[row.id]: Part(row.key, row.title or row.key, row.price, None if row.cost is None else row.price - row.cost)
@@ -170,15 +172,22 @@ def _earns(part: Part, usual: float) -> float:
     return part.price * usual if part.margin is None else part.margin
 
 
+def wilson(support: int, n: int) -> tuple[float, float]:
+    """Between which shares `support` of n lies, at 95% (E. B. Wilson, 1927)."""
+    share, shrunk = support / n, 1 + Z**2 / n
+    centre, reach = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return max((centre - reach) / shrunk, 0.0), min((centre + reach) / shrunk, 1.0)
+
+
 def _told(one: Set, support: int, source: Rules, parts: Mapping[int, Part]) -> Suggestion:
     numbers = _led(one, source)
     items, holders = tuple(parts[item] for item in numbers), max(int(source.buyers[numbers[0]]), support)
-    interval = binomtest(support, holders).proportion_ci(method="wilson")
+    low, high = wilson(support, holders)
     margins = [part.margin for part in items if part.margin is not None]
     margin = sum(margins) if len(margins) == len(items) else None
     leverage = _leverage(one, support, source)
     apart = sum(part.price for part in items)
-    return Suggestion(items, support, holders, float(interval.low), float(interval.high), leverage, apart, margin)
+    return Suggestion(items, support, holders, low, high, leverage, apart, margin)
 
 
 def _led(one: Set, source: Rules) -> list[int]:

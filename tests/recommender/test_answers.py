@@ -20,6 +20,7 @@ from recommender.sources.base import Because
         (Because("rules", (1, 2)), ["Tea", "Cup"], "often bought with Tea and Cup"),
         (Because("rules"), [], "a good match"),
         (Because("rules", (1,)), [""], "a good match"),
+        (Because("rules", (1,), 42, 310), [""], "a good match"),
         (Because("collaborative", (1, 2)), ["Tea", "Cup"], "because you bought Tea"),
         (Because("collaborative"), [], "chosen for you"),
         (

@@ -18,7 +18,7 @@ from engine.models import Item
 from engine.warehouse import Warehouse
 from recommender import bundles, placements
 from recommender.answers import InSet, Recommended, Request
-from recommender.bundles import Take
+from recommender.bundles import Charged, Take
 from recommender.placements import DEFAULTS
 from recommender.serving import Recommender
 from tests.recommender.shop import NOW, add_contacts, add_items, add_order
@@ -243,6 +243,61 @@ def test_two_who_make_it_at_once(database: Database) -> None:
         second.result(30)
     with database.read() as session:
         assert [(bundle.key, bundle.name) for bundle in bundles.read(session)] == [("starter", "Second")]
+
+
+def test_two_of_one_name_at_once(database: Database) -> None:
+    """Both are kept, each under a key of its own."""
+    with database.begin() as session:
+        add_items(session, 4)
+
+    def new(**given: Any) -> None:
+        with database.begin() as session:
+            bundles.make(session, SET | given, NOW, "GBP")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as session:
+            bundles.make(session, SET, NOW, "GBP")
+            second = pool.submit(new, items=["A2", "A3"])
+            if database.engine.dialect.name == "postgresql":  # SQLite has one writer
+                _until_somebody_waits(database)
+        second.result(30)
+    with database.read() as session:
+        made = [(bundle.key, bundle.items) for bundle in bundles.read(session)]
+    assert made == [("starter-set-2", ["A2", "A3"]), ("starter-set", SET["items"])]
+
+
+def test_no_more_than_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that are made at once where there is room for one, one is refused."""
+    monkeypatch.setattr(bundles, "MOST", 1)
+    with database.begin() as session:
+        add_items(session, 4)
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as session:
+            bundles.edit(session, "starter", SET, NOW, "GBP")
+            second = pool.submit(make, database, "other")
+            if database.engine.dialect.name == "postgresql":
+                _until_somebody_waits(database)
+        with pytest.raises(Invalid, match="There are 1 bundles"):
+            second.result(30)
+
+
+def test_what_a_shop_charges(database: Database) -> None:
+    """Sets on sale today of which all items are sold and dearer one by one, whatever is in stock."""
+    with database.begin() as session:
+        items = add_items(session, 6)
+        bundles.edit(session, "starter", SET, NOW, "GBP")
+        bundles.edit(session, "fixed", {**SET, "items": ["A2", "A4"], "discount": None, "price": "15"}, NOW, "GBP")
+        bundles.edit(session, "later", {**SET, "items": ["A1", "A2"], "from": "2026-03-03"}, NOW, "GBP")
+        bundles.edit(session, "gone", {**SET, "items": ["A1", "A5"]}, NOW, "GBP")
+        items[1].stock, items[5].active = 0, False
+    starter = Charged("starter", "Starter set", ("A0", "A1", "A3"), 269_700, 30_000, "GBP")
+    with database.begin() as session:
+        assert bundles.charged(session, NOW.date()) == [
+            starter,
+            Charged("fixed", "Starter set", ("A2", "A4"), 150_000, 49_800, "GBP"),
+        ]
+        session.execute(update(Item).where(Item.key == "A2").values(price=50_000, revision=next_revision(session)))
+        assert bundles.charged(session, NOW.date()) == [starter], "cheaper one by one"
 
 
 def _until_somebody_waits(database: Database) -> None:

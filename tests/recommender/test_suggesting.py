@@ -70,6 +70,9 @@ def test_not_what_is_made_or_cannot_be_sold(database: Database, warehouse: Wareh
         sets = found(session, warehouse, training, [["A3", "A2", "A1", "A0"], ["A4", "A5"]])
         assert ["A0", "A1", "A2", "A3"] not in map(keys, sets)
         assert ["A4", "A5"] not in map(keys, sets)
+        session.query(Item).filter_by(key="A3").update({"stock": 0})
+        assert not any("A3" in keys(one) for one in found(session, warehouse, training, []))
+        session.query(Item).filter_by(key="A3").update({"stock": 1})
         session.query(Item).filter_by(key="A1").update({"active": False})
         session.query(Item).filter_by(key="A2").update({"price": None})
         assert sorted(map(keys, found(session, warehouse, training, []))) == [["A0", "A3"], ["A4", "A5"]]

@@ -66,6 +66,23 @@ class BundlesOut(Schema):
     bundles = List(Nested(BundleOut))
 
 
+class OfferOut(Schema):
+    """A set that is on sale today."""
+
+    key = String()
+    name = String()
+    items = List(String(), metadata={"description": "Keys of its items, the one that leads first."})
+    price = String(metadata={"description": "Of one of each together.", "example": "19.90"})
+    saves = String(metadata={"description": "Less than they cost one by one.", "example": "4.10"})
+    currency = String()
+
+
+class OffersOut(Schema):
+    """In the order they were made."""
+
+    offers = List(Nested(OfferOut))
+
+
 class SuggestionOut(Schema):
     """Items that people buy together anyway, the most bought one first."""
 
@@ -124,6 +141,19 @@ def delete_bundle(key: str) -> tuple[str, int]:
         bundles.delete(session, key)
     services().recommender.reload()
     return "", 204
+
+
+@blueprint.get("/bundle-offers")
+@needs("recommendations:read")
+@blueprint.output(OffersOut)
+@blueprint.doc(description="For a cart that charges them: all items are sold, and dearer one by one.")
+def offers() -> dict[str, Any]:
+    """Read the sets on sale today"""
+    today = utcnow().astimezone(services().config.locale.zone).date()
+    with services().database.read() as session:
+        found = bundles.charged(session, today)
+    amounts = ("price", "saves")
+    return {"offers": [one._asdict() | {name: _amount(getattr(one, name)) for name in amounts} for one in found]}
 
 
 @blueprint.get("/bundle-suggestions")

@@ -13,7 +13,7 @@ from engine.config import Config
 from engine.models import Item
 from recommender import training
 from tests.recommender.shop import add_contacts, add_items, add_order
-from web.api.bundles import BundlesOut, SuggestionsOut
+from web.api.bundles import BundlesOut, OffersOut, SuggestionsOut
 from web.services import Services, utcnow
 
 PATH = "/api/v1/bundles/starter"
@@ -47,6 +47,12 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
         "in a set with Item 0",
     )
     assert "bundle" not in offered[1]
+    charged = api.get("/api/v1/bundle-offers").get_json()
+    assert not OffersOut().validate(charged)
+    assert charged["offers"] == [
+        {"key": "starter", "name": "Starter set", "items": ["A0", "A1"], "price": "17.98", "saves": "2",
+         "currency": "GBP"}
+    ]  # fmt: skip
     listed = api.get("/api/v1/bundles").get_json()
     assert [one["key"] for one in listed["bundles"]] == ["starter"]
     assert not BundlesOut().validate(listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from html import unescape
 
@@ -55,6 +56,8 @@ def test_from_a_suggestion_to_a_set(marketer: FlaskClient, shop: Services) -> No
     page = marketer.get(LIST).text
     assert "Tea &lt;time&gt;" in page
     assert "Offered" in page
+    assert "(tea-time)" in page, "two of one name are told apart"
+    assert "(tea-time-2)" in page
 
 
 def test_named_like_the_form(marketer: FlaskClient, shop: Services) -> None:
@@ -88,7 +91,8 @@ def test_looking_writes_nothing(marketer: FlaskClient, shop: Services) -> None:
     ("change", "words"),
     [
         ({"items": ["A0", "nothing"]}, "There is no item 'nothing'"),
-        ({"discount": "many"}, "This must be a number"),
+        ({"discount": "many"}, "Write the discount in percent, from 1 to 90."),
+        ({"discount": "95"}, "Write the discount in percent, from 1 to 90."),
         ({"price": "5"}, "a price, or a discount"),
         ({"name": ""}, "Give the bundle a name"),
         ({"since": "2026-05-02", "until": "2026-05-01"}, "The last day is before the first"),
@@ -115,9 +119,11 @@ def test_change_and_delete(marketer: FlaskClient, shop: Services) -> None:
     assert 'value="15"' in marketer.get(f"{LIST}/tea-time").text
     assert "Off</span>" in marketer.get(LIST).text
     marketer.post(f"{LIST}/tea-time", data=changed | {"active": "on"})
-    with shop.database.begin() as session:
-        session.query(Item).filter_by(key="A1").update({"stock": 0})
-    assert "An item is not sold" in marketer.get(LIST).text
+    for lacking, words in (({"stock": 0}, "Sold out"), ({"price": None}, "No price"), ({"active": False}, "Not sold")):
+        with shop.database.begin() as session:
+            session.query(Item).filter_by(key="A1").update({"stock": 5, "price": 99_900} | lacking)
+        page = re.sub(r"<br>|<[^>]*>", " ", marketer.get(LIST).text)
+        assert re.search(rf"{words}\s+Item 1", page), words
     assert marketer.post(f"{LIST}/tea-time/delete").status_code == 303
     assert made(shop) == []
     assert marketer.get(f"{LIST}/tea-time").status_code == 404

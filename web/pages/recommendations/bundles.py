@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, Self
@@ -21,7 +21,6 @@ from recommender import bundles, suggesting
 from recommender.bundles import MOST_ITEMS, NAME
 from recommender.criteria.published import serving
 from recommender.models import Bundle
-from recommender.placements import RESERVED
 from recommender.suggesting import Suggestion
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.placement import known
@@ -34,8 +33,9 @@ STATES: Final = {
     "off": (lazy_gettext("Off"), ""),
     "later": (lazy_gettext("Later"), "note"),
     "over": (lazy_gettext("Over"), ""),
-    "gone": (lazy_gettext("An item is not sold"), "bad"),
-    "unpriced": (lazy_gettext("An item has no price"), "bad"),
+    "gone": (lazy_gettext("Not sold"), "bad"),
+    "out": (lazy_gettext("Sold out"), "bad"),
+    "unpriced": (lazy_gettext("No price"), "bad"),
     "dearer": (lazy_gettext("Not cheaper than apart"), "bad"),
 }
 
@@ -101,7 +101,9 @@ def all_bundles() -> ResponseReturnValue:
             made=made,
             items=items,
             taken=bundles.taken(services().warehouse, made, utcnow()),
-            states={one.id: STATES[_state(one, items, today)] for one in made},
+            states={one.id: _state(one, items, today) for one in made},
+            words=STATES,
+            shared=[name for name, times in Counter(one.name for one in made).items() if times > 1],
             prices={one.id: _price(one, items) for one in made},
             found=found,
             problem=problem,
@@ -121,10 +123,7 @@ def new_bundle() -> ResponseReturnValue:
 @blueprint.post("/bundles/new")
 def make_bundle() -> ResponseReturnValue:
     """Make it, or show what it would cost."""
-    form = Form.typed()
-    with services().database.read() as session:
-        key = _key(form.name, {one.key for one in bundles.read(session)})
-    return _written(form, key, None)
+    return _written(Form.typed(), None)
 
 
 @blueprint.get("/bundles/<string(maxlength=64):key>")
@@ -140,7 +139,7 @@ def change_bundle(key: str) -> ResponseReturnValue:
     """Save it, or show what it would cost."""
     with services().database.read() as session:
         made = bundles.find(session, key)
-    return _written(Form.typed(), key, made)
+    return _written(Form.typed(), made)
 
 
 @blueprint.post("/bundles/<string(maxlength=64):key>/delete")
@@ -153,17 +152,21 @@ def delete_bundle(key: str) -> ResponseReturnValue:
     return redirect(url_for(".all_bundles"), 303)
 
 
-def _written(form: Form, key: str, made: Bundle | None) -> ResponseReturnValue:
+def _written(form: Form, made: Bundle | None) -> ResponseReturnValue:
+    """Saved, under the key of `made` or a new one; else what is wrong with it."""
     saves, currency = request.form.get("act") == "save", services().config.locale.currency
     try:
         if saves:
             with services().database.begin() as session:
-                bundles.edit(session, key, form.given, utcnow(), currency)
+                if made:
+                    bundles.edit(session, made.key, form.given, utcnow(), currency)
+                else:
+                    bundles.make(session, form.given, utcnow(), currency)
         else:
             with services().database.read() as session:
                 bundles.planned(session, form.given, currency)
     except Invalid as error:
-        form = replace(form, fault=error)
+        form = replace(form, fault=_in_percent(error))
     if not saves or form.fault:
         with services().database.read() as session:
             return _form(session, form, made), 422 if saves else 200
@@ -171,6 +174,15 @@ def _written(form: Form, key: str, made: Bundle | None) -> ResponseReturnValue:
     toast(gettext("Saved. It is offered within a second where a placement names bundles."))
     address = url_for(".all_bundles")
     return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
+
+
+def _in_percent(fault: Invalid) -> Invalid:
+    """A share is typed in percent here."""
+    if fault.field != "discount":
+        return fault
+    least, most = (f"{100 * share:g}" for share in (bundles.DISCOUNT.least, bundles.DISCOUNT.most))
+    words = gettext("Write the discount in percent, from %(least)s to %(most)s.", least=least, most=most)
+    return Invalid(words, field="discount")
 
 
 def _form(session: Session, form: Form, made: Bundle | None) -> str:
@@ -218,22 +230,25 @@ def _price(made: Bundle, items: Mapping[str, Any]) -> tuple[int | None, int | No
     return price, sum(prices) - price
 
 
-def _state(made: Bundle, items: Mapping[str, Any], today: date) -> str:
+def _state(made: Bundle, items: Mapping[str, Any], today: date) -> tuple[str, list[str]]:
+    """One of STATES, and the titles of the items it is about."""
     if not made.active:
-        return "off"
+        return "off", []
     if made.since and today < made.since:
-        return "later"
+        return "later", []
     if made.until and made.until < today:
-        return "over"
-    rows = [items.get(key) for key in made.items]
-    if not all(row and row.active and row.recommendable and row.stock != 0 for row in rows):
-        return "gone"
+        return "over", []
+    for state, is_so in _LACKS.items():
+        about = [key for key in made.items if is_so(items.get(key))]
+        if about:
+            return state, [(items[key].title if key in items else None) or key for key in about]
     saves = _price(made, items)[1]
-    return "unpriced" if saves is None else "offered" if saves > 0 else "dearer"
+    return ("offered" if saves is not None and saves > 0 else "dearer"), []
 
 
-def _key(name: str, taken: set[str]) -> str:
-    """A key that nobody has, of the letters of the name."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:50]
-    slug = slug if slug[:1].isalpha() and slug != RESERVED else f"set-{slug}".rstrip("-")
-    return next(key for key in (slug, *(f"{slug}-{number}" for number in range(2, 10_000))) if key not in taken)
+# Why a set cannot be sold, by one of its items; None: it was deleted.
+_LACKS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "gone": lambda item: item is None or not (item.active and item.recommendable),
+    "out": lambda item: item.stock is not None and item.stock <= 0,
+    "unpriced": lambda item: item.price is None,
+}

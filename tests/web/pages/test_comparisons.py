@@ -115,7 +115,7 @@ def test_edited_settings_are_compared(marketer: FlaskClient, shop: Services) -> 
     assert "Nobody has seen it yet" in marketer.get(started.location).text
     held = marketer.post("/recommendations/placements/home", data=typed | {"act": "save"})
     assert held.status_code == 409
-    assert "being compared" in marketer.get("/recommendations/placements/home").text
+    assert "A comparison runs at this placement" in marketer.get("/recommendations/placements/home").text
     assert "runs here already" in marketer.get(FORM).text
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
 
-from recommender import placements
+from recommender import comparisons, placements
 from recommender.business import RULES, Rules
+from recommender.sources import NAMES
+from recommender.sources.about import ABOUT
 from tests.recommender.shop import NOW, add_contacts, add_items, add_order
 from web.services import Services
 
@@ -29,6 +32,18 @@ def shop(services: Services) -> Services:
 def rules(services: Services) -> Rules:
     with services.database.read() as session:
         return placements.read(session)["home"].rules
+
+
+def told(client: FlaskClient) -> str:
+    """The message that the page will show."""
+    cookie = client.get_cookie("toast")
+    assert cookie
+    return base64.urlsafe_b64decode(cookie.value + "==").decode()
+
+
+def beside(page: str) -> list[str]:
+    """The faults beside controls; the dialog to log in again has an empty place for its own."""
+    return [unescape(words) for words in re.findall(r'<p class="form-fault[^>]*>([^<]+)</p>', page)]
 
 
 def rows(page: str) -> list[list[str]]:
@@ -120,15 +135,114 @@ def test_the_preview_shows_both(marketer: FlaskClient, shop: Services) -> None:
 def test_sources_by_buttons(marketer: FlaskClient, shop: Services) -> None:
     """Up, down, out and add; the draft goes along until it is saved."""
 
-    def order(act: str, **more: str) -> list[str]:
-        typed = EVERYTHING | {"source": ["popular", "newest"], "act": act, **more}
+    def order(act: str) -> list[str]:
+        typed = EVERYTHING | {"source": ["popular", "newest"], "act": act}
         return re.findall(r'name="source" value="(\w+)"', marketer.post(HOME, data=typed).text)
 
     assert order("down:popular") == order("up:newest") == ["newest", "popular"]
     assert order("up:popular") == ["popular", "newest"]
     assert order("out:popular") == ["newest"]
-    assert order("add", more="trending") == ["popular", "newest", "trending"]
-    assert order("add", more="nothing like it") == ["popular", "newest"]
+    assert order("add:trending") == ["popular", "newest", "trending"]
+    assert order("add:nothing like it") == order("add:newest") == ["popular", "newest"]
+
+
+def test_every_source_is_explained(marketer: FlaskClient, shop: Services) -> None:
+    """What it finds and what it needs, whether it is chosen or not; one that never answers there is marked."""
+    page = marketer.get(HOME).text
+    for name in NAMES:
+        about = ABOUT[name]
+        assert f"{about.finds[:1].upper()}{about.finds[1:]}." in unescape(page)
+        assert not about.needs.any_of or f"Needs {about.needs.words}." in unescape(page)
+    assert "never answers here" not in page
+    mail = "/recommendations/placements/email"
+    first = marketer.post(mail, data=EVERYTHING | {"source": ["rules", "newest"]}).text
+    assert "The first source never answers here" in first
+    later = marketer.post(mail, data=EVERYTHING | {"source": ["newest", "rules"]}).text
+    assert "never answers here" in later
+    assert "The first source never answers here" not in later
+
+
+def test_every_fault_stands_beside_its_control(marketer: FlaskClient, shop: Services) -> None:
+    """All at once, each named above with a link to where it is mended."""
+    typed = EVERYTHING | {
+        "name": "", "price_min": "9", "price_max": "8", "boost_margin": "x", "pins-item": ["A1", "", "A2"],
+        "pins-position": ["0", "3", "2"], "pins-from": ["", "", "2026-02-01"], "pins-until": ["", "", "2026-01-01"],
+        "act": "save",
+    }  # fmt: skip
+    answer = marketer.post(HOME, data=typed)
+    page = unescape(answer.text)
+    assert answer.status_code == 422
+    wanted = ["name", "boost_margin", "pins-position-0", "pins-item-1", "pins-until-2", "price_max"]
+    above = page[page.index('<ul class="faults">') : page.index("</ul>", page.index('<ul class="faults">'))]
+    assert re.findall(r'href="#([\w-]+)"', above) == wanted
+    assert all(f'id="{control}"' in page for control in wanted)
+    assert sorted(beside(page)) == sorted(
+        ["Give the placement a name of up to 128 letters.", "Write a percentage from 0 to 100.",
+         "Name the position, from 1 to 100.", "Name the item.", "The last day is before the first.",
+         "This upper limit is below the lower one."]
+    )  # fmt: skip
+
+
+def test_what_is_half_typed_is_no_fault_yet(marketer: FlaskClient, shop: Services) -> None:
+    """A pin without its position or item is asked for quietly, and the preview goes on without it; what else was typed
+    shows in it. Saved, it is a fault.
+    """
+    pins = {"pins-item": ["A0", "A1", ""], "pins-position": ["1", "", "3"], "pins-from": ["", "", ""]}
+    typed = EVERYTHING | pins | {"suppressed": ["A3"]}
+    page = marketer.post(HOME, data=typed).text
+    assert not beside(page)
+    assert "alert-bad" not in page
+    assert re.findall(r'<p class="form-hint pin-note">(.*?)</p>', page) == [
+        "Name the position, from 1 to 100.", "Name the item."
+    ]  # fmt: skip
+    assert "Not in the preview yet: Pinned items." in page
+    with_pin = rows(page)[1]
+    assert with_pin == ["Item 0", "Item 2", "Item 1"]
+    saved = marketer.post(HOME, data=typed | {"act": "save"})
+    assert saved.status_code == 422
+    assert len(beside(saved.text)) == 2
+    assert rows(saved.text)[1] == with_pin
+
+
+def test_what_is_wrong_leaves_the_preview_as_it_was_saved(marketer: FlaskClient, shop: Services) -> None:
+    """The rest of what is typed shows; of what cannot be read stands what is saved."""
+    with shop.database.begin() as session:
+        placements.edit(session, "home", name="H", sources=["newest"], given={"price_max": "1"}, now=NOW)
+    page = marketer.post(HOME, data=EVERYTHING | {"price_max": "1x", "price_min": "0.5"}).text
+    assert "Not in the preview yet: Price up to." in page
+    assert len(beside(page)) == 1
+    assert rows(page)[1] == rows(page)[0]
+    both = marketer.post(HOME, data=EVERYTHING | {"price_max": "1x", "price_min": "2"}).text
+    assert rows(both)[1] == rows(both)[0]
+
+
+def test_a_stranger_with_two_clicks(marketer: FlaskClient, shop: Services) -> None:
+    """What was looked at in this visit is hidden from the preview, and from what is tried."""
+    asked = EVERYTHING | {"visit": "A3, A2", "exclude_viewed": "on"}
+    assert rows(marketer.post(HOME, data=asked).text)[1] == ["Item 1", "Item 0"]
+    tried = rows(marketer.get("/recommendations?placement=home&who=&visit=A3,A2").text)
+    assert not {"Item 2", "Item 3"} & set(tried[0])
+    assert {"Item 2", "Item 3"} < set(tried[1])
+
+
+def test_a_comparison_that_runs_is_told_first(marketer: FlaskClient, shop: Services) -> None:
+    """Above everything that can be typed, with the way to it."""
+    with shop.database.begin() as session:
+        row = comparisons.start(session, "home", {}, {"sources": ["newest"]}, now=NOW)
+    page = marketer.get(HOME).text
+    link = f'href="/recommendations/comparisons/{row.id}"'
+    assert page.index("A comparison runs at this placement") < page.index(link) < page.index('name="name"')
+
+
+def test_one_is_deleted(marketer: FlaskClient, shop: Services) -> None:
+    """One that the shop made, after a question; those that every shop has offer no such button."""
+    made = EVERYTHING | {"key": "till", "name": "Till", "act": "save"}
+    assert marketer.post("/recommendations/placements/new", data=made).status_code == 303
+    assert "Delete “Till”?" in marketer.get("/recommendations/placements/till").text
+    assert marketer.post("/recommendations/placements/till/delete").status_code == 303
+    assert marketer.get("/recommendations/placements/till").status_code == 404
+    assert "Delete “" not in marketer.get(HOME).text
+    assert marketer.post(f"{HOME}/delete").status_code == 409
 
 
 def test_entries_are_dropped(marketer: FlaskClient, shop: Services) -> None:
@@ -160,6 +274,7 @@ def test_shown_nowhere(marketer: FlaskClient, shop: Services) -> None:
             assert list(placements.suppressed(session)) == left
         page = marketer.get("/recommendations").text
         assert re.findall(r'name="suppressed" value="(\w+)"', page) == left
+        assert ("is that the number" in told(marketer)) == ("gone" in left)
         assert ("not known" in page) == ("gone" in left)
 
 

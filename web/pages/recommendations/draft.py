@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
 from werkzeug.datastructures import MultiDict
 
-from engine.errors import Invalid
+from engine.errors import Invalid, every
 from recommender import placements
-from recommender.business import RULES
+from recommender.business import RULES, Rules, parse
 from recommender.placements import Plan
 from recommender.sources import NAMES
 
@@ -78,16 +79,27 @@ KINDS: Final = {
 }
 
 
+class Fault(NamedTuple):
+    """One fault as the page tells it: what it is called, why, and the control it stands beside."""
+
+    label: str
+    words: str
+    control: str
+
+
 @dataclass(frozen=True)
 class Draft:
-    """given: the rules as JSON, as far as they can be; fault: why it cannot be used."""
+    """given: the rules as JSON, as far as they can be; plan: what can be used of it, the rest as it was saved; faults:
+    why not all of it; asked: somebody wants to save it, so that what is only half typed is at fault, too.
+    """
 
     key: str
     name: str
     sources: tuple[str, ...]
     given: Mapping[str, Any]
-    plan: Plan | None = None
-    fault: Invalid | None = None
+    plan: Plan
+    faults: tuple[Invalid, ...] = ()
+    asked: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> Draft:
@@ -95,44 +107,119 @@ class Draft:
         return cls(plan.key, plan.name, plan.sources, plan.rules.json(), plan)
 
     @classmethod
-    def typed(cls, key: str, form: Form) -> Draft:
+    def typed(cls, saved: Plan, key: str, form: Form) -> Draft:
         """What somebody typed, after the button they pressed."""
         given = {name: KINDS[about.kind].read(form, name) for name, about in RULES.items()}
         given = {name: RULES[name].default if value is None else value for name, value in given.items()}
         act, _, what = form.get("act", "").partition(":")
-        sources = _moved([name for name in form.getlist("source") if name in NAMES], act, what, form.get("more", ""))
+        sources = tuple(_moved([name for name in form.getlist("source") if name in NAMES], act, what))
         if act == "drop":
             rule, _, at = what.partition(":")
             given[rule] = [one for place, one in enumerate(given[rule]) if str(place) != at]
-        return cls(key, form.get("name", ""), tuple(sources), given)._checked()
-
-    def _checked(self) -> Draft:
+        name = form.get("name", "")
+        faults: tuple[Invalid, ...] = ()
         try:
-            return replace(self, plan=placements.planned(self.key, self.name, self.sources, self.given))
+            plan = placements.planned(key, name, sources, given)
         except Invalid as error:
-            return replace(self, fault=error)
+            faults = every(error)
+            plan = Plan(key, name, sources or saved.sources, _usable(saved.rules, given, faults))
+        return cls(key, name, sources, given, plan, faults, act in ASKS)
 
     def shown(self, name: str) -> Any:
         """What the form shows of a rule."""
         return KINDS[RULES[name].kind].show(self.given.get(name))
 
     def wrong(self, name: str) -> str:
-        """The words beside the control that is at fault."""
-        field = (self.fault.field or "").removeprefix("rules.") if self.fault else ""
-        if self.fault is None or field.partition(".")[0] != name:
-            return ""
-        about = RULES.get(name)
-        if about and about.kind == "share" and "number from" in self.fault.message:
-            return str(
-                gettext("Write a percentage from %(least)s to %(most)s.", least=f"{about.least * 100:g}", most="100")
-            )
-        return self.fault.message
+        """The words beside a control that is at fault as a whole."""
+        return self._told(name, None, half=False)
+
+    def wrong_row(self, name: str, row: int) -> str:
+        """The words below a row of a rule."""
+        return self._told(name, str(row), half=False)
+
+    def missing(self, name: str, row: int) -> str:
+        """What a row that is half typed still wants."""
+        return self._told(name, str(row), half=True)
+
+    def _told(self, name: str, row: str | None, *, half: bool) -> str:
+        """The words of all faults there, of what is half typed or of all else."""
+        found = []
+        for fault in self.faults:
+            rule, *rest = _path(fault)
+            at = rest[0] if rest and rule in RULES and RULES[rule].kind in ROWS else None
+            if (rule, at) == (name, row) and half == (not self.asked and self._is_half(fault)):
+                found.append(_words(rule, fault))
+        return " ".join(found)
+
+    def _is_half(self, fault: Invalid) -> bool:
+        """Nothing is wrong there, something is still to come."""
+        rule, *rest = _path(fault)
+        if rule in ("key", "name"):
+            return not getattr(self, rule).strip()
+        if rule not in RULES or RULES[rule].kind not in ROWS or len(rest) < 2:
+            return False
+        return rest[1] not in self.given[rule][int(rest[0])]
+
+    @property
+    def told(self) -> list[Fault]:
+        """All faults, each with the control it is about."""
+        return [Fault(_label(fault), _words(_path(fault)[0], fault), _control(fault)) for fault in self.faults]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What cannot be shown yet, by name."""
+        return list(dict.fromkeys(_label(fault) for fault in self.faults if _path(fault)[0] not in ("key", "name")))
 
 
-def _moved(sources: list[str], act: str, what: str, more: str) -> list[str]:
+ASKS: Final = ("save", "compare")
+ROWS: Final = ("pins", "buries")
+OWN: Final = {"key": lazy_gettext("Key"), "name": lazy_gettext("Name"), "sources": lazy_gettext("Sources")}
+
+
+def _path(fault: Invalid) -> list[str]:
+    return (fault.field or "").removeprefix("rules.").split(".")
+
+
+def _label(fault: Invalid) -> str:
+    rule = _path(fault)[0]
+    return str(OWN.get(rule, "")) or (RULES[rule].label if rule in RULES else "")
+
+
+def _control(fault: Invalid) -> str:
+    """The id of the control at fault: of a row, the one where it is to be mended."""
+    rule, *rest = _path(fault)
+    return f"{rule}-{rest[1]}-{rest[0]}" if rule in RULES and RULES[rule].kind in ROWS and len(rest) > 1 else rule
+
+
+def _words(rule: str, fault: Invalid) -> str:
+    about = RULES.get(rule)
+    if about and about.kind == "share" and "number from" in fault.message:
+        return str(
+            gettext("Write a percentage from %(least)s to %(most)s.", least=f"{about.least * 100:g}", most="100")
+        )
+    return fault.message
+
+
+def _usable(saved: Rules, given: Mapping[str, Any], faults: Iterable[Invalid]) -> Rules:
+    """Of what was typed all that can be used: rows of a rule one by one, any other rule as a whole."""
+    usable, dropped = dict(given), defaultdict[str, set[int]](set)
+    for rule, *rest in map(_path, faults):
+        if rule in RULES and RULES[rule].kind in ROWS and rest:
+            dropped[rule].add(int(rest[0]))
+        elif rule in RULES:
+            usable[rule] = saved.json()[rule]
+    for rule, rows in dropped.items():
+        usable[rule] = [one for row, one in enumerate(given[rule]) if row not in rows]
+    try:
+        return parse(usable)
+    except Invalid:  # what is typed and what was saved do not go together
+        return saved
+
+
+def _moved(sources: list[str], act: str, what: str) -> list[str]:
     """The sources after a button: up, down, take out, or add."""
-    if act == "add" and more in NAMES and more not in sources:
-        return [*sources, more]
+    if act == "add" and what in NAMES and what not in sources:
+        return [*sources, what]
     if what not in sources:
         return sources
     place = sources.index(what)

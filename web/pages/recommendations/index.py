@@ -23,15 +23,19 @@ from web.pages.recommendations.door import blueprint
 from web.services import services, utcnow
 
 SHOWN: Final = 8
+MOST: Final = 20  # keys that are typed in one field; the API takes 100
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A question as typed, whom it is about, and the answer with the time it took (ms)."""
+    """A question as typed, whom it is about, and the answer with the time it took (ms). visit: looked at in this
+    visit.
+    """
 
     placement: str
     who: str
-    items: tuple[str, ...]
+    items: Sequence[str]
+    visit: Sequence[str]
     contact: Contact | None
     answer: Answer
     took_ms: float
@@ -69,11 +73,17 @@ def _trial(session: Session, plans: dict[str, Any]) -> Trial:
     placement = request.args.get("placement", "home")
     placement = placement if placement in plans else "home"
     who = request.args.get("who", "").strip()[:254]
-    items = tuple(part.strip()[:128] for part in request.args.get("items", "").split(",") if part.strip())[:20]
+    items, visit = (keys_of(request.args.get(name, "")) for name in ("items", "visit"))
     contact = find(session, who)
     start = time.perf_counter()
-    answer = _ask(session, Request(placement, contact.id if contact else None, items=items, n=SHOWN))
-    return Trial(placement, who, items, contact, answer, (time.perf_counter() - start) * 1000)
+    asked = Request(placement, contact.id if contact else None, items=items, session=visit, n=SHOWN)
+    answer = _ask(session, asked)
+    return Trial(placement, who, items, visit, contact, answer, (time.perf_counter() - start) * 1000)
+
+
+def keys_of(typed: str) -> list[str]:
+    """Keys of items that were typed with commas."""
+    return [key.strip()[:128] for key in typed.split(",") if key.strip()][:MOST]
 
 
 def _lists(session: Session, answer: Answer) -> dict[str, tuple[str, int]]:

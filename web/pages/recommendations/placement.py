@@ -12,17 +12,18 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from campaigns import offered
-from engine.errors import Conflict, Invalid, NotFound
+from engine.errors import Conflict, Invalid, NotFound, every
 from engine.models import Contact, Item
 from recommender import comparisons, placements
 from recommender.answers import Answer, Request
 from recommender.business import RULES, Rules
 from recommender.placements import Plan
 from recommender.sources import NAMES
+from recommender.sources.about import ABOUT, is_idle
 from web.pages.recommendations.compare import edits
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import PIN, Draft
-from web.pages.recommendations.index import SHOWN, find
+from web.pages.recommendations.index import SHOWN, find, keys_of
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -37,14 +38,17 @@ NEW: Final = Plan("", "", ("popular", "newest"), Rules())
 
 @dataclass(frozen=True)
 class Preview:
-    """Two rows side by side for one person. beside: "saved" or the key of another placement."""
+    """Two rows side by side for one person. items, visit: keys on the page and looked at in this visit, as typed;
+    beside: "saved" or the key of another placement.
+    """
 
     who: str
     items: str
+    visit: str
     beside: str
     contact: Contact | None
     left: Answer | None
-    right: Answer | None
+    right: Answer
 
 
 @blueprint.get("/placements/new")
@@ -62,7 +66,7 @@ def edit(key: str) -> ResponseReturnValue:
 @blueprint.post("/placements/new")
 def create() -> ResponseReturnValue:
     """Make it, unless there is one of this key."""
-    draft = Draft.typed(request.form.get("key", "").strip(), request.form)
+    draft = Draft.typed(NEW, request.form.get("key", "").strip(), request.form)
     with services().database.read() as session:
         taken = draft.key in placements.read(session)
     if taken and _saves():
@@ -73,7 +77,18 @@ def create() -> ResponseReturnValue:
 @blueprint.post("/placements/<string(maxlength=64):key>")
 def change(key: str) -> ResponseReturnValue:
     """Save it, or show what it would do."""
-    return _written(Draft.typed(_saved(key).key, request.form))
+    return _written(Draft.typed(_saved(key), key, request.form))
+
+
+@blueprint.post("/placements/<string(maxlength=64):key>/delete")
+def delete_placement(key: str) -> ResponseReturnValue:
+    """Away with one that the shop made."""
+    plan = _saved(key)
+    with services().database.begin() as session:
+        placements.delete_one(session, key)
+    services().recommender.reload()
+    toast(gettext("“%(name)s” is deleted. Who asks for %(key)s is told that there is none.", name=plan.name, key=key))
+    return redirect(url_for(".index") + "#placements", 303)
 
 
 @blueprint.post("/suppressed")
@@ -82,9 +97,15 @@ def suppress() -> ResponseReturnValue:
     dropped = request.form.get("act", "").removeprefix("drop:")
     keys = [key.strip() for key in request.form.getlist("suppressed") if key.strip() and key != dropped]
     with services().database.begin() as session:
+        before = placements.suppressed(session)
         placements.suppress(session, keys, utcnow())
+        unknown = [key for key in placements.missing(session, keys) if key not in before]
     services().recommender.reload()
-    toast(gettext("Saved. Answers follow within a second."))
+    if unknown:
+        words = gettext("Kept, but nobody knows %(items)s: is that the number?", items=", ".join(unknown)[:200])
+    else:
+        words = gettext("Saved. Answers follow within a second.")
+    toast(words)
     return redirect(url_for(".index") + "#suppressed", 303)
 
 
@@ -107,13 +128,13 @@ def known(session: Session, typed: str = "") -> list[Any]:
 
 
 def _written(draft: Draft) -> ResponseReturnValue:
-    if request.form.get("act") == "compare" and draft.plan is not None:
+    if not draft.asked or draft.faults:
+        return _page(draft, status=422 if draft.asked else 200)
+    if not _saves():
         try:
             return _gone_to(url_for(".compare", key=draft.key, edited=edits(_saved(draft.key), draft.plan)))
         except Invalid as fault:
-            return _page(replace(draft, fault=fault), status=422)
-    if not _saves() or draft.plan is None:
-        return _page(draft, status=422 if _saves() else 200)
+            return _page(replace(draft, faults=every(fault)), status=422)
     with services().database.begin() as session:
         placements.edit(session, draft.key, name=draft.name, sources=draft.sources, given=draft.given, now=utcnow())
     services().recommender.reload()
@@ -153,6 +174,9 @@ def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
                 (words, {name: RULES[name] for name in RULES if RULES[name].acts in acts}) for words, acts in GROUPS
             ],
             more=[name for name in NAMES if name not in draft.sources],
+            about=ABOUT,
+            is_idle=is_idle,
+            may_go=draft.key in plans and draft.key not in placements.DEFAULTS,
             known=known(session),
             paths=session.scalars(select(Item.category).where(Item.category.is_not(None)).distinct().limit(200)).all(),
             titles=_titles(session, draft),
@@ -165,16 +189,17 @@ def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
 def _preview(session: Session, plans: dict[str, Plan], draft: Draft) -> Preview:
     """What is saved, or another placement, beside what is typed."""
     asked = request.values
-    who, typed, beside = (asked.get(name, "").strip()[:254] for name in ("who", "items", "beside"))
+    who, items, visit, beside = (asked.get(name, "").strip()[:254] for name in ("who", "items", "visit", "beside"))
     contact = find(session, who) if who else None
-    keys = [key.strip()[:128] for key in typed.split(",") if key.strip()][:20]
+    question = Request("", contact.id if contact else None, items=keys_of(items), session=keys_of(visit), n=SHOWN)
     left = plans.get(beside) or plans.get(draft.key)
-    row = [_ask(session, plan, contact, keys) if plan else None for plan in (left, draft.plan)]
-    return Preview(who, typed, beside if beside in plans else "saved", contact, *row)
+    shown = _ask(session, left, question) if left else None
+    beside = beside if beside in plans else "saved"
+    return Preview(who, items, visit, beside, contact, shown, _ask(session, draft.plan, question))
 
 
-def _ask(session: Session, plan: Plan, contact: Contact | None, keys: list[str]) -> Answer:
-    asked = Request(plan.key, contact.id if contact else None, items=keys, n=SHOWN)
+def _ask(session: Session, plan: Plan, question: Request) -> Answer:
+    asked = replace(question, placement=plan.key)
     return services().recommender.recommend(session, asked, now=utcnow(), plan=plan, shown=offered.last)
 
 

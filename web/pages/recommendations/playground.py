@@ -14,10 +14,10 @@ from flask_babel import lazy_gettext
 from recommender import placements
 from web import playground
 from web.pages.recommendations.door import blueprint
+from web.pages.recommendations.index import keys_of
 from web.pages.recommendations.placement import known
 from web.services import services
 
-MOST: Final = 20  # entries of a list typed here; the API takes 100
 REPEATS: Final = 50
 PATH: Final = "/api/v1/recommendations"
 CHOICES: Final = (("", lazy_gettext("As the placement says")), ("yes", lazy_gettext("Yes")), ("no", lazy_gettext("No")))
@@ -36,10 +36,6 @@ WORDS: Final = {  # of the script
 
 def _text(typed: str) -> str:
     return typed[:128]
-
-
-def _keys(typed: str) -> list[str]:
-    return [part.strip()[:128] for part in typed.split(",") if part.strip()][:MOST]
 
 
 def _number(typed: str) -> float | int | str:
@@ -63,14 +59,14 @@ FIELDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {  # name in the
     "placement": ("placement", _text),
     "contact": ("contact", _text),
     "visitor": ("visitor", lambda typed: typed[:64]),
-    "items": ("context.items", _keys),
-    "cart": ("context.cart", _keys),
-    "session": ("context.session", _keys),
+    "items": ("context.items", keys_of),
+    "cart": ("context.cart", keys_of),
+    "session": ("context.session", keys_of),
     "n": ("n", _number),
     "in_stock": ("filter.in_stock", _truth),
     "price_min": ("filter.price_min", _text),
     "price_max": ("filter.price_max", _text),
-    "categories": ("filter.categories", _keys),
+    "categories": ("filter.categories", keys_of),
     "boost_margin": ("boost.margin", _share),
     "boost_freshness": ("boost.freshness", _share),
     "purchased": ("exclude.purchased", _truth),

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.optimize import minimize
 
 from recommender.arrays import Floats, Ints, Mask
 from recommender.sources.base import Candidates, Query, best
@@ -130,6 +129,8 @@ def learn(
     """Weights of the features: the mean log-likelihood of the chosen among the candidates, less half the squared
     distance from `start`, times `strength` over the number of questions. chosen: q x n, not zero = was chosen.
     """
+    from scipy.optimize import minimize  # noqa: PLC0415  # 14 MB in each process, tuning only
+
     hit = np.isin(asked.row * chosen.shape[1] + asked.item, keys_of(chosen)).astype(np.float64)
     per = np.bincount(asked.row, hit, asked.count)
     teaching = asked.only(per > 0)

@@ -188,7 +188,8 @@ def _groups(parts: list[Part]) -> list[list[Part]]:
 
 
 def _parts(table: DeltaTable) -> list[Part]:
-    rows = pa.table(table.get_add_actions(flatten=True))
+    stream = table.get_add_actions(flatten=True)
+    rows = pa.RecordBatchReader.from_stream(stream).read_all()  # pa.table would import pandas: 27 MB in each process
     key = table.schema().fields[0].name
     names = ("path", "num_records", "size_bytes", f"min.{key}", f"max.{key}")
     if rows.num_rows == 0:

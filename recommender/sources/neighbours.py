@@ -301,7 +301,7 @@ def loudest(given: npt.NDArray[Any], part: Floats, most: int) -> list[tuple[int,
 def pack(matrix: sparse.csr_array) -> dict[str, npt.NDArray[Any]]:
     """The three arrays of a table."""
     return {
-        "starts": matrix.indptr.astype(np.int64),
+        "starts": matrix.indptr.astype(_kind(matrix.nnz)),
         "items": matrix.indices.astype(np.int32),
         "weights": matrix.data.astype(np.float32),
     }
@@ -310,10 +310,14 @@ def pack(matrix: sparse.csr_array) -> dict[str, npt.NDArray[Any]]:
 def unpack(starts: npt.NDArray[Any], items: npt.NDArray[Any], weights: npt.NDArray[Any]) -> sparse.csr_array:
     """The table of three arrays, without copying."""
     width = len(starts) - 1
-    kind = np.int32 if len(items) < 2**31 else np.int64
     matrix = sparse.csr_array((width, width), dtype=np.float32)
-    matrix.indptr, matrix.indices, matrix.data = starts.astype(kind), items, weights
+    matrix.indptr, matrix.indices, matrix.data = starts.astype(_kind(len(items)), copy=False), items, weights
     return matrix
+
+
+def _kind(entries: int) -> type[np.signedinteger[Any]]:
+    """Of the integers that count so many."""
+    return np.int32 if entries < 2**31 else np.int64
 
 
 def _scaled(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import sparse
 
 from recommender import blend
@@ -261,6 +260,7 @@ def _triangles(baskets: sparse.csr_array, pairs: sparse.csr_array) -> sparse.csr
 
 
 def _grown(thinned: sparse.csr_array, names: Ints, least: int, confidence: float) -> tuple[Ints, Ints]:
+    import pandas as pd  # noqa: PLC0415  # 27 MB in each process, training only
     from mlxtend.frequent_patterns import association_rules, fpgrowth  # noqa: PLC0415  # two seconds, training only
 
     frame: pd.DataFrame = pd.DataFrame.sparse.from_spmatrix(sparse.csc_matrix(thinned.astype(bool)))  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recommender import blend
+from recommender.algebra import blocks
 from recommender.arrays import DAY, Floats, Ints, ordered
 from recommender.interactions import Interactions, once
 from recommender.sources import neighbours
@@ -31,6 +32,7 @@ VISITS: Final = 500  # latest visits of an item that are looked at
 CLOSEST: Final = {"alike": 100, "lately alike": 300}  # of them that speak
 RARE: Final = 5.0  # what the rarity of an item counts in V-SKNN
 FADING: Final = 0.7  # of a click, in the other weighting, where V-SKNN divides by how many clicks ago it was
+CLICKS: Final = 1_000_000  # at a time: counting makes integers of 8 bytes of them
 HALVINGS: Final = 3.0  # of a visit's weight within the time the data span, in that weighting
 LATELY: Final = {"viewed": None, "viewed lately": 0.16, "viewed just now": 0.04}  # half-lives of being well known
 
@@ -80,12 +82,13 @@ class Index:
 
 @dataclass(frozen=True)
 class Alike:
-    """What visits alike looked at. weight: of each visit; item_weight: of each item; fading: of each step since the
-    latest click shared, None: divided by how many clicks ago it was; closest: visits that speak.
+    """What visits alike looked at. span: days in which the weight of a visit halves HALVINGS times, and a long one says
+    less, None: all say the same; item_weight: of each item; fading: of each step since the latest click shared, None:
+    divided by how many clicks ago it was; closest: visits that speak.
     """
 
     index: Index
-    weight: Floats
+    span: float | None
     item_weight: Floats
     fading: float | None
     closest: int
@@ -96,15 +99,13 @@ class Alike:
     @classmethod
     def by_name(cls, name: str, index: Index) -> Alike:
         """`alike`: V-SKNN; `lately alike`: later and shorter visits say more, rare items no more than others."""
-        size = np.maximum(np.diff(index.first), 1)
         width = len(index.starts) - 1
         if name == "alike":
-            rarity = np.log(max(len(size), 1) / np.maximum(np.bincount(index.items, minlength=width), 1))
-            item_weight = (1 + RARE * rarity).astype(np.float32)
-            return cls(index, np.broadcast_to(np.float32(1), len(size)), item_weight, None, CLOSEST[name])
+            seen = [np.bincount(index.items[some], minlength=width) for some in blocks(len(index.items), CLICKS)]
+            rarity = np.log(max(len(index.first) - 1, 1) / np.maximum(sum(seen), 1))
+            return cls(index, None, (1 + RARE * rarity).astype(np.float32), None, CLOSEST[name])
         span = max(float(index.age.max(initial=0)), 1e-9)
-        weight = np.exp2(-index.age / span * HALVINGS) / np.sqrt(size)
-        return cls(index, weight.astype(np.float32), np.ones(width, np.float32), FADING, CLOSEST[name])
+        return cls(index, span, np.ones(width, np.float32), FADING, CLOSEST[name])
 
     def scores(self, query: Query) -> sparse.csr_array:
         """q x n."""
@@ -124,6 +125,13 @@ class Alike:
         visit = one.query.visit
         return self._row(visit.items.astype(np.int64)) if visit is not None else NONE
 
+    def _weight(self, visits: Ints) -> Floats | float:
+        """Of a few of them: two million visits would be 8 MB in each process."""
+        if self.span is None:
+            return 1.0
+        size = self.index.first[visits + 1] - self.index.first[visits]
+        return np.asarray(np.exp2(-self.index.age[visits] / self.span * HALVINGS) / np.sqrt(size), np.float32)
+
     def _row(self, clicks: Ints) -> tuple[Ints, Floats]:
         """Items of the closest visits, and what each adds; `clicks` oldest first."""
         index = self.index
@@ -135,7 +143,7 @@ class Alike:
         if not len(posts):
             return posts, np.empty(0, np.float32)
         visits, first, where = np.unique(posts, return_index=True, return_inverse=True)
-        shared = np.bincount(where, np.repeat(((len(clicks) - back) / len(clicks)) ** 2, sizes)) * self.weight[visits]
+        shared = np.bincount(where, np.repeat(((len(clicks) - back) / len(clicks)) ** 2, sizes)) * self._weight(visits)
         far = np.repeat(back, sizes)[first]
         if len(visits) > self.closest:
             best = np.argpartition(-shared, self.closest)[: self.closest]

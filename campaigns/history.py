@@ -1,76 +1,63 @@
-"""Everything that happened with one contact, the messages to them included, newest first and page by page."""
+"""Everything that happened with one contact, the messages to them included, newest first and part by part."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
-from typing import Self
+from collections.abc import Iterator, Mapping
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from campaigns.models import Campaign, Send
-from engine import contacts
-from engine.contacts import Moment
-from engine.errors import Invalid
+from campaigns.notices import ORIGIN
+from engine.models import Event
+from engine.timeline import KINDS, Moment, Place, Span, merged, timeline
+
+BROWSING: Final = (  # what a page of the shop tells of a visit
+    "page_view", "item_view", "search", "cart_add", "cart_remove", "cart_abandon", "checkout", "impression",
+    "recommendation_click", "identify",
+)  # fmt: skip
+ANSWERS: Final = ("survey", "call", "flyer_scan", "store_visit")
+
+_sent: Final = Event.origin == ORIGIN  # what came of a message
+_unsent: Final = or_(Event.origin.is_(None), Event.origin != ORIGIN)
+_Part = tuple[tuple[str, ...], ColumnElement[bool] | None]
+PARTS: Final[Mapping[str, _Part]] = {  # of a history: kinds of moments, and which of the events
+    "": (KINDS, None),
+    "orders": (("order",), None),
+    "visits": (("event",), Event.type.in_(BROWSING) & _unsent),
+    "messages": (("send", "event"), _sent),
+    "answers": (("event",), Event.type.in_(ANSWERS)),
+    "consent": (("consent",), None),
+    "other": (("event",), Event.type.not_in((*BROWSING, *ANSWERS)) & _unsent),
+}
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """Where a page begins: at moments of `at`, of which `skip` were shown. A thousand may share one second: those of
-    a file that knows only the day.
-    """
-
-    at: datetime
-    skip: int
-
-    def __str__(self) -> str:
-        return f"{self.skip}@{self.at.astimezone(UTC).isoformat()}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """What `str` wrote; raises Invalid."""
-        skip, _, at = text.partition("@")
-        try:
-            moment = datetime.fromisoformat(at)
-            if moment.tzinfo is not None and 0 <= int(skip) <= 10**9:
-                return cls(moment.astimezone(UTC), int(skip))
-        except (ValueError, OverflowError):
-            pass
-        raise Invalid(f"'{text[:60]}' does not say where a page begins: use the `next` of the page before.",
-                      field="cursor")  # fmt: skip
+def history(session: Session, contact_id: int, span: Span, *, limit: int = 50) -> tuple[list[Moment], Place | None]:
+    """At most `limit` moments within a span, the newest first, and where the next part begins, if there is one."""
+    found = merged([timeline, _sends], session, contact_id, span, limit + 1)
+    return found[:limit], found[limit - 1].place if len(found) > limit else None
 
 
-def history(
-    session: Session, contact_id: int, cursor: Cursor | None = None, *, limit: int = 50
-) -> tuple[list[Moment], Cursor | None]:
-    """At most `limit` moments from `cursor` on, the newest first, and where the next page begins, if there is one."""
-    until, skip = (cursor.at, cursor.skip) if cursor else (None, 0)
-    most = skip + limit + 1
-    known = contacts.timeline(session, contact_id, until=until, limit=most)
-    merged = heapq.merge(known, _sends(session, contact_id, until, most), key=lambda moment: moment.at, reverse=True)
-    found = list(islice(merged, skip, most))
-    page = found[:limit]
-    if len(found) <= limit:
-        return page, None
-    last = page[-1].at
-    shown = sum(moment.at == last for moment in page)
-    return page, Cursor(last, shown + (skip if last == until else 0))
+def part(name: str, *, before: Place | None = None, after: Place | None = None) -> Span:
+    """A span of one of PARTS."""
+    kinds, events = PARTS[name]
+    return Span(before, after, frozenset(kinds), events)
 
 
-def _sends(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
+def is_browsing(moment: Moment) -> bool:
+    """Is it part of a visit to the shop's pages?"""
+    return moment.kind == "event" and moment.title in BROWSING and moment.origin != ORIGIN
+
+
+def _sends(session: Session, contact_id: int, span: Span, limit: int) -> Iterator[Moment]:
+    if "send" not in span.kinds:
+        return
     at = func.coalesce(Send.accepted_at, Send.created_at)
-    statement = (
-        select(Send, Campaign.name)
+    rows = (
+        select(Send.id, Send.state, at.label("at"), Campaign.name)
         .join(Campaign, Campaign.id == Send.campaign_id)
         .where(Send.contact_id == contact_id)
-        .order_by(at.desc(), Send.id.desc())
-        .limit(limit)
     )
-    if until is not None:
-        statement = statement.where(at <= until)
-    for send, name in session.execute(statement):
-        yield Moment(send.accepted_at or send.created_at, "send", name, send.state)
+    for send in session.execute(span.of("send", rows, at, Send.id, limit)):
+        yield Moment(send.at, "send", send.name, send.state, id=send.id)

@@ -1,13 +1,10 @@
-"""One contact: find, read, history, erase."""
+"""One contact: find, read, erase. What happened with them: engine.timeline."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
@@ -26,7 +23,6 @@ from engine.models import (
     Deletion,
     Event,
     Identity,
-    Item,
     ListMember,
     ListPick,
     Order,
@@ -38,18 +34,6 @@ if TYPE_CHECKING:
 TEXTS: Final = "texts of contacts"
 COPIED: Final = "SELECT id, lower(concat_ws(chr(10), key, email, phone, first_name, last_name)) AS text FROM contacts"
 WORDS: Final = 8  # more words than this in a search say nothing new
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One entry of a contact's history; `amount` in ten-thousandths of `currency`."""
-
-    at: datetime
-    kind: str  # event, order, consent
-    title: str
-    detail: str
-    amount: int | None = None
-    currency: str | None = None
 
 
 _forgetting: list[Callable[[Session, int, datetime], None]] = []
@@ -128,48 +112,6 @@ def _holds(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
     columns = (Contact.key, Contact.email, Contact.phone, Contact.first_name, Contact.last_name)
     holds = "contains" if is_sqlite else "icontains"
     return or_(*(getattr(column, holds)(word, autoescape=True) for column in columns))
-
-
-def timeline(session: Session, contact_id: int, *, until: datetime | None = None, limit: int = 50) -> list[Moment]:
-    """What happened with a contact, newest first: at most `limit` moments, none later than `until`."""
-    sources = (_events, _orders, _consents)
-    found = (source(session, contact_id, until, limit) for source in sources)
-    return list(islice(heapq.merge(*found, key=lambda moment: moment.at, reverse=True), limit))
-
-
-def _events(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
-    statement = (
-        select(Event, Item.title, Item.key)
-        .outerjoin(Item, Item.id == Event.item_id)
-        .where(Event.contact_id == contact_id, Event.occurred_at <= until if until else literal(value=True))
-        .order_by(Event.occurred_at.desc(), Event.id.desc())
-        .limit(limit)
-    )
-    for event, title, key in session.execute(statement):
-        detail = title or key or str(event.properties.get("query") or "")
-        yield Moment(event.occurred_at, "event", event.type, detail, event.value)
-
-
-def _orders(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
-    statement = (
-        select(Order)
-        .where(Order.contact_id == contact_id, Order.ordered_at <= until if until else literal(value=True))
-        .order_by(Order.ordered_at.desc(), Order.id.desc())
-        .limit(limit)
-    )
-    for order in session.scalars(statement):
-        yield Moment(order.ordered_at, "order", order.key, order.channel or "", order.total, order.currency)
-
-
-def _consents(session: Session, contact_id: int, until: datetime | None, limit: int) -> Iterable[Moment]:
-    statement = (
-        select(Consent)
-        .where(Consent.contact_id == contact_id, Consent.at <= until if until else literal(value=True))
-        .order_by(Consent.at.desc(), Consent.id.desc())
-        .limit(limit)
-    )
-    for word in session.scalars(statement):
-        yield Moment(word.at, "consent", f"{word.channel} {'granted' if word.granted else 'withdrawn'}", word.origin)
 
 
 def erase(session: Session, contact_id: int, now: datetime) -> None:

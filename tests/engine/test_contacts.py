@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -12,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from engine import consent, contacts, identity, intake
 from engine.config import Config
-from engine.contacts import Moment
 from engine.database import Database
 from engine.errors import NotFound
 from engine.models import (
@@ -28,6 +28,7 @@ from engine.models import (
     Order,
     Suppression,
 )
+from engine.timeline import Span, timeline
 from engine.warehouse import Warehouse
 from tests.engine.test_consent import add
 
@@ -117,16 +118,23 @@ def test_timeline(database: Database, now: datetime, ann: int) -> None:
     """Events, orders and consent in one row, newest first, up to a moment."""
     day = timedelta(days=1)
     expected = [
-        Moment(now - day, "consent", "email granted", "web"),
-        Moment(now - 2 * day, "order", "O1", "store", 99_900, "GBP"),
-        Moment(now - 3 * day, "event", "item_view", "Wine"),
-        Moment(now - 5 * day, "event", "search", ""),
+        (now - day, "consent", "email granted", "web", None, None),
+        (now - 2 * day, "order", "O1", "store", 99_900, "GBP"),
+        (now - 3 * day, "event", "item_view", "Wine", None, None),
+        (now - 5 * day, "event", "search", "", None, None),
     ]
+
+    def told(span: Span, limit: int = 50) -> list[Any]:
+        found = timeline(session, ann, span, limit=limit)
+        return [(one.at, one.kind, one.title, one.detail, one.amount, one.currency) for one in found]
+
     with database.read() as session:
-        assert contacts.timeline(session, ann) == expected
-        page = contacts.timeline(session, ann, limit=2)
-        assert page == expected[:2]
-        assert contacts.timeline(session, ann, until=page[-1].at) == expected[1:]
+        whole = timeline(session, ann)
+        assert told(Span()) == expected
+        assert told(Span(), 2) == expected[:2]
+        assert told(Span(before=whole[1].place)) == expected[2:]
+        assert told(Span(after=whole[1].place)) == expected[:1]
+        assert told(Span(kinds=frozenset(("order", "consent")))) == expected[:2]
 
 
 def test_erase(database: Database, now: datetime, ann: int) -> None:

@@ -11,9 +11,10 @@ from apiflask.validators import Length, Range
 from flask import g
 from flask.typing import ResponseReturnValue
 
-from campaigns.history import Cursor, history
+from campaigns.history import history, part
 from engine import consent, contacts, money
 from engine.models import Contact
+from engine.timeline import Place
 from web.api.access import needs
 from web.api.body import Whole
 from web.api.lists import PageIn, PersonOut
@@ -152,8 +153,8 @@ def show(key: str, query_data: dict[str, Any]) -> dict[str, Any]:
     """Everything known about a contact"""
     with services().database.read() as session:
         contact = contacts.find(session, key)
-        cursor = Cursor.parse(query_data["cursor"]) if query_data["cursor"] else None
-        moments, following = history(session, contact.id, cursor, limit=query_data["limit"])
+        before = Place.parse(query_data["cursor"]) if query_data["cursor"] else None
+        moments, following = history(session, contact.id, part("", before=before), limit=query_data["limit"])
         return {
             **{name: getattr(contact, name) for name in FACTS},
             "income": _decimal(contact.income),

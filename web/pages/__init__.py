@@ -42,6 +42,7 @@ PARTS: Final[Mapping[str, str]] = {  # endpoints that answer a part of a page, w
     "campaigns.results": "campaigns.index",
     "campaigns.waterfall": "campaigns.show",
     "contacts.history": "contacts.show",
+    "contacts.live": "contacts.show",
     "imports.progress": "imports.upload",
     "recommendations.catalogue_found": "recommendations.catalogue",
     "search.found": "today.page",

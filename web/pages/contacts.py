@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 
-from campaigns.history import Cursor
-from campaigns.history import history as history_of
+from campaigns import visits
 from engine import consent, contacts, identity, lists
 from engine.errors import Invalid
-from engine.fields import BEHAVIOURS, other_behaviour
 from engine.identity import audit
 from engine.intake.leftovers import REJECTS_LIFE
 from engine.models import Contact
+from engine.timeline import Place
 from recommender.answers import Request
+from web.pages import history as told
 from web.pages.lists.tabs import lists_of
 from web.services import services, utcnow
 from web.shell import toast
 
 blueprint = Blueprint("contacts", __name__, url_prefix="/contacts")
 
-PAGE: Final = 50  # people of one page, moments of one stretch of history
+PAGE: Final = 50  # people of one page
 
 FACTS: Final = (
     ("key", lazy_gettext("Customer number")),
@@ -80,7 +81,7 @@ def show(contact_id: int) -> ResponseReturnValue:
             offers=services().recommender.recommend(session, Request("home", contact_id, n=4), now=now),
             lists=lists_of(session, contact),
             addable=lists.browse(session, limit=200),
-            **_history(session, contact_id, None),
+            **_history(session, contact_id, _cursor("cursor"), now),
             merges=audit.of_contact(session, contact_id),
             visitors=identity.visitors_of(session, contact_id),
             rejects_life=REJECTS_LIFE.days,
@@ -89,10 +90,27 @@ def show(contact_id: int) -> ResponseReturnValue:
 
 @blueprint.get("/<int:contact_id>/history")
 def history(contact_id: int) -> ResponseReturnValue:
-    """The next stretch of history, before a moment."""
+    """The next part of the history, before a place in it."""
     with services().database.read() as session:
-        contact, cursor = contacts.get(session, contact_id), Cursor.parse(request.args.get("cursor", ""))
-        return render_template("contacts/history.html", contact=contact, **_history(session, contact_id, cursor))
+        contact, cursor = contacts.get(session, contact_id), _cursor("cursor")
+        return render_template(
+            "contacts/history.html", contact=contact, **_history(session, contact_id, cursor, utcnow())
+        )
+
+
+@blueprint.get("/<int:contact_id>/live")
+def live(contact_id: int) -> ResponseReturnValue:
+    """What came in after a place in the history; 204 while that is what is shown."""
+    after = _cursor("after")
+    with services().database.read() as session:
+        contact = contacts.get(session, contact_id)
+        entries, seen = visits.since(session, contact.id, _kind(), after)
+        if seen == request.args.get("seen"):
+            return "", 204
+        shown = told.History.read(session, contact.id, entries)
+        return render_template(
+            "contacts/live.html", contact=contact, kind=_kind(), fresh=shown, settled=after, seen=seen, told=told
+        )
 
 
 @blueprint.post("/<int:contact_id>/consent")
@@ -150,13 +168,30 @@ def _age(contact: Contact, now: datetime) -> int | None:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def _history(session: Session, contact_id: int, cursor: Cursor | None) -> dict[str, Any]:
-    """A stretch of history, where the next begins, and the words for what people do."""
-    moments, following = history_of(session, contact_id, cursor, limit=PAGE)
-    return {"moments": moments, "next": following, "deed": deed}
+def _kind() -> str:
+    """The part of the history that is asked for."""
+    kind = request.args.get("kind", "")
+    return kind if kind in told.PARTS else ""
 
 
-def deed(event_type: str) -> str:
-    """What somebody did, in the page's language: "Viewed an item"."""
-    words = (BEHAVIOURS.get(event_type) or other_behaviour(event_type)).verb(str(get_locale()))
-    return words[0].upper() + words[1:]
+def _cursor(name: str) -> Place | None:
+    """A place in the history, from the address."""
+    given = request.args.get(name, "")
+    return Place.parse(given) if given else None
+
+
+def _history(session: Session, contact_id: int, cursor: Place | None, now: datetime) -> dict[str, Any]:
+    """A page of the history: what may still grow, what is settled, and where the next page begins."""
+    found = visits.page(session, contact_id, _kind(), cursor, now)
+    shown = told.History.read(session, contact_id, found.entries)
+    fresh = 0 if cursor else found.live
+    return {
+        "kind": _kind(),
+        "cursor": cursor,
+        "fresh": replace(shown, entries=found.entries[:fresh]),
+        "shown": replace(shown, entries=found.entries[fresh:]),
+        "settled": found.settled,
+        "seen": visits.seen(visits.moments(found.entries[:fresh])),
+        "next": found.next,
+        "told": told,
+    }

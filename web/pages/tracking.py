@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from engine.models import Contact, Event, Item
 from engine.website import PREFIX
 from web.models import ApiKey, RefusedEvent
-from web.pages.contacts import deed
+from web.pages.history import deed
 from web.services import services
 
 blueprint = Blueprint("tracking", __name__, url_prefix="/sources/website")

@@ -76,7 +76,7 @@ def test_history_is_read_whole_in_parts(api: FlaskClient, ann: str) -> None:
         assert parts == whole
 
 
-@pytest.mark.parametrize("cursor", ["yesterday", "0@2026-03-01T00:00:00", "0@0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize("cursor", ["yesterday", "event.1@2026-03-01T00:00:00", "event.1@0001-01-01T00:00:00+23:59"])
 def test_a_wrong_moment_is_refused(api: FlaskClient, ann: str, cursor: str) -> None:
     """With its field, before a database sees it."""
     answer = api.get(f"/api/v1/contacts/{ann}", query_string={"cursor": cursor})

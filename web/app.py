@@ -5,7 +5,22 @@ from __future__ import annotations
 from apiflask import APIFlask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from web import api, charts, collect, errors, hooks, housekeeping, limits, log, pages, public, reports, security, shell
+from web import (
+    api,
+    charts,
+    collect,
+    errors,
+    hooks,
+    housekeeping,
+    lane,
+    limits,
+    log,
+    pages,
+    public,
+    reports,
+    security,
+    shell,
+)
 from web import format as formats
 from web.api import health
 from web.assets import serving
@@ -29,7 +44,7 @@ def create_app(services: Services) -> APIFlask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     housekeeping.register()
     doors = (reports, pages, public, hooks, collect, api)
-    for part in (log, limits, security, errors, shell, formats, charts, serving, health, *doors):
+    for part in (log, limits, lane, security, errors, shell, formats, charts, serving, health, *doors):
         part.register(app)
     if services.config.server.behind_proxy:
         app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]  # one proxy's -For and -Proto

@@ -108,6 +108,27 @@ def gathered(said: Sequence[Entries], allowed: Mask, barred: npt.NDArray[Any]) -
     speaks against an item is 0.
     """
     items = np.concatenate([found for found, _ in said])
+    width = int(items.max(initial=-1)) + 1
+    touched, sums = (_counted if width <= len(items) else _placed)(items, said, allowed[:width], barred[barred < width])
+    return touched, np.maximum(sums, 0).astype(np.float32)
+
+
+def _counted(
+    items: npt.NDArray[Any], said: Sequence[Entries], allowed: Mask, barred: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Where most items are touched: all of them are counted, a quarter of the time."""
+    told = np.zeros(len(allowed), bool)
+    told[items] = True
+    told &= allowed
+    told[barred] = False
+    touched = told.nonzero()[0].astype(np.int32)
+    return touched, np.stack([np.bincount(found, values, len(allowed))[touched] for found, values in said])
+
+
+def _placed(
+    items: npt.NDArray[Any], said: Sequence[Entries], allowed: Mask, barred: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Where few are: those alone."""
     count = len(items)
     place = np.empty(len(allowed), np.int32)  # of each item touched; the rest is never looked at
     place[items] = np.arange(count, dtype=np.int32)
@@ -119,7 +140,7 @@ def gathered(said: Sequence[Entries], allowed: Mask, barred: npt.NDArray[Any]) -
     place[touched] = np.arange(width - 1, dtype=np.int32)
     part = np.repeat(np.arange(0, len(said) * width, width), [len(found) for found, _ in said])
     sums = np.bincount(part + place[items], np.concatenate([values for _, values in said]), len(said) * width)
-    return touched, np.maximum(sums.reshape(len(said), width)[:, :-1], 0).astype(np.float32)
+    return touched, np.asarray(sums, np.float64).reshape(len(said), width)[:, :-1]
 
 
 def best_of_each(scores: Floats, deep: int = DEEP) -> npt.NDArray[np.bool_]:

@@ -43,7 +43,7 @@ from engine.config import Config
 from engine.database import Database
 from engine.models import Contact, Item
 from recommender import training
-from web import security, wsgi
+from web import lane, security, wsgi
 from web.api import access
 from web.cli.server import allow_descriptors
 from web.demo.load import load
@@ -128,6 +128,7 @@ def create() -> APIFlask:
         access.authenticate()
         return Response(path.read_bytes(), content_type="application/json")
 
+    app.wsgi_app = lane.one_at_a_time(app.wsgi_app, {CONSTANT})  # type: ignore[method-assign]  # as what it stands beside
     return app
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -23,13 +23,13 @@ from recommender.arrays import Ints, Mask
 from recommender.bundles import OnSale
 from recommender.business import Filter
 from recommender.comparisons import Running, Variant
-from recommender.fitted import Fitted, stack
+from recommender.fitted import Fitted
 from recommender.history import EMPTY, NOTHING, History
 from recommender.interactions import Log
 from recommender.placements import Plan
-from recommender.shelf import Shelf, between
+from recommender.shelf import Shelf, Shown, between
 from recommender.sources import PERSONAL_SOURCES
-from recommender.sources.base import Because, Finds, Query
+from recommender.sources.base import Because, Finds, Query, explained
 from recommender.sources.bundles import Bundles, Offer
 from recommender.sources.buy_again import BuyAgain
 from recommender.sources.next_purchase import NextPurchase
@@ -37,7 +37,6 @@ from recommender.sources.popular import FILLING
 from recommender.trail import Trail
 
 FADING: Final = 0.8  # weight of each earlier step of a session
-BATCH: Final = 250  # questions of one turn
 MASKS: Final = 200  # filters whose masks are kept; storefronts ask with a handful
 
 _NONE: Final = np.empty(0, np.int64)
@@ -93,18 +92,15 @@ class State:
     def _blank(self) -> sparse.csr_array:
         return sparse.csr_array((1, len(self.rows)), dtype=np.float32)
 
-    def matrix(self, rows: Sequence[tuple[Ints, npt.ArrayLike]]) -> sparse.csr_array:
-        """Questions x items from (item ids, weights) of each question, an item once in each."""
-        numbered = [(self.fitted.numbers(items), weights) for items, weights in rows]
-        if len(numbered) > 1:
-            return stack(numbered, len(self.rows))
-        number, weight = numbered[0]
+    def matrix(self, items: Ints, weights: npt.ArrayLike) -> sparse.csr_array:
+        """1 x items from item ids, each once, and weights."""
+        number = self.fitted.numbers(items)
         if not len(number):
             return self._blank
         order = np.argsort(number, kind="stable")[np.count_nonzero(number < 0) :]  # unknown items are -1
         matrix = copy.copy(self._blank)  # building one takes 30 us, ten times as long
         matrix.indices = number[order].astype(np.int32)
-        matrix.data = np.asarray(weight, np.float32)[order]
+        matrix.data = np.asarray(weights, np.float32)[order]
         matrix.indptr = np.array([0, len(order)], np.int32)
         return matrix
 
@@ -143,7 +139,20 @@ class Question:
     held: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Questions:
+    """Of each question, beside what sources are asked: ids of the items that are looked at, that were bought, and that
+    must not be offered.
+    """
+
+    query: Query
+    named: Sequence[Collection[int]]
+    bought: Sequence[Ints]
+    excluded: Sequence[Ints]
+
+
 Row = tuple[Recommended, ...]  # what is shown, best first
+Tell = Callable[[int], Shown]
 
 
 @dataclass(frozen=True)
@@ -190,7 +199,8 @@ class Turn:
 
     def row(self, asked: Asked) -> Row:
         """What is shown to one."""
-        return self._rows([self._question(asked)])[0]
+        one = self._question(asked)
+        return self.shown(Questions(self._query(one), [one.context], [one.history.bought], [one.excluded]))[0]
 
     def _question(self, asked: Asked) -> Question:
         """What is looked at, the contact's or visitor's history, and what must not be offered."""
@@ -203,25 +213,17 @@ class Turn:
         barred = [*asked.exclude, *asked.items, *asked.shown]
         barred += asked.cart if rules.exclude_cart else ()
         barred += asked.session if rules.exclude_viewed else ()
-        question = self.about(History.read(asked.done, self.now), barred)
+        past = History.read(asked.done, self.now)
+        bought = past.bought if rules.exclude_purchased else _NONE
+        excluded = np.union1d(np.array(barred, np.int64), bought) if barred else bought
         visit = self._visit([*asked.session, *asked.items])
-        return replace(question, context=context, visit=visit, dearest=self._dearest(asked), held=held)
-
-    def about(self, past: History, barred: Sequence[int] = ()) -> Question:
-        """A question about somebody with a history, who looks at nothing now."""
-        bought = past.bought if self.plan.rules.exclude_purchased else _NONE
-        excluded = np.union1d(np.array(barred, np.int64), bought) if len(barred) else bought
-        return Question({}, past, excluded)
+        return Question(context, past, excluded, visit, self._dearest(asked), held)
 
     def _visit(self, item_ids: Sequence[int]) -> Log:
         if not item_ids:
             return EMPTY.done
         nothing, items = np.zeros(len(item_ids), np.int64), np.array(item_ids, np.int64)
         return Log(nothing, nothing, items, np.ones(len(items)), nothing + microseconds(self.now))
-
-    def answers(self, questions: Sequence[Question]) -> list[Answer]:
-        """An answer for each."""
-        return [self.told(row) for row in self._rows(questions)]
 
     def told(self, row: Row, missing: tuple[str, ...] = ()) -> Answer:
         """What is shown, as an answer with a name of its own; missing: keys nobody knows."""
@@ -230,19 +232,21 @@ class Turn:
         arm = variant.arm if variant else None
         return Answer(number, self.plan.key, training_id, training_id is None, row, missing, arm)
 
-    def _rows(self, questions: Sequence[Question]) -> list[Row]:
-        query = self._query(questions)
-        kept = self._kept(questions, query)
-        reasons = self._reasons(questions, query, kept) if self.explain else {}
-        return [self._told(found, reasons, query, row) for row, found in enumerate(kept)]
+    def shown(self, asked: Questions) -> list[Row]:
+        """What is shown to each."""
+        kept = self._kept(asked)
+        tell = cache(self.state.shelf.shown.__getitem__)  # the same ones are shown to many
+        reasons = self._reasons(asked, kept, tell) if self.explain else {}
+        return [self._told(found, reasons, tell, asked.query, row) for row, found in enumerate(kept)]
 
-    def _told(self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], query: Query, row: int) -> Row:
-        shown = self.state.shelf.shown
+    def _told(
+        self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], tell: Tell, query: Query, row: int
+    ) -> Row:
         told = tuple(
-            Recommended(*shown[one.item_id], self._score(one), rank, one.source, reasons.get((row, one.item_id)))
+            Recommended(*tell(one.item_id), self._score(one), rank, one.source, reasons.get((row, one.item_id)))
             for rank, one in enumerate(found, 1)
         )
-        if all(one.source != Bundles.name for one in found):
+        if Bundles.name not in self.plan.sources or all(one.source != Bundles.name for one in found):
             return told
         whole = self.state.sets.whole(query, row, [one.number for one in found if one.source == Bundles.name])
         sets = [_in_set(whole.get(one.number)) for one in found]
@@ -257,43 +261,34 @@ class Turn:
         own = (self.filter,) if any(one is not None and one != () for one in self.filter) else ()
         return (self.plan.rules.filter, *own, *everywhere)
 
-    def _query(self, questions: Sequence[Question]) -> Query:
+    def _query(self, one: Question) -> Query:
         matrix = self.state.matrix
+        held = matrix(np.array(one.held, np.int64), np.ones(len(one.held))) if self.sells_sets else None
         return Query(
-            matrix([(np.fromiter(ask.context, np.int64), list(ask.context.values())) for ask in questions]),
-            matrix([(ask.history.items, ask.history.weights) for ask in questions]),
-            matrix([(ask.excluded, np.ones(len(ask.excluded))) for ask in questions]),
-            self._allowed(questions),
-            self._trail([ask.history.done for ask in questions]),
-            self._trail([ask.visit for ask in questions]),
-            self._held(questions),
+            matrix(np.fromiter(one.context, np.int64), list(one.context.values())),
+            matrix(one.history.items, one.history.weights),
+            matrix(one.excluded, np.ones(len(one.excluded))),
+            self.allowed(one.dearest),
+            self._trail(one.history.done),
+            self._trail(one.visit),
+            held,
         )
 
-    def _held(self, questions: Sequence[Question]) -> sparse.csr_array | None:
-        """Nothing where nobody asks for it: only sets do."""
-        if not self.state.bundles or Bundles.name not in self.plan.sources:
-            return None
-        return self.state.matrix([(np.array(ask.held, np.int64), np.ones(len(ask.held))) for ask in questions])
+    @property
+    def sells_sets(self) -> bool:
+        """Whether anything asks what is held: only sets do."""
+        return bool(self.state.bundles) and Bundles.name in self.plan.sources
 
-    def _trail(self, logs: Sequence[Log]) -> Trail:
-        """What was done, in its order, of each question."""
-        if len(logs) == 1:
-            log = logs[0]
-            known = self.state.fitted.numbers(log.item)
-            if (known >= 0).all():  # in its order already
-                starts = np.array([0, len(log)], np.int64)
-                return Trail(starts, known.astype(np.int32), log.amount.astype(np.float32), log.order, log.at)
-        rows = np.repeat(np.arange(len(logs)), [len(log) for log in logs])
-        items, weights, occasions, at = (
-            np.concatenate([getattr(log, name) for log in logs]) for name in ("item", "amount", "order", "at")
-        )
-        numbers = self.state.fitted.numbers(items)
-        return Trail.of(rows, len(logs), items=numbers, weights=weights, occasions=occasions, at=at)
+    def _trail(self, log: Log) -> Trail:
+        """What was done, in its order."""
+        known = self.state.fitted.numbers(log.item)
+        starts = np.array([0, len(log)], np.int64)
+        trail = Trail(starts, known.astype(np.int32), log.amount.astype(np.float32), log.order, log.at)
+        return trail if (known >= 0).all() else trail.where(known >= 0)
 
-    def _allowed(self, questions: Sequence[Question]) -> Mask:
-        """The mask of all questions; a price against what one of them looks at is for that one alone."""
+    def allowed(self, dearest: int | None = None) -> Mask:
+        """What may be offered, beside what costs `dearest` where a rule compares prices."""
         mask, rules = self.state.allowed(self._filters), self.plan.rules
-        dearest = questions[0].dearest if len(questions) == 1 else None
         if dearest is None:
             return mask
         low, high = (ratio and ratio * dearest for ratio in (rules.price_ratio_min, rules.price_ratio_max))
@@ -306,46 +301,52 @@ class Turn:
             return None
         return max((shown[item].price or 0 for item in asked.items or asked.cart), default=0) or None
 
-    def _kept(self, questions: Sequence[Question], query: Query) -> list[list[Found]]:
+    def _kept(self, asked: Questions) -> list[list[Found]]:
         """What is shown to each: the sources' finds, arranged by the rules."""
         arranges, ids = self.plan.rules.arranges, self.state.fitted.item_ids
         most = max(self.n, POOL) if arranges else self.n
-        chosen = self.state.fitted.choose(self.plan.sources, query, most, self.state.sources)
-        found = [[Found(int(ids[one.item]), *one) for one in some] for some in chosen]
+        chosen = self.state.fitted.choose(self.plan.sources, asked.query, most, self.state.sources)
+        item = iter(ids[[one.item for some in chosen for one in some]].tolist())
+        found = [[Found(next(item), *one) for one in some] for some in chosen]
         if not arranges:
             return found
         arrangement = Arrangement.of(self.plan.rules, self.state.shelf, self.now, self._may)
-        return [arrangement.arrange(some, ask.excluded, self.n) for some, ask in zip(found, questions, strict=True)]
+        return [arrangement.arrange(some, barred, self.n) for some, barred in zip(found, asked.excluded, strict=True)]
 
     def _may(self, item_ids: Sequence[int]) -> Mask:
         return self.state.shelf.allowed(self.state.shelf.rows_of(item_ids), *self._filters)
 
-    def _reasons(
-        self, questions: Sequence[Question], query: Query, kept: Sequence[Sequence[Found]]
-    ) -> dict[tuple[int, int], Reason]:
+    def _reasons(self, asked: Questions, kept: Sequence[Sequence[Found]], tell: Tell) -> dict[tuple[int, int], Reason]:
         """Why each item is shown in each row."""
-        told: dict[tuple[int, int], Reason] = {}
+        by_source: dict[str, list[tuple[int, Found]]] = {}
         for row, found in enumerate(kept):
-            bought, named = frozenset(questions[row].history.bought.tolist()), questions[row].context
-            for name in dict.fromkeys(one.source for one in found):
-                own = [one for one in found if one.source == name]
-                if name == PINNED:
-                    told |= {(row, one.item_id): pinned() for one in own}
-                    continue
-                items = np.array([one.number for one in own], np.int64)
-                because = self.state.sources[name].explain(query, row, items)
-                whys = zip(own, because, strict=True)
-                told |= {(row, one.item_id): self._why(why, bought, named) for one, why in whys}
+            for one in found:
+                by_source.setdefault(one.source, []).append((row, one))
+        told = {(row, one.item_id): pinned() for row, one in by_source.pop(PINNED, ())}
+        bought = [frozenset(ids.tolist()) for ids in asked.bought]
+        worded = cache(partial(self._worded, tell))
+        for name, some in by_source.items():
+            rows, items = np.array([(row, one.number) for row, one in some], np.int64).T
+            because = explained(self.state.sources[name], asked.query, rows, items)
+            for (row, one), why in zip(some, because, strict=True):
+                told[row, one.item_id] = self._why(why, bought[row], asked.named[row], worded)
         return told
 
-    def _why(self, because: Because, bought: frozenset[int], named: Collection[int]) -> Reason:
-        ids, shown = self.state.fitted.item_ids, self.state.shelf.shown
-        led = [int(ids[item]) for item in because.items]
+    def _why(
+        self,
+        because: Because,
+        bought: frozenset[int],
+        named: Collection[int],
+        worded: Callable[[Because, tuple[int, ...], bool], Reason],
+    ) -> Reason:
+        led = tuple(self.state.fitted.item_ids[list(because.items)].tolist())
         if not self.personal and (because.kind in PERSONAL or any(item not in named for item in led)):
             return chosen(because.kind)
-        titles = [shown[item].title or shown[item].key if item in shown else "" for item in led]
-        own = self.personal and bought.issuperset(led)
-        return reason(because, titles, led, bought=own, figures=self.figures, zone=self.now.tzinfo or UTC)
+        return worded(because, led, self.personal and bought.issuperset(led))
+
+    def _worded(self, tell: Tell, because: Because, led: Sequence[int], bought: bool) -> Reason:
+        titles = [tell(item).title or tell(item).key if item in self.state.shelf.shown else "" for item in led]
+        return reason(because, titles, led, bought=bought, figures=self.figures, zone=self.now.tzinfo or UTC)
 
 
 def _in_set(offer: Offer | None) -> InSet | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
@@ -135,7 +135,7 @@ def reason(
     """The reason in words; `titles` and `ids` are of what led to it. `bought`: the contact bought that, rather than
     looked at it. `figures`: it may tell how many people. `zone`: of the shop's days.
     """
-    known = because if figures or because.kind in PERSONAL else replace(because, support=None, n=None)
+    known = because if figures or because.kind in PERSONAL else because._replace(support=None, n=None)
     numbers = (because.support, because.n, because.confidence, because.lift) if figures else (None,) * 4
     return Reason(
         because.kind, tuple(titles), *numbers, _text(known, titles, bought=bought), tuple(ids), *_again(because, zone)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import csv
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
     CompoundSelect,
     Select,
+    TableValuedAlias,
     Text,
     bindparam,
     case,
@@ -33,8 +35,8 @@ from sqlalchemy import (
 from engine.database import Database, microseconds
 from engine.models import Event, Order, OrderLine
 from engine.prepared import Prepared
-from recommender.arrays import DAY, Ints
-from recommender.interactions import EVENT_WEIGHTS, HALF_LIFE_DAYS, NOBODY, Log
+from recommender.arrays import DAY, Ints, ordered
+from recommender.interactions import EVENT_WEIGHTS, HALF_LIFE_DAYS, NOBODY, Log, among, last_kept, numbers, tastes
 
 LAST: Final = 200  # newest order lines and newest events of each contact that count
 _EVENT: Final = 0  # stands where an order's id would
@@ -109,6 +111,35 @@ def _log(done: Sequence[tuple[int, int, int, float]]) -> Log:
     )
 
 
+@dataclass(frozen=True)
+class Histories:
+    """Of `count` contacts what History tells of one, as arrays; their rows are numbered from 0. row, items and weights;
+    holder (row) and bought; done, whose `contact` is the row: all by row, then as History has them.
+    """
+
+    count: int
+    row: Ints
+    items: Ints
+    weights: np.ndarray[Any, np.dtype[np.float64]]
+    holder: Ints
+    bought: Ints
+    done: Log
+
+    @classmethod
+    def of(cls, log: Log, count: int, now: datetime) -> Self:
+        """From what was done by each row, the newest of each first, as History.of has it."""
+        is_event = log.order == _EVENT
+        lines, seen = log.take(~is_event), log.take(is_event)
+        kept, gone = last_kept(lines)
+        row, items, weights = tastes(kept, seen, now)
+        lines = lines.take((lines.amount > 0) & ~among(lines, gone))
+        names = ("order", "contact", "item", "at")
+        order, contact, item, at = (np.concatenate([getattr(lines, name), getattr(seen, name)]) for name in names)
+        amount = np.concatenate([np.ones(len(lines)), seen.amount])
+        done = Log(order, contact, item, amount, at).take(ordered(at, contact))
+        return cls(count, row, items, weights, kept.contact, kept.item, done)
+
+
 EMPTY: Final = History(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), Log.of([]))
 
 
@@ -132,12 +163,24 @@ def of_browser(database: Database, visitor: str, now: datetime) -> str:
     return told or NOTHING
 
 
-def of_contacts(database: Database, contact_ids: Sequence[int], now: datetime) -> Mapping[int, History]:
-    """The histories of contacts who have one, by one statement for all."""
+def of_contacts(database: Database, contact_ids: Sequence[int], now: datetime) -> Histories:
+    """The histories of contacts, each named once, in their order: by one statement, and one text that is read without
+    Python's lock. As rows of Python they take 200 us for each contact, so 70.
+    """
     contacts = json.dumps(list(contact_ids)) if database.is_sqlite else list(contact_ids)
-    rows = _DONE_BY_MANY[database.engine.name].rows(database, contacts=contacts, now=now)
-    by_contact = sorted(rows, key=itemgetter(1))
-    return {contact: History.of(done, now) for contact, done in groupby(by_contact, itemgetter(1))}
+    [(told,)] = _DONE_BY_MANY[database.engine.name].rows(database, contacts=contacts, now=now)
+    log = _parsed(told or "")
+    rows = numbers(np.array(contact_ids, np.int64), log.contact)
+    return Histories.of(replace(log, contact=rows), len(contact_ids), now)
+
+
+def _parsed(told: str) -> Log:
+    """A text of lists of lists of numbers."""
+    lines = told.encode().replace(b"],", b"\n").translate(None, b"[] ")
+    if not lines.strip():
+        return Log.of([])
+    table = csv.read_csv(pa.BufferReader(lines), _COLUMNS, convert_options=_TYPES)
+    return Log(*(column.to_numpy() for column in table.columns))
 
 
 def _lines(*whose: ColumnElement[bool]) -> Select[Any]:
@@ -161,23 +204,30 @@ def _newest(rows: Select[Any]) -> Select[Any]:
     return select(*list(newest.c)[:-1])
 
 
-def _newest_of_each(rows: Select[Any]) -> Select[Any]:
-    """The LAST newest of each contact; the contact stands second."""
-    *told, at, row = rows.selected_columns
-    place = func.row_number().over(partition_by=told[1], order_by=(at.desc(), row.desc()))
-    ranked = rows.where(at <= bindparam("now")).add_columns(place.label("place")).subquery()
-    return select(*list(ranked.c)[:-2]).where(ranked.c.place <= LAST)
-
-
-def _as_text(rows: Select[Any] | CompoundSelect[Any]) -> dict[str, Prepared]:
+def _text(rows: Select[Any] | CompoundSelect[Any]) -> dict[str, Select[Any]]:
     """All rows as one text of JSON, by the kind of database; moments in microseconds since 1970."""
     *told, at = rows.subquery().c
     since = type_coerce(at, BigInteger)
     epoch = cast(extract("epoch", at) * 1_000_000, BigInteger)
     return {
-        "sqlite": Prepared(select(func.json_group_array(func.json_array(*told, since)))),
-        "postgresql": Prepared(select(cast(func.json_agg(func.json_build_array(*told, epoch)), Text))),
+        "sqlite": select(func.json_group_array(func.json_array(*told, since))),
+        "postgresql": select(cast(func.json_agg(func.json_build_array(*told, epoch)), Text)),
     }
+
+
+def _as_text(rows: Select[Any] | CompoundSelect[Any]) -> dict[str, Prepared]:
+    return {name: Prepared(query) for name, query in _text(rows).items()}
+
+
+def _as_text_of_each(name: str, contact: TableValuedAlias) -> Prepared:
+    """The LAST newest lines and events of each contact, asked for one after the other in the database: 50 us, when it
+    takes 95 to number those of all.
+    """
+    lines, events = _lines(contact.c.value == _ORDERED), _events(contact.c.value == _DID)
+    texts = [_text(_newest(rows.correlate(contact)))[name].scalar_subquery() for rows in (lines, events)]
+    told = union_all(*(select(text.label("told")).select_from(contact) for text in texts)).subquery()
+    joined = {"sqlite": func.group_concat, "postgresql": func.string_agg}[name]
+    return Prepared(select(joined(told.c.told, literal(","))))
 
 
 # Built once: building them takes longer than running them.
@@ -185,15 +235,15 @@ _ORDERED, _DID = Order.__table__.c.contact_id, Event.__table__.c.contact_id
 _ONE: Final[Any] = bindparam("contact")
 _DONE: Final = _as_text(union_all(_newest(_lines(_ORDERED == _ONE)), _newest(_events(_DID == _ONE))))
 _AMONG: Final = {  # however many, they are one parameter
-    "sqlite": select(func.json_each(bindparam("contacts")).table_valued("value").c.value),
-    "postgresql": select(func.unnest(bindparam("contacts", type_=ARRAY(BigInteger)))),
+    "sqlite": func.json_each(bindparam("contacts")).table_valued("value", name="asked"),
+    "postgresql": func.unnest(bindparam("contacts", type_=ARRAY(BigInteger)))
+    .table_valued("value", name="asked")
+    .render_derived(),
 }
-_DONE_BY_MANY: Final = {
-    name: Prepared(
-        union_all(_newest_of_each(_lines(_ORDERED.in_(contacts))), _newest_of_each(_events(_DID.in_(contacts))))
-    )
-    for name, contacts in _AMONG.items()
-}
+_DONE_BY_MANY: Final = {name: _as_text_of_each(name, asked) for name, asked in _AMONG.items()}
 _HERE: Final[Any] = Event.__table__.c.visitor == bindparam("visitor")
 _SEEN_BY_VISITOR: Final = _as_text(_newest(_events(_HERE, _DID.is_(None))))
 _SEEN_IN_BROWSER: Final = _as_text(_newest(_events(_HERE)))
+_WHOLE: Final = dict.fromkeys(("order", "contact", "item", "at"), pa.int64())
+_COLUMNS: Final = csv.ReadOptions(column_names=("order", "contact", "item", "amount", "at"), use_threads=False)
+_TYPES: Final = csv.ConvertOptions(column_types=_WHOLE | {"amount": pa.float64()})

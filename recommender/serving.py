@@ -24,13 +24,13 @@ from engine.config import Config
 from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
-from recommender import bundles, comparisons, history, placements
+from recommender import batches, bundles, comparisons, history, placements
 from recommender.algebra import each
-from recommender.answering import BATCH, Asked, Row, State, Turn, warm
+from recommender.answering import Asked, Row, State, Turn, warm
 from recommender.answers import KEPT, Answer, Request
 from recommender.comparisons import Variant
 from recommender.fitted import Fitted, load
-from recommender.history import EMPTY, NOTHING
+from recommender.history import NOTHING
 from recommender.kept import ITEM_BYTES, Kept
 from recommender.models import Published, Training
 from recommender.placements import Plan
@@ -112,26 +112,26 @@ class Recommender:
         now: datetime,
         shown: Seen | None = None,
     ) -> dict[int, Answer]:
-        """An answer for each contact, by one statement for every BATCH of them, several batches at once: what is
+        """An answer for each contact, by one statement for every turn of them, several turns at once: what is
         committed is read, whatever `session` has written. `shown` tells what stood in the last mails of contacts; it is
         asked where the placement's rule wants to know.
         """
         state, asked, here = self._current(session, now), Request(placement, n=n), self._here(now)
-        batches = [
-            (Turn.of(state, asked, here, variant=variant), ids[first : first + BATCH])
-            for variant, ids in _arms(state, placement, contact_ids)
-            for first in range(0, len(ids), BATCH)
+        turns = [
+            (Turn.of(state, asked, here, variant=variant), part)
+            for variant, ids in _arms(state, placement, list(dict.fromkeys(contact_ids)))
+            for part in batches.parts(ids)
         ]
 
-        def answered(batch: tuple[Turn, list[int]]) -> Iterable[tuple[int, Answer]]:
-            turn, ids = batch
-            known = history.of_contacts(self.database, ids, now)
+        def answered(given: tuple[Turn, Sequence[int]]) -> Iterable[tuple[int, Answer]]:
+            turn, ids = given
+            past = history.of_contacts(self.database, ids, now)
             with self.database.read() as own:
                 before = _before(own, turn, ids, shown)
-            questions = [turn.about(known.get(contact, EMPTY), before.get(contact, ())) for contact in ids]
-            return zip(ids, turn.answers(questions), strict=True)
+            found = batches.answers(turn, past, [before.get(contact, ()) for contact in ids])
+            return zip(ids, found, strict=True)
 
-        found = each(answered, batches) if len(batches) > 1 else map(answered, batches)
+        found = each(answered, turns) if len(turns) > 1 else map(answered, turns)
         return dict(chain.from_iterable(found))
 
     def reload(self) -> None:

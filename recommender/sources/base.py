@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final, Protocol, Self
+from itertools import pairwise
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.arrays import Floats, Ints, Mask
+from recommender.arrays import Floats, Ints, Mask, changes
 from recommender.due import Usual
 from recommender.interactions import Interactions
 from recommender.trail import Trail
@@ -86,14 +87,27 @@ class Candidates:
         """Nothing found."""
         return cls(np.full((rows, n), NOTHING, np.int32), np.zeros((rows, n), np.float32))
 
+    @classmethod
+    def of(cls, starts: Ints, items: npt.NDArray[Any], scores: Floats, n: int) -> Candidates:
+        """The n best of each row, equals in the order they are given; row q is the slice [starts[q], starts[q + 1])."""
+        sizes = np.diff(starts)
+        found = cls.empty(len(sizes), n)
+        row = np.repeat(np.arange(len(sizes)), sizes)
+        falling = np.full((len(sizes), max(int(sizes.max(initial=0)), n)), np.inf, np.float32)
+        falling[row, np.arange(len(row)) - starts[row]] = -scores
+        places = falling.argsort(axis=1, kind="stable")[:, :n]
+        filled = places < sizes[:, None]
+        at = (starts[:-1, None] + places)[filled]
+        found.items[filled], found.scores[filled] = items[at], scores[at]
+        return found
+
     def put(self, row: int, items: npt.NDArray[Any], scores: npt.NDArray[Any]) -> None:
         """Fill a row with what was found, best first."""
         self.items[row, : len(items)] = items
         self.scores[row, : len(items)] = scores
 
 
-@dataclass(frozen=True)
-class Because:
+class Because(NamedTuple):
     """Why one item is offered.
 
     items: the numbers that led to it; support: buyers of them and the item; n: buyers of them; confidence = support /
@@ -122,6 +136,24 @@ class Finds(Protocol):
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
         """Why each of `items` would be offered to the question in `row`."""
+
+
+@runtime_checkable
+class ExplainsMany(Protocol):
+    """One that is faster at saying why to many questions at once."""
+
+    def explain_all(self, query: Query, rows: Ints, items: Ints) -> list[Because]:
+        """Why each of `items` would be offered to the question in its row; rows ascend."""
+
+
+def explained(source: Finds, query: Query, rows: Ints, items: Ints) -> list[Because]:
+    """Why each of `items` would be offered to the question in its row; rows ascend."""
+    if not len(rows) or rows[0] == rows[-1]:
+        return source.explain(query, int(rows[0]), items) if len(rows) else []
+    if isinstance(source, ExplainsMany):
+        return source.explain_all(query, rows, items)
+    edges = pairwise([*np.flatnonzero(changes(rows)).tolist(), len(rows)])
+    return [why for first, last in edges for why in source.explain(query, int(rows[first]), items[first:last])]
 
 
 class Source(Finds, Protocol):

@@ -15,8 +15,9 @@ from recommender import blend
 from recommender.arrays import Floats
 from recommender.blend import Asked, Own
 from recommender.interactions import Interactions
-from recommender.sources import neighbours
+from recommender.sources import crowd, neighbours
 from recommender.sources.base import Arrays, Candidates, Query, Settings, best
+from recommender.sources.crowd import Spoken
 from recommender.sources.folded import Folded, Said
 from recommender.sources.touched import Entries, One, best_of_each, gathered, led_to
 from recommender.sources.weighing import Weighing
@@ -160,13 +161,21 @@ class Blended:
         if self.rate is not None:
             chosen = blend.choices(self.asked(query), query)
             return chosen.ranked(chosen.scores(self.weights), n)
-        said = self._said_of_one(query) if len(query) == 1 else Said.of(self.asked(query), len(query.allowed))
-        scores, starts = self._folded.scores(said), said.starts
-        found = Candidates.empty(len(query), n)
-        for row in range(len(query)):
-            span = slice(starts[row], starts[row + 1])
-            found.put(row, *best(said.item[span], scores[span], n))
+        if len(query) > 1:
+            said = self._said_of_many(query)
+            return Candidates.of(said.starts, said.item, self._folded.scores(said), n)
+        said, found = self._said_of_one(query), Candidates.empty(1, n)
+        found.put(0, *best(said.item, self._folded.scores(said), n))
         return found
+
+    def _said_of_many(self, query: Query) -> Said:
+        said = None
+        if all(isinstance(part, Part) and part.table is not None for part in self.parts.values()):
+            ways = {part.weighing for part in self.parts.values()}
+            weights = {way: way.matrix(query) for way in ways}
+            spoken = [Spoken.of(weights[part.weighing], part.table) for part in self.parts.values()]
+            said = crowd.said(spoken, query, np.stack(list(self._about(query).values())))
+        return Said.of(self.asked(query), len(query.allowed)) if said is None else said
 
     def _said_of_one(self, query: Query) -> Said:
         """The same, to rounding, for a question that is alone."""

@@ -40,4 +40,4 @@ class BuyAgain:
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
         """How often the contact bought it, and when it is usually bought again."""
-        return [replace(because, kind=self.name) for because in self.order.explain(query, row, items)]
+        return [because._replace(kind=self.name) for because in self.order.explain(query, row, items)]

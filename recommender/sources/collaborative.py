@@ -17,7 +17,7 @@ from scipy import sparse
 from recommender import blend
 from recommender.arrays import Floats, Ints, Mask
 from recommender.interactions import Interactions
-from recommender.sources import neighbours
+from recommender.sources import crowd, neighbours
 from recommender.sources.base import Arrays, Because, Candidates, Query, Settings, best, row_of, within
 from recommender.sources.blended import Blended, Part, Recipe
 from recommender.sources.weighing import Weighing
@@ -63,6 +63,12 @@ class Collaborative:
         given, weights = best(columns, values, ASKED)
         part = neighbours.parts(self.table, given, weights, items)
         return [Because(self.name, led) for led in neighbours.loudest(given, part, REASONS)]
+
+    def explain_all(self, query: Query, rows: Ints, items: Ints) -> list[Because]:
+        """The same for many questions at once."""
+        asked = sparse.csr_array(query.history + query.context) if query.context.nnz else query.history
+        led = crowd.loudest(self.table, crowd.heaviest(asked, ASKED), rows, items, REASONS)
+        return [Because(self.name, some) for some in led]
 
     def arrays(self) -> Arrays:
         """All that was learned."""
@@ -163,5 +169,5 @@ def bm25(tastes: sparse.csr_array, offerable: Mask) -> sparse.csr_array:
     from implicit.nearest_neighbours import bm25_weight  # noqa: PLC0415  # training only
 
     if not tastes.nnz:
-        return tastes.T @ tastes
+        return sparse.csr_array(tastes.T @ tastes)
     return neighbours.nearest(bm25_weight(sparse.coo_matrix(tastes.T), K1=1.2, B=0.75).T, offerable)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.database import Database, microseconds
 from engine.models import Event
 from recommender import history
-from recommender.history import LAST, History
+from recommender.history import LAST, Histories, History
 from recommender.interactions import EVENT_WEIGHTS, Log, last_kept, tastes
 from tests.recommender.shop import NOW, add_contacts, add_event, add_items, add_order
 
@@ -19,13 +22,16 @@ DAY = timedelta(days=1)
 
 def same(one: History, other: History) -> None:
     assert one.items.tolist() == other.items.tolist()
-    assert one.weights.tolist() == other.weights.tolist()
+    np.testing.assert_allclose(one.weights, other.weights, rtol=1e-14)
     assert one.bought.tolist() == other.bought.tolist()
-    assert did(one) == did(other)
+    for name in ("order", "contact", "item", "amount", "at"):
+        assert getattr(one.done, name).tolist() == getattr(other.done, name).tolist()
 
 
-def did(past: History) -> list[tuple[int, int, float]]:
-    return sorted(zip(past.done.at.tolist(), past.done.item.tolist(), past.done.amount.tolist(), strict=True))
+def of_row(many: Histories, row: int) -> History:
+    own, held, done = (many.row == row, many.holder == row, many.done.contact == row)
+    told = many.done.take(done)
+    return History(many.items[own], many.weights[own], many.bought[held], replace(told, contact=told.contact * 0 - 1))
 
 
 def test_rows_are_weighed_as_training_weighs_them() -> None:
@@ -49,6 +55,23 @@ def test_rows_are_weighed_as_training_weighs_them() -> None:
         assert (np.diff(found.done.at) >= 0).all()
 
 
+_MOMENTS = st.integers(-3, 400).map(lambda days: microseconds(NOW - days * DAY))
+_LINES = st.tuples(st.integers(1, 5), st.integers(0, 2), st.integers(1, 5), st.integers(-2, 2), _MOMENTS)
+_SEEN = st.tuples(st.just(0), st.integers(0, 2), st.integers(1, 5), st.sampled_from([0.2, 0.5]), _MOMENTS)
+
+
+@given(st.lists(_LINES | _SEEN, max_size=40))
+def test_many_as_arrays_are_those_of_each(rows: list[tuple[int, int, int, float, int]]) -> None:
+    """What three contacts did, in the order in which the database tells it."""
+    told = sorted(rows, key=lambda row: (row[0] == 0, row[1], -row[4]))
+    columns = list(zip(*told, strict=True)) or [()] * 5
+    kinds = (np.int64, np.int64, np.int64, np.float64, np.int64)
+    log = Log(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+    many = Histories.of(log, 3, NOW)
+    for row in range(3):
+        same(History.of([line for line in told if line[1] == row], NOW), of_row(many, row))
+
+
 def test_one_and_many_agree(database: Database) -> None:
     """By one statement for one contact and by one for all; who did nothing has no history; the future is not known."""
     with database.begin() as session:
@@ -60,12 +83,12 @@ def test_one_and_many_agree(database: Database) -> None:
         add_order(session, contacts[0], items[:1], NOW - DAY, quantity=-1)
         ids = [contact.id for contact in contacts]
     many = history.of_contacts(database, ids, NOW)
-    assert sorted(many) == ids[:3]
-    assert history.of_contacts(database, [], NOW) == {}
-    for contact_id in ids[:3]:
-        same(History.read(history.of_contact(database, contact_id, NOW), NOW), many[contact_id])
+    assert set(many.row.tolist()) == {0, 1, 2}
+    assert (many.count, history.of_contacts(database, [], NOW).count) == (4, 0)
+    for row, contact_id in enumerate(ids):
+        same(History.read(history.of_contact(database, contact_id, NOW), NOW), of_row(many, row))
     assert history.of_contact(database, ids[3], NOW) == history.NOTHING
-    assert len(many[ids[0]].bought) == len(json.loads(history.of_contact(database, ids[0], NOW))) - 3
+    assert len(of_row(many, 0).bought) == len(json.loads(history.of_contact(database, ids[0], NOW))) - 3
 
 
 def test_the_last_ones_count(database: Database) -> None:
@@ -82,7 +105,7 @@ def test_the_last_ones_count(database: Database) -> None:
     past = History.read(history.of_contact(database, contact_id, NOW), NOW)
     assert past.items.tolist() == [newest]
     assert len(past.done) == LAST
-    same(past, history.of_contacts(database, [contact_id], NOW)[contact_id])
+    same(past, of_row(history.of_contacts(database, [contact_id], NOW), 0))
 
 
 def test_visitors(database: Database) -> None:

@@ -24,7 +24,7 @@ from engine.database import Database, next_revision
 from engine.errors import Invalid
 from engine.models import Contact, Deletion, Item, Order, OrderLine
 from engine.prepared import Prepared
-from recommender import fitted, placements, serving, training
+from recommender import batches, fitted, placements, training
 from recommender.answers import Request
 from recommender.business import Filter
 from recommender.models import Training
@@ -356,7 +356,7 @@ def test_placement_can_be_changed(recommender: Recommender, database: Database) 
 
 @pytest.mark.usefixtures("shop")
 def test_many_agree_with_one(recommender: Recommender, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mailing's answers are those each contact gets alone, by one statement for all of them or several batches."""
+    """A mailing's answers are those each contact gets alone, by one statement for all of them or in several turns."""
     with database.read() as session:
         ids = list(session.scalars(select(Contact.id).order_by(Contact.id)))
         recommender.recommend_many(session, "email", ids[:1], 5, now=NOW)
@@ -365,8 +365,8 @@ def test_many_agree_with_one(recommender: Recommender, database: Database, monke
         with monitored(statements):
             many = recommender.recommend_many(session, "email", [*ids, 10**9], 5, now=NOW)
         assert len(statements) == 1
-        monkeypatch.setattr(serving, "BATCH", 7)
-        in_batches = recommender.recommend_many(session, "email", ids, 5, now=NOW)
+        monkeypatch.setattr(batches, "SMALLEST", 7)
+        in_batches = recommender.recommend_many(session, "email", [*ids, ids[0]], 5, now=NOW)
         assert [one.items for one in in_batches.values()] == [many[contact].items for contact in in_batches]
         assert list(in_batches) == ids
         for contact in ids[:6]:

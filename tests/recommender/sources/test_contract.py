@@ -11,7 +11,7 @@ import pytest
 from recommender.fitted import stack
 from recommender.interactions import Interactions, Items, Log
 from recommender.sources import PERSONAL_SOURCES, SOURCES
-from recommender.sources.base import NOTHING, Query, Settings, Source
+from recommender.sources.base import NOTHING, Query, Settings, Source, explained
 from recommender.sources.rules import Rules
 from tests.recommender.shop import NOW, baskets, colours
 
@@ -100,6 +100,22 @@ def test_every_candidate_has_a_reason(name: str) -> None:
     given = set(shop.numbers(np.array([1, 3, 5, 7])).tolist())
     assert all(set(because.items) <= given for because in reasons)
     assert {because.kind for because in reasons} <= {name}
+
+
+@EVERY
+def test_many_reasons_are_those_of_each(name: str) -> None:
+    """Why items are offered to many questions at once is why they are offered to each alone."""
+    shop = colours()
+    source = fitted(name, shop)
+    rows = [[1, 3, 5], [2], [], [20, 4, 6, 8], list(range(1, 21))]
+    asked = query(shop, rows, excluded=[[]] * len(rows))
+    found = source.candidates(asked, 6).items
+    row, place = np.nonzero(found != NOTHING)
+    items = found[row, place].astype(np.int64)
+    told = explained(source, asked, row, items)
+    alone = [source.explain(asked, one, items[row == one]) for one in range(len(rows))]
+    assert told == [why for some in alone for why in some]
+    assert explained(source, asked, row[:0], items[:0]) == []
 
 
 @EVERY

@@ -10,13 +10,14 @@ import pytest
 from recommender import blend
 from recommender.fitted import stack
 from recommender.interactions import Interactions
-from recommender.sources import SOURCES
+from recommender.sources import SOURCES, crowd
 from recommender.sources.base import NOTHING, Query, Settings
 from recommender.sources.blended import Blended
 from recommender.trail import Trail
 from tests.recommender.shop import baskets
 
 ITEMS, QUESTIONS, N = 30, 40, 8
+SIZES = ("few items", "more items", "a wide shop")
 BLENDS = ("collaborative", "rules", "session", "next_purchase")
 
 
@@ -62,10 +63,15 @@ def weighed(mix: Blended, seed: int) -> Blended:
     ("name", "looked_at"),
     [(name, True) for name in BLENDS] + [(name, False) for name in BLENDS if name != "rules"],
 )
-def test_equal_to_the_features(shop: Interactions, name: str, looked_at: bool) -> None:
+@pytest.mark.parametrize(("wide", "cells"), [(crowd.WIDE, crowd.CELLS), (crowd.WIDE, 0), (0, 0)], ids=SIZES)
+def test_equal_to_the_features(
+    shop: Interactions, name: str, looked_at: bool, wide: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Items and scores are those of recommender.blend's features times their weights, to rounding, for all questions
-    at once and for each alone.
+    at once, whatever size of shop that is meant for, and for each alone.
     """
+    monkeypatch.setattr(crowd, "WIDE", wide)
+    monkeypatch.setattr(crowd, "CELLS", cells)
     source = SOURCES[name].fit(shop, Settings(), seed=1)
     mix = weighed(source.mix, 2)  # type: ignore[attr-defined]
     query = drawn(len(shop.item_ids), 3, looked_at=looked_at)

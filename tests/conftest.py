@@ -119,6 +119,16 @@ def postgresql(postgresql_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+@pytest.fixture
+def emptied_url(postgresql_url: str, postgresql: psycopg.Connection[Any]) -> str:
+    """That database without rows, numbering anew, in one question; TRUNCATE makes new files for every table and index,
+    0.5 s a test.
+    """
+    deleted = "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
+    postgresql.execute(f"{deleted} SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'")
+    return postgresql_url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     """Settings of an empty workspace on either database."""
@@ -127,8 +137,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
         (tmp_path / "rapport.db").write_bytes(template.read_bytes())
         url = ""
     else:
-        url = request.getfixturevalue("postgresql_url")
-        _empty(request.getfixturevalue("postgresql"))
+        url = request.getfixturevalue("emptied_url")
     return settings.build({"workspace": {"path": str(tmp_path)}, "database": {"url": url}})
 
 
@@ -138,14 +147,6 @@ def database(config: Config) -> Iterator[Database]:
     database = Database(config.database_url)
     yield database
     database.close()
-
-
-def _empty(server: psycopg.Connection[Any]) -> None:
-    """Delete all rows and start numbering anew, in one question; TRUNCATE makes new files for every table and index,
-    0.5 s a test.
-    """
-    deleted = "".join(f'DELETE FROM "{table.name}";' for table in reversed(Base.metadata.sorted_tables))
-    server.execute(f"{deleted} SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'")
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from engine.database import Base, Database, database_now, next_revision
 from engine.errors import Invalid
 from engine.models import Contact, Event, Order
 from tests.campaigns import shop
-from tests.conftest import _empty
 from web import auth
 from web.api import access
 from web.app import create_app
@@ -40,11 +39,8 @@ NOW = utcnow().replace(microsecond=123_457)
 @pytest.fixture
 def other(config: Config, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config]:
     """The settings after the move: the same workspace, an empty database of the other kind."""
-    if config.database.url:
-        url = f"sqlite:///{tmp_path / 'other.db'}"
-    else:
-        url = request.getfixturevalue("postgresql_url")
-        _empty(url)
+    sqlite = f"sqlite:///{tmp_path / 'other.db'}"
+    url = sqlite if config.database.url else request.getfixturevalue("emptied_url")
     return settings.build({"workspace": {"path": str(tmp_path)}, "database": {"url": url}})
 
 
@@ -235,13 +231,12 @@ def test_nobody_writes_meanwhile(database: Database, target: Database, monkeypat
         assert session.scalar(select(func.count(Contact.age))) == 0
 
 
-def test_what_the_other_one_cannot_hold(sqlite_template: Path, tmp_path: Path, postgresql_url: str) -> None:
+def test_what_the_other_one_cannot_hold(sqlite_template: Path, tmp_path: Path, emptied_url: str) -> None:
     """SQLite measures no text: the row is refused in words that name its table, and nothing is copied."""
     (tmp_path / "rapport.db").write_bytes(sqlite_template.read_bytes())
-    _empty(postgresql_url)
     with (
         contextlib.closing(Database(f"sqlite:///{tmp_path / 'rapport.db'}")) as database,
-        contextlib.closing(Database(postgresql_url)) as target,
+        contextlib.closing(Database(emptied_url)) as target,
     ):
         for wrong in ({"city": "x" * 200}, {"city": "a\0b"}, {"attributes": {"own": "a\0b"}}):
             with database.begin() as session:

@@ -84,10 +84,36 @@ def figures(
     session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str
 ) -> dict[str, Figures]:
     """Of each arm, counting what happened before `until` and orders in `currency`."""
-    expression = _totals(_each(_Told(session, warehouse, row, until, currency)))
-    found = {one["arm"]: one for one in warehouse.execute(expression).to_pylist()}
+    found = _each_arm(warehouse, _Told(session, warehouse, row, until, currency))
     arms = [arm for arm in ARMS if arm != "holdout" or row.holdout]
-    return {arm: _figures(found[arm[0]]) if arm[0] in found else NOBODY for arm in arms}
+    return {arm: found.get(arm[0], NOBODY) for arm in arms}
+
+
+class Time(NamedTuple):
+    """From `since` on, before `until`."""
+
+    since: datetime
+    until: datetime
+
+
+def of_placement(session: Session, warehouse: Warehouse, placement: str, time: Time, currency: str) -> Figures:
+    """Of all who saw a placement in that time, as if it had been one arm of a comparison."""
+    told = _AtPlacement(session, warehouse, placement, time, currency)
+    return _each_arm(warehouse, told).get(_AtPlacement.ARM, NOBODY)
+
+
+def first_seen(session: Session, warehouse: Warehouse, placement: str, time: Time) -> datetime | None:
+    """When somebody first saw a placement in that time; None: nobody did."""
+    told = _AtPlacement(session, warehouse, placement, time, "")
+    [found] = warehouse.execute(told.impressions.agg(at=_.at.min())).to_pylist()
+    at: datetime | None = found["at"]
+    return at
+
+
+def _each_arm(warehouse: Warehouse, told: _Told) -> dict[str, Figures]:
+    """By the letter of the arm; who nobody is in is left out."""
+    found = warehouse.execute(_totals(_each(told))).to_pylist()
+    return {one["arm"]: _figures(one) for one in found}
 
 
 def strays(session: Session, warehouse: Warehouse, row: Comparison, until: datetime) -> float:
@@ -131,19 +157,28 @@ class _Told:
     """What is known of a comparison, as Ibis tables over the warehouse; `who` names a person."""
 
     def __init__(self, session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str) -> None:
-        self._warehouse, self._row, self._until, self._currency = warehouse, row, until, currency
-        self._mails = _mails(session, row, until) if row.placement == PLACEMENT else None
+        self._warehouse, self._currency = warehouse, currency
+        self._since, self._until, self._named = row.started_at, until, f"%.{row.id}_"
+        self._mails = _mails(session, self._named, self._since, until) if row.placement == PLACEMENT else None
+
+    def _mine(self, events: Any) -> Any:
+        """Whether an event names a recommendation of the comparison."""
+        return events.rec.like(self._named)
+
+    def _armed(self, seen: Any) -> Any:
+        """Impressions with the letter of their arm."""
+        return seen.mutate(arm=_.rec.right(1)).filter(_.arm.isin([arm[0] for arm in ARMS]))
 
     def _told(self, kind: str) -> Any:
-        """Events of a type that name a recommendation of the comparison."""
+        """Events of a type that count."""
         events = self._warehouse.table("events")
-        mine = events.filter(
-            events.type == kind, events.occurred_at >= self._row.started_at, events.occurred_at < self._until
+        told = events.filter(
+            events.type == kind, events.occurred_at >= self._since, events.occurred_at < self._until
         ).mutate(rec=json_text(events.properties, "recommendation_id"))
-        known = "c" + mine.contact_id.cast("string")
+        known = "c" + told.contact_id.cast("string")
+        mine = told.filter(self._mine(told))
         return (
-            mine.filter(mine.rec.like(f"%.{self._row.id}_"))
-            .mutate(who=ibis.ifelse(mine.contact_id.notnull(), known, "v" + mine.visitor))
+            mine.mutate(who=ibis.ifelse(mine.contact_id.notnull(), known, "v" + mine.visitor))
             .filter(_.who.notnull())
             .select("who", "contact_id", "visitor", "item_id", "rec", at="occurred_at")
         )
@@ -162,7 +197,7 @@ class _Told:
     @property
     def people(self) -> Any:
         """who, contact_id, `since` and `arm` of the first exposure, whether others came too, recommendations shown."""
-        seen = self.impressions.mutate(arm=_.rec.right(1)).filter(_.arm.isin([arm[0] for arm in ARMS]))
+        seen = self._armed(self.impressions)
         # By recommendation first: to count different texts within each of a million groups is slow.
         each = seen.group_by("who", "rec").agg(contact_id=_.contact_id.max(), at=_.at.min(), arm=_.arm.max())
         return each.group_by("who").agg(
@@ -184,7 +219,7 @@ class _Told:
         return orders.filter(
             orders.contact_id.notnull(),
             orders.currency == self._currency,
-            orders.ordered_at >= self._row.started_at,
+            orders.ordered_at >= self._since,
             orders.ordered_at < self._until,
         )
 
@@ -210,13 +245,30 @@ class _Told:
         )
 
 
-def _mails(session: Session, row: Comparison, until: datetime) -> pa.Table:
-    """Mails that offered a variant, as impressions."""
+class _AtPlacement(_Told):
+    """What is known of a placement, as if all who saw it had been in one arm."""
+
+    ARM: Final = "a"
+
+    def __init__(self, session: Session, warehouse: Warehouse, placement: str, time: Time, currency: str) -> None:
+        self._warehouse, self._currency = warehouse, currency
+        self._since, self._until, self._named = *time, placement
+        self._mails = _mails(session, "%", *time) if placement == PLACEMENT else None
+
+    def _mine(self, events: Any) -> Any:
+        return json_text(events.properties, "placement") == self._named
+
+    def _armed(self, seen: Any) -> Any:
+        return seen.mutate(arm=ibis.literal(self.ARM))
+
+
+def _mails(session: Session, named: str, since: datetime, until: datetime) -> pa.Table:
+    """Mails with recommendations of such a name, as impressions."""
     statement = (
         select(Send.contact_id, Offered.recommendation_id, Send.accepted_at)
         .join(Send, Send.id == Offered.send_id)
-        .where(Offered.recommendation_id.like(f"%.{row.id}_"))
-        .where(Send.accepted_at >= row.started_at, Send.accepted_at < until)
+        .where(Offered.recommendation_id.like(named))
+        .where(Send.accepted_at >= since, Send.accepted_at < until)
     )
     rows = session.execute(statement).all()
     at = pa.array([one[2] and microseconds(one[2]) for one in rows], pa.timestamp("us", "UTC"))

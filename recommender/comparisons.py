@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.errors import Conflict, Faults, Invalid, NotFound, every
+from engine.errors import Conflict, Faults, Invalid, Noted, NotFound, every
 from recommender import business, placements
 from recommender.business import RULES, Rules
 from recommender.models import Comparison
@@ -139,11 +139,17 @@ def start(
     now: datetime,
 ) -> Comparison:
     """Compare from now on. a, b: as `variant` takes them. Raises NotFound, Conflict while one runs here, Faults for
-    shares and days out of bounds, Invalid for variants that are the same.
+    shares and days out of bounds and variants that cannot be, Invalid for variants that are the same.
     """
     _placement(session, key)
-    _check(share_b, holdout, days)
-    first, second = variant(session, key, a, "a"), variant(session, key, b, "b")
+    noted, variants = Noted(), []
+    with noted:
+        _check(share_b, holdout, days)
+    for field, given in (("a", a), ("b", b)):
+        with noted:
+            variants.append(variant(session, key, given, field))
+    noted.tell()
+    first, second = variants
     if all(first[part] == second[part] for part in ("sources", "rules")):
         raise Invalid("The variants are the same: change the sources or a rule of one of them.", field="b")
     placements.hold(session, key)

@@ -184,6 +184,7 @@ def start_comparison(key: str, json_data: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post(f"{PATH}/stop")
 @needs("recommendations:write", 409)
 @blueprint.output(ComparisonOut)
+@blueprint.doc(description="What was stopped cannot go on; another comparison begins with new people.")
 def stop_comparison(key: str) -> dict[str, Any]:
     """End it; everybody sees the placement as it is"""
     return _changed(lambda session: comparisons.stop(session, key, utcnow()))

@@ -228,3 +228,75 @@ def test_an_older_one_is_only_read(marketer: FlaskClient, shop: Services) -> Non
     with shop.database.read() as session:
         assert "home" in comparisons.running(session)
         assert session.scalar(select(Contact.id).limit(1))
+
+
+def test_a_placement_that_went_leaves_its_figures(marketer: FlaskClient, shop: Services) -> None:
+    """To read, with no way to what is not there."""
+    with shop.database.begin() as session:
+        placements.edit(session, "till", name="Till", sources=["newest"], given={}, now=utcnow())
+        number = comparisons.start(session, "till", {}, {"sources": ["popular"]}, now=utcnow()).id
+        comparisons.stop(session, "till", utcnow())
+    address = f"{ALL}/{number}"
+    assert "Compare again" in marketer.get(address).text
+    with shop.database.begin() as session:
+        placements.delete_one(session, "till")
+    page = marketer.get(address)
+    assert page.status_code == 200
+    assert "was deleted" in page.text
+    assert not {"Compare again", "Adopt", "/placements/till"} & set(
+        re.findall(r"Compare again|Adopt|/placements/till", page.text)
+    )
+    assert marketer.post(f"{address}/adopt/b").status_code == 404
+    assert marketer.get(ALL).status_code == 200
+
+
+def seen(services: Services, count: int, days: int = 20) -> None:
+    """People who saw the home page over so many days; a tenth clicked."""
+    now = utcnow()
+    with services.database.begin() as session:
+        ids = campaign_shop.crowd(session, count, now, first=1_000)
+        revision = next_revision(session)
+        events: list[dict[str, object]] = []
+        for place, who in enumerate(ids):
+            at = now - timedelta(days=days * (1 - place / count))
+            told = {"recommendation_id": f"1.x{who}", "placement": "home"}
+            event = {"contact_id": who, "occurred_at": at, "properties": told, "revision": revision}
+            events.append(event | {"key": f"i{who}", "type": "impression"})
+            if who % 10 == 0:
+                events.append(event | {"key": f"c{who}", "type": "recommendation_click"})
+        session.execute(insert(Event.__table__), events)
+
+
+def test_the_form_tells_how_long_it_takes(marketer: FlaskClient, shop: Services) -> None:
+    """It looks once the form is there, then follows what is typed; a smaller share of B takes longer."""
+    seen(shop, 2_000)
+
+    def row(**typed: str) -> list[str]:
+        given = {"a": "", "b": "item", "share": "50", "held": "10", "days": "14", **typed}
+        page = unescape(marketer.post(FORM, data=given, headers={"HX-Request": "true"}).text)
+        found = re.search(r"People who clicked an offer (.*?)</tr>", page, re.DOTALL)
+        return re.findall(r'<td class="num">(.*?)</td>', found[1]) if found else []
+
+    assert 'hx-trigger="load"' in marketer.get(FORM).text
+    assert row() == []
+    told = unescape(marketer.get(f"{FORM}/duration?share=50&held=10&days=14").text)
+    assert "2,000 people who saw this placement in the last 20 days" in told
+    even, uneven, longer = row(), row(share="20"), row(days="60")
+    assert even[0] == "> 90 days"
+    assert int(even[2].split()[0]) < int(uneven[2].split()[0])
+    assert float(longer[3].rstrip("%")) < float(even[3].rstrip("%"))
+    assert row(share="x") == row(held="nan") == row(days="0") == []
+
+
+def test_without_history_it_says_so(marketer: FlaskClient, shop: Services) -> None:
+    """Nobody saw it, or what is typed is no share."""
+    assert "Nothing says how long" in marketer.get(f"{FORM}/duration?share=50&held=10&days=14").text
+    assert "Nothing says how long" in marketer.get(f"{FORM}/duration").text
+
+
+def test_all_that_is_wrong_stands_beside_its_field(marketer: FlaskClient, shop: Services) -> None:
+    """Not the first fault alone."""
+    typed = {"a": "", "b": "item", "share": "1", "held": "90", "days": "1000", "act": "start"}
+    page = unescape(marketer.post(FORM, data=typed).text)
+    for words in ("at least 5%", "Hold out between 0 and 50%", "Plan between 1 and 90 days"):
+        assert re.search(rf'<p class="form-fault"[^>]*>[^<]*{words}', page)

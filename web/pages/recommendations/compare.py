@@ -14,15 +14,15 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 
 from campaigns import offered
-from engine.errors import Invalid, NotFound
-from engine.models import Contact
+from engine.errors import Faults, Invalid, NotFound, every
 from recommender import business, comparisons, placements
 from recommender.answers import Answer, Request
 from recommender.business import RULES, About
 from recommender.placements import Plan
+from web.pages.recommendations import duration
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import KINDS
-from web.pages.recommendations.index import find
+from web.pages.recommendations.index import find, keys_of
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -38,12 +38,15 @@ ARMS: Final = {"a": lazy_gettext("A"), "b": lazy_gettext("B"), "holdout": lazy_g
 
 @dataclass(frozen=True)
 class Sketch:
-    """A comparison as it is typed. edited: settings from the placement's page, as JSON; given: what `start` takes."""
+    """A comparison as it is typed. edited: settings from the placement's page, as JSON; given: what `start` takes;
+    faults: why it cannot; asked: somebody wants it to.
+    """
 
     key: str
     typed: Mapping[str, str]
     given: dict[str, Any]
-    fault: Invalid | None = None
+    faults: tuple[Invalid, ...] = ()
+    asked: bool = False
 
     @property
     def edited(self) -> str:
@@ -51,11 +54,9 @@ class Sketch:
         return self.typed["edited"]
 
     def wrong(self, name: str) -> str:
-        """The words beside the control that is at fault."""
-        if self.fault is None:
-            return ""
-        field = (self.fault.field or "").partition(".")[0]
-        return self.fault.message if field == NUMBERS.get(name, name) else ""
+        """The words beside a control that is at fault."""
+        own = NUMBERS.get(name, name)
+        return " ".join(one.message for one in self.faults if (one.field or "").partition(".")[0] == own)
 
 
 def edits(plan: Plan, draft: Plan) -> str:
@@ -89,15 +90,15 @@ def start_comparison(key: str) -> ResponseReturnValue:
         number = _started(sketch)
     except Invalid as fault:
         with services().database.read() as session:
-            return _page(session, replace(sketch, fault=fault)), 422
+            return _page(session, replace(sketch, faults=every(fault), asked=True)), 422
     toast(gettext("The comparison runs. People count from the first impression on."))
     address = url_for(".comparison", number=number)
     return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
 
 
 def _started(sketch: Sketch) -> int:
-    if sketch.fault:
-        raise sketch.fault
+    if sketch.faults:
+        raise Faults(sketch.faults)
     with services().database.begin() as session:
         row = comparisons.start(session, sketch.key, **sketch.given, by=g.user.email, now=utcnow())
         number = row.id
@@ -129,7 +130,7 @@ def _sketch(session: Session, key: str, form: Mapping[str, str]) -> Sketch:
             given[NUMBERS.get(name, name)] = _number(name, typed[name])
         except Invalid as error:
             faults.append(error)
-    return Sketch(key, typed, given, faults[0] if faults else None)
+    return Sketch(key, typed, given, tuple(faults))
 
 
 def _variant(plan: Plan, chosen: str, edited: str) -> dict[str, Any]:
@@ -166,8 +167,9 @@ def _page(session: Session, sketch: Sketch) -> str:
     """The whole page, or for the script the part that changes."""
     part = "HX-Request" in request.headers and request.method == "POST"
     plans = placements.read(session)
-    who = request.values.get("who", "").strip()[:254]
+    who, items, visit = (request.values.get(name, "").strip()[:254] for name in ("who", "items", "visit"))
     contact = find(session, who) if who else None
+    asked = Request("", contact.id if contact else None, items=keys_of(items), session=keys_of(visit), n=SHOWN)
     arms, fault = _arms(session, sketch)
     return render_template(
         "recommendations/" + ("sketch.html" if part else "compare.html"),
@@ -178,8 +180,10 @@ def _page(session: Session, sketch: Sketch) -> str:
         running=comparisons.running(session).get(sketch.key),
         who=who,
         contact=contact,
-        shown=[(ARMS[arm], names(arms)[arm], _ask(session, plan, contact)) for arm, plan in arms.items()],
+        looked_at={"items": items, "visit": visit},
+        shown=[(ARMS[arm], names(arms)[arm], _ask(session, plan, asked)) for arm, plan in arms.items()],
         changes=changes(arms["a"], arms["b"]) if "b" in arms else [],
+        **duration.told(sketch.key, sketch.typed),
     )
 
 
@@ -235,6 +239,6 @@ def _words(about: About, value: Any) -> str:
     return "–" if shown is None else f"{shown}%" if about.kind == "share" else str(shown)
 
 
-def _ask(session: Session, plan: Plan, contact: Contact | None) -> Answer:
-    asked = Request(plan.key, contact.id if contact else None, n=SHOWN)
+def _ask(session: Session, plan: Plan, question: Request) -> Answer:
+    asked = replace(question, placement=plan.key)
     return services().recommender.recommend(session, asked, now=utcnow(), plan=plan, shown=offered.last)

@@ -148,10 +148,12 @@ def _context(session: Session, row: Comparison, found: Readout) -> dict[str, Any
     code = found.verdict.code
     arms = [arm for arm in EVERY_ARM if arm in found.arms]
     plans: dict[str, Plan] = {arm: comparisons.plan_of(row, arm) for arm in EVERY_ARM}
+    placement = placements.read(session).get(row.placement)
     return {
         "row": row,
         "found": found,
-        "plan": placements.read(session).get(row.placement, plans["a"]),
+        "name": placement.name if placement else row.placement,
+        "gone": placement is None,
         "state": STATES[status(row)],
         "status": status(row),
         "headline": (SO_FAR if found.interim else HEADLINES).get(code) or HEADLINES[code],
@@ -166,7 +168,7 @@ def _context(session: Session, row: Comparison, found: Readout) -> dict[str, Any
         "words": lambda name, value: _words(name, found.currency)(value),
         "pairs": list(dict.fromkeys((one.arm, one.against) for one in found.differences)),
         "plots": [(LABELS[name], drawn) for name in PLOTTED if (drawn := _plot(found, name))],
-        "is_last": comparisons.latest(session, row.placement).id == row.id,
+        "is_last": placement is not None and comparisons.latest(session, row.placement).id == row.id,
         "due": row.ended_at is None and utcnow() >= found.planned_end,
     }
 

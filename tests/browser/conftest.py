@@ -77,7 +77,7 @@ def site(app: APIFlask, services: Services) -> Iterator[Site]:
     with services.database.begin() as session:
         auth.add_user(session, "mei@shop.example", "Mei", PASSWORD, now=utcnow())
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()
     yield Site(f"http://127.0.0.1:{server.port}", services)
     server.shutdown()

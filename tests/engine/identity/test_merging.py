@@ -176,7 +176,7 @@ def people(session: Session) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_same_records_in_any_order_give_the_same_people(
     database: Database, config: Config, now: datetime, data: st.DataObject

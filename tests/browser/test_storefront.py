@@ -21,11 +21,11 @@ from engine import intake
 from engine.config import Config
 from engine.fields import BEHAVIOURS
 from engine.models import Contact, Event, Order
-from recommender import bundles, training
+from recommender import training
 from tests.browser.conftest import Site, check_accessible, check_fits
 from web.assets import serving
 from web.demo import opening
-from web.demo.storefront import sets, settings
+from web.demo.storefront import settings
 from web.demo.storefront.app import create_app
 from web.demo.storefront.shop import EXTENSION
 from web.demo.workspace import Marker
@@ -49,9 +49,8 @@ class Front:
 
 
 @pytest.fixture
-def front(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def front(site: Site) -> Iterator[Front]:
     """Opened over a shop whose tea is bought with pots and whose boards with knives."""
-    monkeypatch.setattr(sets, "PATIENCE", 30.0)
     app = Flask("not yet")  # the address must be known before the storefront is made
     with ExitStack() as ends:
         server = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True)  # noqa: PLW0108  # the app of then
@@ -215,35 +214,6 @@ def test_from_the_window_to_the_timeline(shopper: Page, desk: Page, site: Site) 
     shopper.goto("/items/tea-3")
     expect(visit).to_contain_text("Assam Loose Tea 3", timeout=30_000)  # by itself, and what was opened stays open
     expect(visit).to_have_attribute("open", "")
-
-
-def test_a_set(shopper: Page, site: Site) -> None:
-    """Shown with its price, put into the cart by one button, charged, and revenue is what was paid."""
-    with site.services.database.begin() as session:
-        given = {"name": "Bread board", "items": ["KNIFE-2", "BOARD-2"], "price": "70"}
-        bundles.make(session, given, utcnow(), "GBP")
-    site.services.recommender.reload()
-    shopper.goto("/items/knife-2")
-    expect(row(shopper, "Goes with it").first).to_contain_text("Set: Bread board, £70.00 together, saves £11.00")
-    whole = shopper.get_by_role("region", name="Set: Bread board")
-    expect(whole).to_contain_text("saves £11.00")
-    check_accessible(shopper)
-    whole.get_by_role("button", name="Add the set Bread board").click()
-    shopper.get_by_role("link", name="View cart").click()
-    expect(shopper.locator(".sum")).to_contain_text("Set: Bread board−£11.00")
-    expect(shopper.locator(".sum strong")).to_have_text("£70.00")
-    shopper.get_by_role("link", name="Check out").click()
-    shopper.get_by_label("E-mail", exact=True).fill("set@shop.example")
-    shopper.get_by_label("First name").fill("Sal")
-    shopper.get_by_role("button", name="Place the order for £70.00").click()
-    expect(shopper.get_by_text("Its sets saved you £11.00.")).to_be_visible()
-
-    def paid() -> Any:
-        with site.services.database.read() as session:
-            whose = Contact.email == "set@shop.example"
-            return session.scalar(select(Order.total).join(Contact, Contact.id == Order.contact_id).where(whose))
-
-    assert until(paid) == 700_000
 
 
 def test_as_somebody(shopper: Page, front: Front, site: Site) -> None:

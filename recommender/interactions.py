@@ -398,7 +398,8 @@ def _log(table: Any) -> Log:
     """A Log from an Arrow table of order_id, contact_id, item_id, amount, at."""
     at = table["at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     order, contact, item = map(_slim, (table["order_id"], table["contact_id"].fill_null(NOBODY), table["item_id"]))
-    return Log(order, contact, item, table["amount"].to_numpy().astype(np.float32), at.to_numpy().astype(np.int64))
+    found = Log(order, contact, item, table["amount"].to_numpy().astype(np.float32), at.to_numpy().astype(np.int64))
+    return found.take(np.argsort(found.at, kind="stable"))  # in time: a split of it copies nothing, .4 GB less
 
 
 def _slim(column: Any) -> Ints:

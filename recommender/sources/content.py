@@ -80,8 +80,13 @@ def known(seen: npt.NDArray[np.int32]) -> Floats:
 
 def mixed(behaviour: sparse.csr_array, content: sparse.csr_array, share: Floats, offerable: Mask) -> sparse.csr_array:
     """One table: `share` of each row from behaviour, the rest from content."""
-    both = neighbours.peaked(behaviour) * share[:, None] + neighbours.peaked(content) * (1 - share)[:, None]
-    return neighbours.strongest(sparse.csr_array(both), offerable)
+
+    def both(rows: slice) -> sparse.csr_array:
+        sides = (behaviour[rows], share[rows]), (content[rows], 1 - share[rows])
+        own, other = (neighbours.peaked(table) * part[:, None] for table, part in sides)
+        return sparse.csr_array(own + other)
+
+    return neighbours.strongest_of(both, offerable)
 
 
 def _weights(counts: sparse.csr_array, kinds: Floats) -> Floats:

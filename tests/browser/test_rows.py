@@ -15,7 +15,7 @@ from engine import config as settings
 from engine import website
 from engine.config import Config
 from engine.models import Contact, Event
-from recommender import training
+from recommender import bundles, training
 from tests.browser.conftest import Site, check_accessible, check_fits
 from tests.browser.test_snippet import SECRET, Shop, events, little_shop, told, until
 from tests.recommender.shop import add_items, add_order
@@ -201,6 +201,59 @@ def test_the_shops_own_markup(tab: Page, shop: Shop) -> None:
     expect(cup.locator("i")).to_be_hidden()
     expect(cup.get_by_role("button", name="Add")).to_be_visible()
     expect(articles.filter(has_text=HOSTILE).locator("a")).not_to_have_attribute("href", re.compile("."))
+
+
+def test_a_set_says_its_price(tab: Page, site: Site, shop: Shop) -> None:
+    """What completes a set names it, its price and what it saves, on three lines at most, in the shop's words too; a
+    name as long as they come moves nothing and cuts no price.
+    """
+    told_by = {"item": "An afternoon " * 9, "price": "£17.98", "saves": "£2.00"}
+    with site.services.database.begin() as session:
+        given = {"name": told_by["item"], "items": ["A0", "A1"], "discount": 0.1}
+        bundles.make(session, given, utcnow(), "GBP")
+    template = '<template><b data-rapport="title"></b><i data-rapport="bundle"></i></template>'
+    shop.bodies |= {"tea": ITEM.format(n=4, inner="") + BELOW, "cup": ITEM.format(n=4, inner=template)}
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto(f"{shop.url}/tea")
+    answered(tab, 1)
+    cup = tab.locator("[data-rapport-item=A1]")
+    words = f"Set: {told_by['item'].strip()}, £17.98 together, saves £2.00"
+    expect(cup.locator(".rapport-bundle")).to_have_text(words)
+    expect(cup.locator(".rapport-reason")).to_have_count(0)
+    expect(tab.locator(".rapport-bundle")).to_have_count(1)
+    tail = cup.locator(".rapport-saves")
+    assert tail.evaluate("one => one.scrollHeight <= one.clientHeight + 1"), "the price is whole"
+    place = tab.locator("#goes")
+    assert place.evaluate("one => one.scrollHeight <= one.clientHeight")
+    steady(tab)
+    check_accessible(tab)
+    told(tab, "words", {"set": "{price} im Set, statt {saves} mehr: {name} $&"})
+    tab.evaluate("rapport.recommend()")
+    expect(cup.locator(".rapport-bundle")).to_have_text(
+        f"£17.98 im Set, statt £2.00 mehr: {told_by['item'].strip()} $&"
+    )
+    tab.goto(f"{shop.url}/cup")
+    answered(tab, 1)
+    expect(cup.locator("i")).to_have_text(words)
+    expect(tab.locator("[data-rapport-item=A2] i")).to_be_hidden()
+
+
+def test_a_row_tells_of_more(tab: Page, shop: Shop) -> None:
+    """On telephones the last card that is seen is cut, and the first begins where the text does."""
+    shop.bodies["tea"] = ITEM.format(n=6, inner="")
+    for width in (320, 360, 390, 412, 430):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.goto(f"{shop.url}/tea")
+        answered(tab, 1)
+        edges = tab.evaluate(
+            "() => { const row = document.querySelector('.rapport-items').getBoundingClientRect();"
+            " return [...document.querySelectorAll('.rapport-item')].map(one => one.getBoundingClientRect())"
+            ".map(one => [(one.left - row.left) / one.width, (row.right - one.left) / one.width]) }"
+        )
+        assert edges[0][0] == 0, width
+        cut = [share for _, share in edges if 0 < share < 1]
+        assert len(cut) == 1, (width, edges)
+        assert 0.08 < cut[0] < 0.92, (width, cut)
 
 
 def test_reasons_in_the_shops_own_words(tab: Page, shop: Shop) -> None:

@@ -21,11 +21,11 @@ from engine import intake
 from engine.config import Config
 from engine.fields import BEHAVIOURS
 from engine.models import Contact, Event, Order
-from recommender import training
+from recommender import bundles, training
 from tests.browser.conftest import Site, check_accessible, check_fits
 from web.assets import serving
 from web.demo import opening
-from web.demo.storefront import settings
+from web.demo.storefront import sets, settings
 from web.demo.storefront.app import create_app
 from web.demo.storefront.shop import EXTENSION
 from web.demo.workspace import Marker
@@ -49,8 +49,9 @@ class Front:
 
 
 @pytest.fixture
-def front(site: Site) -> Iterator[Front]:
+def front(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     """Opened over a shop whose tea is bought with pots and whose boards with knives."""
+    monkeypatch.setattr(sets, "PATIENCE", 30.0)
     app = Flask("not yet")  # the address must be known before the storefront is made
     with ExitStack() as ends:
         server = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True)  # noqa: PLW0108  # the app of then
@@ -216,6 +217,34 @@ def test_from_the_window_to_the_timeline(shopper: Page, desk: Page, site: Site) 
     expect(visit).to_have_attribute("open", "")
 
 
+def test_a_set(shopper: Page, site: Site) -> None:
+    """Shown with its price, put into the cart by one button, charged, and revenue is what was paid."""
+    with site.services.database.begin() as session:
+        given = {"name": "Bread board", "items": ["KNIFE-2", "BOARD-2"], "price": "70"}
+        bundles.make(session, given, utcnow(), "GBP")
+    site.services.recommender.reload()
+    shopper.goto("/items/knife-2")
+    expect(row(shopper, "Goes with it").first).to_contain_text("Set: Bread board, £70.00 together, saves £11.00")
+    whole = shopper.get_by_role("region", name="Set: Bread board")
+    expect(whole).to_contain_text("saves £11.00")
+    whole.get_by_role("button", name="Add the set Bread board").click()
+    shopper.get_by_role("link", name="View cart").click()
+    expect(shopper.locator(".sum")).to_contain_text("Set: Bread board−£11.00")
+    expect(shopper.locator(".sum strong")).to_have_text("£70.00")
+    shopper.get_by_role("link", name="Check out").click()
+    shopper.get_by_label("E-mail", exact=True).fill("set@shop.example")
+    shopper.get_by_label("First name").fill("Sal")
+    shopper.get_by_role("button", name="Place the order for £70.00").click()
+    expect(shopper.get_by_text("Its sets saved you £11.00.")).to_be_visible()
+
+    def paid() -> Any:
+        with site.services.database.read() as session:
+            whose = Contact.email == "set@shop.example"
+            return session.scalar(select(Order.total).join(Contact, Contact.id == Order.contact_id).where(whose))
+
+    assert until(paid) == 700_000
+
+
 def test_as_somebody(shopper: Page, front: Front, site: Site) -> None:
     """The window becomes theirs; a stranger again, the browser has another name, so nobody inherits their history."""
     shopper.goto("/")
@@ -260,8 +289,12 @@ def test_a_no_is_kept(shopper: Page, site: Site) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_for_everybody(chromium: Browser, front: Front, scheme: Any) -> None:
+def test_for_everybody(chromium: Browser, front: Front, site: Site, scheme: Any) -> None:
     """No fault that axe finds, nothing beyond the edge of a telephone, and nothing jumps while a page fills."""
+    with site.services.database.begin() as session:
+        given = {"name": "Tea for everybody", "items": ["POT-1", "TEA-1"], "discount": 0.2}
+        bundles.make(session, given, utcnow(), "GBP")
+    site.services.recommender.reload()
     context = chromium.new_context(base_url=front.url, color_scheme=scheme, reduced_motion="reduce", locale="en-GB")
     page = context.new_page()
     page.add_init_script(
@@ -270,6 +303,8 @@ def test_for_everybody(chromium: Browser, front: Front, scheme: Any) -> None:
     )
     page.goto("/items/tea-1")
     page.get_by_role("button", name="Add to cart").click()
+    page.goto("/items/pot-1")
+    page.get_by_role("button", name="Add the set").click()
     for path in ("/", "/c/kitchen", "/search?q=teapot", "/items/pot-1", "/cart", "/checkout", "/people", "/privacy"):
         page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(path)

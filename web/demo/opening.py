@@ -29,7 +29,14 @@ from web.demo.stories import SHOP
 if TYPE_CHECKING:
     from web.demo.workspace import Marker
 
-SCOPES: Final = ("contacts:read", "contacts:write", "events:write", "items:write", "orders:write")
+SCOPES: Final = (
+    "contacts:read",
+    "contacts:write",
+    "events:write",
+    "items:write",
+    "orders:write",
+    "recommendations:read",
+)
 NAME: Final = "Storefront of the demo"  # of its keys
 LATELY: Final = timedelta(days=90)
 FACES: Final = 9  # people one can be

@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from web.demo import rows
+from web.demo import offers, rows
 from web.demo.campaigns import Audience, play, split
 from web.demo.events import answers, generate_events
 from web.demo.items import generate_items
@@ -79,6 +79,7 @@ def generate(seed: int, now: datetime, contacts: int = 20_000) -> Shop:
     orders, order_lines = rows.orders(world, visits, lines)
     sends = rows.sends(world, reach)
     told = answers(next(chances), world, reach.sends.assign(id=sends["id"]))
+    offered = offers.shown(next(chances), world, events)
     return Shop(
         contacts=rows.contacts(world, born, reach.left),
         identities=rows.identities(visitors),
@@ -87,7 +88,7 @@ def generate(seed: int, now: datetime, contacts: int = 20_000) -> Shop:
         items=rows.items(world),
         orders=orders,
         order_lines=order_lines,
-        events=rows.events(pd.concat([events, told], ignore_index=True)),
+        events=rows.events(pd.concat([events, told, offered], ignore_index=True)),
         lists=rows.lists(now),
         campaigns=rows.campaigns(splits, now),
         variants=rows.variants(),

@@ -24,14 +24,14 @@ from engine.models import ContactList
 from recommender import training
 from web import auth
 from web.api import access
-from web.demo import following, opening, sources
+from web.demo import following, offers, opening, sources
 from web.demo.load import load
 from web.demo.rows import CURRENCY
 from web.demo.shop import generate
 from web.demo.stories import ADDRESS, AHEAD, SHOP, blocks
 from web.services import Services, open_services
 
-VERSION: Final = 3  # of the shop's making; raise it when an old workspace would lack something
+VERSION: Final = 4  # of the shop's making; raise it when an old workspace would lack something
 MARKER: Final = "demo.json"
 NEW: Final = f"{MARKER}.new"  # being written
 STORE: Final = "rapport.db"
@@ -196,6 +196,7 @@ def _finish(services: Services, marker: Marker, now: datetime, progress: Progres
         following.remember(session)
         plan_ahead(session, services.config, now, url)
         sources.make(session, now)
+        offers.make(session, now, services.config.locale.currency)
         auth.add_user(session, EMAIL, "Robin Marsh", password, role="admin", now=now)
         key = access.add_key(session, "Demo storefront", list(access.SCOPES), now=now)
     progress("storefront stocked", 0, 1)

@@ -11,6 +11,7 @@ import time_machine
 from scipy import sparse
 
 from tests.web.demo.conftest import NOW
+from web.demo import offers
 from web.demo.shop import Shop, generate
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -103,6 +104,36 @@ def test_people_come_back(shop: Shop) -> None:
     assert 40 < pounds(bought["total"]).mean() < 60
     assert 2.2 < len(lines) / len(bought) < 2.8
     assert 0.15 < bought["channel"].eq("store").mean() < 0.3
+
+
+def test_rows_were_seen_and_clicked(shop: Shop) -> None:
+    """For five weeks, at two placements; a click follows an impression of the same item in the same row, and leads to a
+    look at it. The arms of the comparison are those that anybody asking then would have been shown.
+    """
+    told = shop.events[
+        shop.events["type"].isin(("impression", "recommendation_click")) & (shop.events["origin"] == "web")
+    ]
+    assert NOW - timedelta(days=36) < told["occurred_at"].min()
+    assert told["occurred_at"].max() < NOW
+    about = pd.DataFrame(told["properties"].tolist(), index=told.index)
+    rows = told[["type", "item_id", "visitor", "contact_id", "occurred_at"]].join(about)
+    seen, clicked = (rows[rows["type"] == kind] for kind in ("impression", "recommendation_click"))
+    assert set(seen["placement"]) == set(clicked["placement"]) == {"home", "item"}
+    assert not seen.duplicated(["recommendation_id", "item_id"]).any()
+    assert 0.04 < clicked["recommendation_id"].nunique() / seen["recommendation_id"].nunique() < 0.1
+    both = clicked.merge(seen, on=["recommendation_id", "item_id", "rank", "visitor"], suffixes=("", "_seen"))
+    assert len(both) == len(clicked)
+    assert (both["occurred_at"] > both["occurred_at_seen"]).all()
+    views = shop.events[shop.events["type"] == "item_view"][["visitor", "item_id", "occurred_at"]]
+    looks = clicked.reset_index().merge(views, on=["visitor", "item_id"], suffixes=("", "_view"))
+    after = looks[looks["occurred_at_view"] > looks["occurred_at"]]
+    assert after["index"].nunique() == len(clicked)
+    compared = seen[seen["variant"].notna()].drop_duplicates("recommendation_id")
+    assert set(compared["placement"]) == {"home"}
+    for one in compared.head(500).itertuples():
+        who = f"visitor {one.visitor}" if pd.isna(one.contact_id) else f"contact {one.contact_id}"
+        assert offers.COMPARED.arm(who) == one.variant
+        assert str(one.recommendation_id).endswith(f".{offers.COMPARED.id}{one.variant[0]}")
 
 
 def test_a_few_things_sell_best(shop: Shop) -> None:

@@ -27,10 +27,11 @@ from engine.config import Config, Server, load
 from engine.database import Database
 from engine.errors import Conflict
 from engine.models import ContactList
+from recommender import bundles, comparisons
 from web.auth import is_password
 from web.cli import main
 from web.cli.demo import greet
-from web.demo import workspace
+from web.demo import offers, workspace
 from web.models import User
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -72,6 +73,10 @@ def test_the_demo_is_made_once(here: Path) -> None:
         assert is_password(user, marker.password)
         ahead = session.scalars(select(Campaign.status).order_by(Campaign.id.desc()).limit(2)).all()
         assert ahead == ["draft", "scheduled"]
+        offered = bundles.charged(session, datetime.now(UTC).date())
+        assert [one.name for one in offered] == [name for name, _, _ in offers.BUNDLES]
+        compared = comparisons.latest(session, "home")
+        assert (compared.id, comparisons.as_running(compared).arm("x")) == (1, offers.COMPARED.arm("x"))
         assert session.scalars(select(ContactList.size).where(ContactList.counted_at.is_(None))).all() == []
     database.close()
 

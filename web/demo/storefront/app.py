@@ -19,6 +19,7 @@ from web.assets.serving import DIST, Assets, built_file
 from web.demo.storefront import cart, checkout, guard, pages, people, pictures, shelves, store
 from web.demo.storefront import settings as given
 from web.demo.storefront.rapport import Teller
+from web.demo.storefront.sets import Sets
 from web.demo.storefront.settings import Settings
 from web.demo.storefront.shop import EXTENSION, Shop, shop
 
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> Flask:
     store.prepare(database)
     with database.read() as session:
         found = shelves.read(session)
-    app.extensions[EXTENSION] = Shop(settings, database, found, Teller(settings, database))
+    app.extensions[EXTENSION] = Shop(settings, database, found, Teller(settings, database), Sets(settings))
     guard.register(app, settings)
     for part in (pages, checkout, people):
         app.register_blueprint(part.blueprint)

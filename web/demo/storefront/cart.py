@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +64,15 @@ def add(shelves: Shelves, item: Item, number: int, left: int) -> None:
     if item.key not in now and len(now) >= MOST:
         raise Refused(f"A cart holds {MOST} different things; check out first.", item.key)
     put(shelves, {item.key: now.get(item.key, 0) + number}, {item.key: left})
+
+
+def add_all(shelves: Shelves, items: Sequence[Item], left: Mapping[str, int]) -> None:
+    """Put one more of each in, or nothing; raises Refused."""
+    now = contents(shelves)
+    wanted = {item.key: now.get(item.key, 0) + 1 for item in items}
+    if len(now | wanted) > MOST:
+        raise Refused(f"A cart holds {MOST} different things; check out first.")
+    put(shelves, wanted, left)
 
 
 def put(shelves: Shelves, wanted: Mapping[str, int], left: Mapping[str, int]) -> None:

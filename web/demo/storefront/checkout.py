@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from engine import consent
 from engine.errors import Invalid
 from web.demo.storefront import cart, pages, people, store
+from web.demo.storefront.rapport import AMOUNTS
 from web.demo.storefront.shop import later, note, shop
 from web.demo.storefront.store import Person, SoldOut
 from web.services import utcnow
@@ -70,11 +71,11 @@ def show() -> ResponseReturnValue:
 
 
 def _page(form: Form, status: int = 200) -> ResponseReturnValue:
-    lines = pages.cart_lines()
-    if not lines or any(line.is_short for line in lines):
+    bill = pages.bill()
+    if not bill.lines or bill.is_short:
         return redirect(url_for("pages.show_cart"), 303)
     cookie.setdefault("order", "F-" + "".join(secrets.choice(LETTERS) for _ in range(10)))
-    return render_template("checkout.html", form=form, lines=lines, total=sum(line.total for line in lines)), status
+    return render_template("checkout.html", form=form, bill=bill), status
 
 
 @blueprint.post("/checkout")
@@ -85,12 +86,14 @@ def order() -> ResponseReturnValue:
     number = cookie.get("order")
     if not isinstance(number, str):
         return redirect(url_for("pages.show_cart"), 303)
-    form, lines = Form.typed(), pages.cart_lines()
+    form, bill = Form.typed(), pages.bill()
+    if request.form.get("total", str(bill.total)) != str(bill.total):
+        form.faults["total"] = "What it costs has changed since you saw it; look again before you order."
     if form.faults:
         return _page(form, 422)
-    if not lines:
+    if not bill.lines:
         return redirect(url_for("pages.show_cart"), 303)
-    bought = [{"item": one.item.key, "quantity": one.quantity, "unit_price": one.item.price} for one in lines]
+    bought = bill.bought
     try:
         with shop().database.begin() as session:
             who = store.person_of(session, form.email)
@@ -115,8 +118,8 @@ def _finish(number: str, who: Person | None, bought: list[dict[str, Any]]) -> No
     cookie["ordered"] = number
     if who:
         cookie["ordered_as"] = who.key
-    lines = [line | {"unit_price": f"{line['unit_price'] / 10_000:.2f}"} for line in bought]
-    total = sum(line["quantity"] * line["unit_price"] for line in bought) / 10_000
+    lines = [line | {name: f"{line[name] / 10_000:.2f}" for name in AMOUNTS} for line in bought]
+    total = sum(line["quantity"] * line["unit_price"] - line["discount"] for line in bought) / 10_000
     later("order", number, {"value": f"{total:.2f}", "currency": shop().settings.currency, "items": lines})
 
 
@@ -131,4 +134,5 @@ def thanks(key: str) -> ResponseReturnValue:
     if found is None:
         abort(404)
     lines = [(shop().shelves.all[line["item"]], line) for line in found["lines"]]
-    return render_template("thanks.html", order=found, who=who, lines=lines)
+    saved = sum(line.get("discount", 0) for _item, line in lines)
+    return render_template("thanks.html", order=found, who=who, lines=lines, saved=saved)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from web.demo.storefront import cart, store
 from web.demo.storefront.cart import Line, Refused
+from web.demo.storefront.sets import Bill, Bundle
 from web.demo.storefront.shelves import SORTS, Category, Item, paged
 from web.demo.storefront.shop import later, note, shop
+
+
+class Offer(NamedTuple):
+    """A set on the page of the item that leads it; saves: in ten-thousandths."""
+
+    bundle: Bundle
+    items: list[Item]
+    saves: int
+
 
 blueprint = Blueprint("pages", __name__)
 ROW: Final = 4  # items of a row of ours
 WORDS: Final = 100  # letters of a search
 NEW: Final = 48  # items that are new
+SETS: Final = 2  # of one item
 
 
 @blueprint.get("/")
@@ -103,6 +114,7 @@ def _item(found: Item, fault: str = "", status: int = 200) -> ResponseReturnValu
     answer = render_template(
         "item.html",
         item=found,
+        sets=_sets_of(found),
         left=_left([found.key]).get(found.key, 0) if found.active else 0,
         way=shop().shelves.way(found.category),
         fault=fault,
@@ -126,6 +138,38 @@ def add() -> ResponseReturnValue:
     return redirect(url_for(".item", key=found.slug), 303)
 
 
+@blueprint.post("/cart/add-set")
+def add_set() -> ResponseReturnValue:
+    """Put one of each of a set in, or nothing."""
+    wanted = next((one for one in shop().sets.on_sale() if one.key == request.form.get("set")), None)
+    if wanted is None or not all(shop().shelves.item(key) for key in wanted.items):
+        note("That set is no longer on sale.")
+        return redirect(url_for(".home"), 303)
+    items = [_wanted(key) for key in wanted.items]
+    try:
+        cart.add_all(shop().shelves, items, _left([item.key for item in items if item.active]))
+    except Refused as refused:
+        which = shop().shelves.item(refused.item)
+        return _item(items[0], f"{which.title}: {refused.words}" if which else refused.words, 422)
+    for item in items:
+        later("cart_add", item.key, {"quantity": 1, "value": _price(item)})
+    note(f"{wanted.name} is in your cart.", href=url_for(".show_cart"), label="View cart")
+    return redirect(url_for(".item", key=items[0].slug), 303)
+
+
+def _sets_of(lead: Item) -> list[Offer]:
+    """Sets that this item leads and that can be had now, the one that saves most first."""
+    shelves, found = shop().shelves, []
+    for one in shop().sets.on_sale():
+        items = [item for key in one.items if (item := shelves.item(key)) and item.active]
+        apart = sum(item.price for item in items)
+        if items and items[0] == lead and len(items) == len(one.items) and one.price < apart:
+            found.append(Offer(one, items, apart - one.price))
+    left = _left([item.key for one in found for item in one.items]) if found else {}
+    inside = [one for one in found if all(left.get(item.key, 0) > 0 for item in one.items)]
+    return sorted(inside, key=lambda one: -one.saves)[:SETS]
+
+
 @blueprint.get("/cart")
 def show_cart() -> ResponseReturnValue:
     """What somebody is about to buy."""
@@ -133,12 +177,9 @@ def show_cart() -> ResponseReturnValue:
 
 
 def _cart(fault: Refused | None = None) -> ResponseReturnValue:
-    lines = cart_lines()
     page = render_template(
         "cart.html",
-        lines=lines,
-        total=sum(line.total for line in lines),
-        short=any(line.is_short for line in lines),
+        bill=bill(),
         fault=fault,
         most=cart.MOST_EACH,
     )
@@ -176,6 +217,11 @@ def cart_lines() -> list[Line]:
     inside = cart.contents(shelves)
     left = _left(list(inside))
     return [Line(shelves.all[key], number, left.get(key, 0)) for key, number in inside.items()]
+
+
+def bill() -> Bill:
+    """The cart as it is charged."""
+    return Bill.of(cart_lines(), shop().sets.on_sale())
 
 
 def _left(keys: list[str]) -> dict[str, int]:

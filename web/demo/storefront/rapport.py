@@ -26,6 +26,7 @@ from web.services import utcnow
 TIMEOUT: Final = 5.0
 PAUSE: Final = 3.0  # seconds between tries while Rapport is away
 ANSWER: Final = 1 << 20
+AMOUNTS: Final = frozenset({"unit_price", "discount"})  # of a line
 
 Order = Mapping[str, Any] | RowMapping  # a row of the shop's orders
 
@@ -59,14 +60,19 @@ class Rapport:
             return int(self._call("GET", f"/api/v1/contacts/{quote(key, safe='')}")["id"])
         return None
 
+    def bundles(self, currency: str, patience: float) -> list[dict[str, Any]]:
+        """Sets on sale in a currency, as Rapport tells them; raises Refused, and Away after so many seconds."""
+        told = self._call("GET", "/api/v1/bundle-offers", patience=patience)
+        return [one for one in told["offers"] if one["currency"] == currency]
+
     def signature(self, key: str) -> str:
         """Of `rapport('identify', {customer: key})`, as docs/tracking.md has it for any shop."""
         return hmac.new(self._settings.secret.encode(), f"customer:{key}".encode(), "sha256").hexdigest()
 
-    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: Any = None, patience: float = TIMEOUT) -> dict[str, Any]:
         place = urlsplit(self._settings.rapport)
         kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-        connection = kind(place.hostname or "", place.port, timeout=TIMEOUT)
+        connection = kind(place.hostname or "", place.port, timeout=patience)
         headers = {"Authorization": f"Bearer {self._settings.key}", "Content-Type": "application/json"}
         try:
             connection.request(method, place.path.rstrip("/") + path, json.dumps(body) if body else None, headers)
@@ -167,7 +173,9 @@ def record(order: Order, currency: str) -> dict[str, Any]:
         "contact": order["person"],
         "channel": "web",
         "currency": currency,
-        "lines": [line | {"unit_price": str(to_decimal(line["unit_price"]))} for line in order["lines"]],
+        "lines": [
+            line | {name: str(to_decimal(line[name])) for name in AMOUNTS & line.keys()} for line in order["lines"]
+        ],
     }
 
 

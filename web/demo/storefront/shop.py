@@ -10,6 +10,7 @@ from flask import session as cookie
 
 from engine.database import Database
 from web.demo.storefront.rapport import Teller
+from web.demo.storefront.sets import Sets
 from web.demo.storefront.settings import Settings
 from web.demo.storefront.shelves import Shelves
 
@@ -24,6 +25,7 @@ class Shop:
     database: Database
     shelves: Shelves
     teller: Teller
+    sets: Sets
 
     def close(self) -> None:
         """Give the database back."""

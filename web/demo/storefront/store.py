@@ -55,7 +55,7 @@ ORDERS: Final = Table(
     Column("key", String(32), primary_key=True),
     Column("at", UtcDateTime, nullable=False),
     Column("person", String(32), nullable=False),
-    Column("lines", JSON, nullable=False),  # item, quantity, unit_price (ten-thousandths)
+    Column("lines", JSON, nullable=False),  # item, quantity, unit_price and discount of the line (ten-thousandths)
     Column("total", Integer, nullable=False),
     Column("consent", Boolean, nullable=False),  # to mail
     Column("visitor", String(64), nullable=False),  # the snippet's name of the browser; "" for none
@@ -137,7 +137,7 @@ def place(
         taken = session.execute(update(ITEMS).where(*enough).values(stock=ITEMS.c.stock - line["quantity"]))
         if taken.rowcount != 1:  # type: ignore[attr-defined]
             raise SoldOut(line["item"], stock_of(session, [line["item"]]).get(line["item"], 0))
-    total = sum(line["quantity"] * line["unit_price"] for line in lines)
+    total = sum(line["quantity"] * line["unit_price"] - line.get("discount", 0) for line in lines)
     values = {"key": key, "at": at, "person": who, "lines": list(lines), "total": total, "consent": consent}
     session.execute(insert(ORDERS).values(values | {"visitor": visitor}))
 

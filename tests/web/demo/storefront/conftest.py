@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from engine import intake
 from engine.config import Config, build
 from web.demo import opening
-from web.demo.storefront import settings, store
+from web.demo.storefront import sets, settings, store
 from web.demo.storefront.app import create_app
 from web.demo.storefront.shop import EXTENSION, Shop
 from web.demo.workspace import Marker
@@ -132,6 +132,12 @@ def order_of(browser: Browser, number: str) -> dict[str, Any]:
         found = store.order(session, number)
     assert found is not None
     return dict(found)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, pages hear which sets are on sale."""
+    monkeypatch.setattr(sets, "PATIENCE", 30.0)
 
 
 @pytest.fixture

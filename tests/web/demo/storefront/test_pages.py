@@ -190,7 +190,7 @@ def test_being_somebody(browser: Browser) -> None:
     signature = website.sign("only the shop knows", "customer", "C-1")
     assert "Hello Ann." in answer.text
     assert f'data-customer="C-1" data-signature="{signature}"' in answer.text
-    assert "Time for more?" in answer.text
+    assert "Buy again" in answer.text
     assert browser.post("/people", {"person": "C-2"}).status_code == 404
     assert browser.post("/people", {}).status_code == 404
     browser.client.set_cookie("rapport_visitor", "a-visitor-of-the-tests")

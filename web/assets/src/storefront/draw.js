@@ -15,7 +15,7 @@ function address(text) {
   } catch { return ''; }
 }
 
-function price({ price: amount, currency }, element) {
+function money(amount, currency, element) {
   if (amount == null) return '';
   const options = { style: 'currency', currency, maximumFractionDigits: 4 }; // unit prices of 0.001 exist
   try {
@@ -26,8 +26,16 @@ function price({ price: amount, currency }, element) {
 const begun = (words) => words.slice(0, 1).toUpperCase() + words.slice(1);
 
 // Reasons in the shop's own words, by their kind: {rules: 'Wird oft mit {because} gekauft'}; none where they name what is
-// not known.
-export const wording = {};
+// not known. `set`: of an item that completes a set.
+export const wording = { set: 'Set: {name}, {price} together, saves {saves}' };
+
+// In two parts where the name stands before the price: a long name is cut on its line, and the price is not.
+function set({ bundle, currency }, element) {
+  if (!bundle) return [];
+  const told = { name: bundle.name, price: money(bundle.price, currency, element), saves: money(bundle.saves, currency, element) };
+  const [, head = '', rest] = wording.set.match(/^(.*{name}[^{]*(?={))?(.*)$/s);
+  return [head, rest].map((part) => part.replace(/{(name|price|saves)}/g, (_, one) => told[one]));
+}
 
 function reason({ kind, text, because = [] } = {}) {
   const own = wording[kind];
@@ -38,7 +46,8 @@ function reason({ kind, text, because = [] } = {}) {
 // What an item says, by the words that a template uses.
 const told = (item, element) => ({
   title: item.title || item.id,
-  price: price(item, element),
+  price: money(item.price, item.currency, element),
+  bundle: set(item, element).join(''),
   reason: reason(item.reason),
   brand: item.brand ?? '',
   category: item.category ?? '',
@@ -57,10 +66,15 @@ function card(item, element) {
   const link = make(url ? 'a' : 'span', 'link');
   if (url) link.href = url;
   link.append(image(item), make('span', 'name', words.title));
-  return [link, make('span', 'price', words.price), ...(words.reason ? [make('span', 'reason', words.reason)] : [])];
+  const why = words.bundle ? make('span', 'bundle') : words.reason && make('span', 'reason', words.reason);
+  if (words.bundle) {
+    const [head, rest] = set(item, element);
+    why.append(make('span', 'set', head), make('span', 'saves', rest));
+  }
+  return [link, make('span', 'price', words.price), ...(why ? [why] : [])];
 }
 
-// The shop's own markup: data-rapport="title", "price", "reason", "brand", "category", "link" or "image".
+// The shop's own markup: data-rapport="title", "price", "reason", "bundle", "brand", "category", "link" or "image".
 function filled(template, item, element) {
   const part = template.content.cloneNode(true), words = told(item, element);
   const addresses = { link: ['href', item.url], image: ['src', item.image_url] };

@@ -63,6 +63,8 @@ EXAMPLE = "postgresql+psycopg://user:password@host/name"
 CHECKPOINT: Final = 16_384
 CACHE: Final = 32_768
 
+ANY: Final = -1  # connections beyond a pool's size: a thread may hold one and need another, so a limit makes all wait
+
 TURNS: Final = 5  # of a transaction that meets another one
 MEETINGS: Final = {"40P01", "40001"}  # PostgreSQL's codes: deadlock detected, serialization failure
 
@@ -230,11 +232,12 @@ def _make_folder(folder: Path) -> None:
 
 def _engine(url: str, *, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=ANY, hide_parameters=True)
     engine = create_engine(
         url,
         connect_args={"timeout": 30, "check_same_thread": False},
         pool_size=20,
+        max_overflow=ANY,
         hide_parameters=True,
         pool_use_lifo=True,  # the one that wrote last holds the pages the next one needs
     )

@@ -48,9 +48,8 @@ class Arrangement:
     def of(cls, rules: Rules, shelf: Shelf, now: datetime, allowed: Any) -> Arrangement:
         """Of this moment; `allowed` says which item ids may be offered at all."""
         today = now.date()
-        pins = [
-            (pin.position, shelf.keys[pin.item]) for pin in rules.pins if pin.holds(today) and pin.item in shelf.keys
-        ]
+        wanted = [(pin.position, shelf.keys.get(pin.item)) for pin in rules.pins if pin.holds(today)]
+        pins = [(position, item) for position, item in wanted if item is not None]
         may = allowed([item for _, item in pins])
         buried = (pin.item for pin in rules.buries if pin.holds(today))
         kept = {position or 1: item for (position, item), shown in zip(pins, may, strict=True) if shown}

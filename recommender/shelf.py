@@ -114,8 +114,8 @@ class State:
 @dataclass(frozen=True)
 class Shelf:
     """`keys`: id of an item key; `shown`: what is told of an item id, and its row; `paths`: code of a category path.
-    The three only grow, so readers of an older shelf may go on; `state` is replaced at every change; `mark`: what was
-    seen.
+    Readers of an older shelf may go on, for nothing else is taken from the three than keys of what is gone; `state` is
+    replaced at every change; `mark`: what was seen.
     """
 
     state: State = field(default_factory=State.empty)
@@ -139,6 +139,10 @@ class Shelf:
         if not changed and not gone_rows:
             return self  # and its mark: what it did not see is as little as before
         changed += [_columns(gone_rows)] if gone_rows else []
+        for _, item, *_ in gone_rows:
+            key = self.shown[item].key
+            if self.keys.get(key) == item:  # not of another item since
+                self.keys.pop(key, None)
         rows, *columns = (np.concatenate(parts) for parts in zip(*changed, strict=True))
         return replace(self, state=self.state.written(rows, columns), mark=mark)
 
@@ -152,7 +156,7 @@ class Shelf:
 
     def ids_of(self, keys: Iterable[str]) -> list[int]:
         """Ids of the items that are known by these keys."""
-        return [self.keys[key] for key in keys if key in self.keys]
+        return [item for item in map(self.keys.get, keys) if item is not None]
 
     def allowed(self, rows: Ints, *wanted: Filter) -> Mask:
         """Which of the items at `rows` may be offered under all filters; the last one that speaks of stock decides."""

@@ -240,6 +240,12 @@ def test_deleted_item(recommender: Recommender, database: Database) -> None:
         answer = recommender.recommend(session, Request("item", items=["late"], n=5), now=NOW)
     assert len(answer.items) == 5
     assert "late" not in [item.key for item in answer.items]
+    assert answer.missing_ids == ("late",)
+    with database.begin() as session:
+        add_items(session, 1, key="late")
+    recommender.reload()
+    with database.read() as session:
+        assert recommender.recommend(session, Request("item", items=["late"]), now=NOW).missing_ids == ()
 
 
 @pytest.mark.usefixtures("shop")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -29,7 +30,7 @@ from recommender.interactions import Log
 from recommender.placements import Plan
 from recommender.shelf import Shelf, Shown, between
 from recommender.sources import PERSONAL_SOURCES
-from recommender.sources.base import Because, Finds, Query, explained
+from recommender.sources.base import Because, Finds, Query, explained, row_of
 from recommender.sources.bundles import Bundles, Offer
 from recommender.sources.buy_again import BuyAgain
 from recommender.sources.next_purchase import NextPurchase
@@ -141,13 +142,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Questions:
-    """Of each question, beside what sources are asked: ids of the items that are looked at, that were bought, and that
+    """What sources are asked, and of each question the numbers of the items that were bought, and the ids of those that
     must not be offered.
     """
 
     query: Query
-    named: Sequence[Collection[int]]
-    bought: Sequence[Ints]
+    bought: Sequence[frozenset[int]]
     excluded: Sequence[Ints]
 
 
@@ -200,7 +200,8 @@ class Turn:
     def row(self, asked: Asked) -> Row:
         """What is shown to one."""
         one = self._question(asked)
-        return self.shown(Questions(self._query(one), [one.context], [one.history.bought], [one.excluded]))[0]
+        bought = frozenset(self.state.fitted.numbers(one.history.bought).tolist())
+        return self.shown(Questions(self._query(one), [bought], [one.excluded]))[0]
 
     def _question(self, asked: Asked) -> Question:
         """What is looked at, the contact's or visitor's history, and what must not be offered."""
@@ -236,15 +237,13 @@ class Turn:
         """What is shown to each."""
         kept = self._kept(asked)
         tell = cache(self.state.shelf.shown.__getitem__)  # the same ones are shown to many
-        reasons = self._reasons(asked, kept, tell) if self.explain else {}
-        return [self._told(found, reasons, tell, asked.query, row) for row, found in enumerate(kept)]
+        reasons = self._reasons(asked, kept, tell)
+        return [self._told(found, reasons[row], tell, asked.query, row) for row, found in enumerate(kept)]
 
-    def _told(
-        self, found: Sequence[Found], reasons: Mapping[tuple[int, int], Reason], tell: Tell, query: Query, row: int
-    ) -> Row:
+    def _told(self, found: Sequence[Found], why: Sequence[Reason | None], tell: Tell, query: Query, row: int) -> Row:
         told = tuple(
-            Recommended(*tell(one.item_id), self._score(one), rank, one.source, reasons.get((row, one.item_id)))
-            for rank, one in enumerate(found, 1)
+            Recommended(*tell(one.item_id), self._score(one), rank, one.source, reason)
+            for rank, (one, reason) in enumerate(zip(found, why, strict=True), 1)
         )
         if Bundles.name not in self.plan.sources or all(one.source != Bundles.name for one in found):
             return told
@@ -316,36 +315,34 @@ class Turn:
     def _may(self, item_ids: Sequence[int]) -> Mask:
         return self.state.shelf.allowed(self.state.shelf.rows_of(item_ids), *self._filters)
 
-    def _reasons(self, asked: Questions, kept: Sequence[Sequence[Found]], tell: Tell) -> dict[tuple[int, int], Reason]:
+    def _reasons(self, asked: Questions, kept: Sequence[Sequence[Found]], tell: Tell) -> list[list[Reason | None]]:
         """Why each item is shown in each row."""
-        by_source: dict[str, list[tuple[int, Found]]] = {}
+        told: list[list[Reason | None]] = [[pinned() if self.explain else None] * len(found) for found in kept]
+        if not self.explain:
+            return told
+        by_source: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for row, found in enumerate(kept):
-            for one in found:
-                by_source.setdefault(one.source, []).append((row, one))
-        told = {(row, one.item_id): pinned() for row, one in by_source.pop(PINNED, ())}
-        bought = [frozenset(ids.tolist()) for ids in asked.bought]
+            for place, one in enumerate(found):
+                by_source[one.source].append((row, place, one.number))
+        by_source.pop(PINNED, None)
         worded = cache(partial(self._worded, tell))
         for name, some in by_source.items():
-            rows, items = np.array([(row, one.number) for row, one in some], np.int64).T
+            rows, _, items = np.array(some, np.int64).T
             because = explained(self.state.sources[name], asked.query, rows, items)
-            for (row, one), why in zip(some, because, strict=True):
-                told[row, one.item_id] = self._why(why, bought[row], asked.named[row], worded)
+            for (row, place, _), why in zip(some, because, strict=True):
+                if self.personal or self._is_plain(asked.query, row, why):
+                    told[row][place] = worded(why, self.personal and asked.bought[row].issuperset(why.items))
+                else:
+                    told[row][place] = chosen(why.kind)
         return told
 
-    def _why(
-        self,
-        because: Because,
-        bought: frozenset[int],
-        named: Collection[int],
-        worded: Callable[[Because, tuple[int, ...], bool], Reason],
-    ) -> Reason:
-        led = tuple(self.state.fitted.item_ids[list(because.items)].tolist())
-        if not self.personal and (because.kind in PERSONAL or any(item not in named for item in led)):
-            return chosen(because.kind)
-        return worded(because, led, self.personal and bought.issuperset(led))
+    def _is_plain(self, query: Query, row: int, because: Because) -> bool:
+        """Whether the reason tells nothing but what is looked at now."""
+        return because.kind not in PERSONAL and set(because.items) <= set(row_of(query.context, row)[0].tolist())
 
-    def _worded(self, tell: Tell, because: Because, led: Sequence[int], bought: bool) -> Reason:
-        titles = [tell(item).title or tell(item).key if item in self.state.shelf.shown else "" for item in led]
+    def _worded(self, tell: Tell, because: Because, bought: bool) -> Reason:
+        shown, led = self.state.shelf.shown, [int(self.state.fitted.item_ids[item]) for item in because.items]
+        titles = [tell(item).title or tell(item).key if item in shown else "" for item in led]
         return reason(because, titles, led, bought=bought, figures=self.figures, zone=self.now.tzinfo or UTC)
 
 

@@ -58,8 +58,8 @@ def _questions(turn: Turn, past: Histories, shown: Sequence[Sequence[int]]) -> Q
         Trail.empty(count),
         nothing if turn.sells_sets else None,
     )
-    bought = _by_row(past.holder, past.bought, count)
-    return Questions(query, [()] * count, bought, _by_row(row, item, count))
+    bought = _by_row(past.holder, state.fitted.numbers(past.bought), count)
+    return Questions(query, [frozenset(some.tolist()) for some in bought], _by_row(row, item, count))
 
 
 def _matrix(state: State, count: int, row: Ints, item: Ints, weight: npt.ArrayLike) -> sparse.csr_array:

@@ -106,6 +106,39 @@ def test_the_tabs_lead_to_each_other(site: Site, desk: Page) -> None:
         settled(desk)
 
 
+def test_the_tab_one_is_at_is_in_view(site: Site, desk: Page) -> None:
+    """On a telephone, where there are more tabs than fit."""
+    desk.set_viewport_size({"width": 390, "height": 844})
+    for path, name in (("", "Placements"), ("/trainings", "Trainings"), ("/playground", "Playground")):
+        desk.goto(f"/recommendations{path}")
+        tab = desk.get_by_role("navigation", name="Parts of recommendations").get_by_role("link", name=name)
+        expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_a_pin_is_typed_in_peace(site: Site, desk: Page) -> None:
+    """Half of it is asked for quietly while the preview stands; saved, the fault and the way to it are in sight."""
+    shop(site.services)
+    desk.goto("/recommendations/placements/home")
+    preview = desk.get_by_role("region", name="As edited")
+    before = preview.get_by_role("listitem").all_inner_texts()
+    desk.locator("#pins-item-0").fill("A3")
+    desk.locator("#pins-item-0").press("Tab")
+    expect(desk.get_by_text("Not in the preview yet: Pinned items.")).to_be_visible()
+    expect(desk.locator("#pins-position-0")).to_be_focused()
+    assert preview.get_by_role("listitem").all_inner_texts() == before
+    desk.get_by_role("button", name="Save placement").click()
+    fault = desk.get_by_role("alert").get_by_role("link", name="Pinned items")
+    expect(fault).to_be_in_viewport()
+    check_accessible(desk)
+    fault.click()
+    expect(desk.locator("#pins-position-0")).to_be_in_viewport()
+    desk.locator("#pins-position-0").fill("1")
+    desk.locator("#pins-position-0").press("Tab")
+    expect(preview.get_by_role("listitem").first).to_contain_text("pin")
+    desk.get_by_role("button", name="Save placement").click()
+    expect(desk.get_by_text("Saved. Answers follow within a second.")).to_be_visible()
+
+
 def test_rules_are_searched_sorted_and_followed(site: Site, desk: Page) -> None:
     """Typing narrows, a heading sorts, the address holds both; a point of the drawing marks its row."""
     shop(site.services)
@@ -172,6 +205,9 @@ def test_the_playground_asks_and_measures(site: Site, desk: Page) -> None:
     desk.get_by_role("textbox", name="Items", exact=True).press("Tab")
     expect(took).to_contain_text("HTTP 422")
     expect(answer).to_contain_text('"field": "n"')
+    desk.get_by_role("button", name="Ask 50 times").click()
+    expect(desk.locator("#latency")).to_contain_text("Refused, so not asked again: Must be greater than")
+    expect(desk.get_by_role("button", name="Ask 50 times")).to_be_enabled()
     expect(desk).to_have_url(re.compile("n=1000"))
     desk.get_by_role("textbox", name="Items", exact=True).fill("1")
     desk.get_by_role("textbox", name="Items", exact=True).press("Tab")

@@ -65,6 +65,8 @@ document.addEventListener('click', (event) => {
 document.addEventListener('toggle', ({ target }) => { // why somebody is on a list is asked when it opens, and once
   if (target.open && target.matches?.('.why') && !target.querySelector('.why-tree')) target.dispatchEvent(new CustomEvent('opened'));
 }, true);
+const current = document.querySelector('.tabs [aria-current]'); // of more tabs than a phone shows
+if (current) current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.offsetLeft - 24;
 document.addEventListener('change', (event) => {
   if (event.target.matches?.('[data-submit]')) event.target.form.requestSubmit();
 });

@@ -49,17 +49,27 @@ export function mount(element) {
     return { status: response.status, told, text, trip };
   };
 
+  const show = ({ status, told, text, trip }) => {
+    const inside = told?.took_ms === undefined ? '' : ` · ${words.took} ${told.took_ms} ms`;
+    took.textContent = `HTTP ${status} · ${words.trip} ${trip.toFixed(1)} ms${inside}`;
+    took.classList.toggle('bad', status >= 400);
+    answer.textContent = told === undefined ? text.slice(0, 2000) : JSON.stringify(told, null, 2);
+  };
+
+  const tell = (message, kind) => {
+    const line = document.createElement('p');
+    line.className = kind;
+    line.textContent = message;
+    latency.replaceChildren(line);
+  };
+
   const once = async () => {
     const mine = ++turn;
     asked = element.querySelector('#request').textContent;
     latency.replaceChildren();
     try {
-      const { status, told, text, trip } = await ask();
-      if (mine !== turn) return;
-      const inside = told?.took_ms === undefined ? '' : ` · ${words.took} ${told.took_ms} ms`;
-      took.textContent = `HTTP ${status} · ${words.trip} ${trip.toFixed(1)} ms${inside}`;
-      took.classList.toggle('bad', status >= 400);
-      answer.textContent = told === undefined ? text.slice(0, 2000) : JSON.stringify(told, null, 2);
+      const found = await ask();
+      if (mine === turn) show(found);
     } catch {
       if (mine === turn) took.textContent = words.failed;
     }
@@ -69,18 +79,25 @@ export function mount(element) {
     const mine = ++turn;
     repeat.disabled = true;
     const [trips, inside] = [[], []];
+    let fault = '';
+    tell(words.asking, 'quiet');
     try {
-      for (let left = Number(element.dataset.repeats); left && mine === turn; left -= 1) {
-        const { status, told, trip } = await ask();
-        if (status >= 400) break;
-        trips.push(trip);
-        inside.push(told.took_ms);
+      for (let left = Number(element.dataset.repeats); left && !fault && mine === turn; left -= 1) {
+        const found = await ask();
+        if (mine === turn) show(found);
+        if (found.status >= 400) fault = `${words.refused} ${found.told?.error?.message ?? `HTTP ${found.status}`}`;
+        trips.push(found.trip);
+        inside.push(found.told?.took_ms);
       }
     } catch {
-      took.textContent = words.failed;
+      fault = words.failed;
     }
     repeat.disabled = false;
-    if (mine !== turn || !trips.length) return;
+    if (mine !== turn) return;
+    if (fault) {
+      tell(fault, 'bad');
+      return;
+    }
     const [outer, inner] = [trips, inside].map((times) => [...times].sort((a, b) => a - b));
     const facts = document.createElement('p');
     const told = [[words.median, 0.5], [words.p95, 0.95], [words.most, 1]].map(([name, share]) => `${name} ${at(outer, share).toFixed(1)} ms (${words.took} ${at(inner, share).toFixed(1)})`);

@@ -20,7 +20,7 @@ from web.services import services
 
 REPEATS: Final = 50
 PATH: Final = "/api/v1/recommendations"
-CHOICES: Final = (("", lazy_gettext("As the placement says")), ("yes", lazy_gettext("Yes")), ("no", lazy_gettext("No")))
+CHOICES: Final = (("", lazy_gettext("Unchanged")), ("yes", lazy_gettext("Yes")), ("no", lazy_gettext("No")))
 
 
 WORDS: Final = {  # of the script
@@ -30,6 +30,8 @@ WORDS: Final = {  # of the script
     "p95": lazy_gettext("95 of 100 within"),
     "most": lazy_gettext("Slowest"),
     "axis": lazy_gettext("Milliseconds of a round trip"),
+    "asking": lazy_gettext("Asking …"),
+    "refused": lazy_gettext("Refused, so not asked again:"),
     "failed": lazy_gettext("No answer: the server cannot be reached."),
 }
 

@@ -103,10 +103,14 @@ class Asked:
         told = {name: value for name, value in told.items() if value not in ("", None, 1)}
         return url_for(endpoint) + (f"?{urlencode(told)}" if told else "")
 
-    def sorted_by(self, column: str) -> str:
-        """The address that sorts by a column: largest first, and a second time smallest first."""
+    def sort_by(self, column: str) -> str:
+        """What sorts by a column: largest first, and a second time smallest first."""
         falling = not (self.wanted.order == column and self.wanted.falling)
-        return self.address(sort=f"-{column}" if falling else column, page=None)
+        return f"-{column}" if falling else column
+
+    def sorted_by(self, column: str) -> str:
+        """The address that does."""
+        return self.address(sort=self.sort_by(column), page=None)
 
 
 @blueprint.get("/rules")

@@ -40,5 +40,8 @@ export function toasts() {
     if (found) show(found);
   };
   look();
-  document.addEventListener('htmx:finally:request', look);
+  // Where the answer leads to another page, that one shows it: here it would go with this page.
+  document.addEventListener('htmx:finally:request', ({ detail }) => {
+    if (!detail.ctx.hx?.redirect) look();
+  });
 }

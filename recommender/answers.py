@@ -211,14 +211,15 @@ def _bought(times: int, again: Usual | None) -> str:
     """Of what was bought before; who bought it once has no habit yet."""
     if again is None:
         return "you bought it before" if times == 1 else f"you bought it {times} times"
-    return f"{'usually bought' if times == 1 else 'you usually buy it'} again after about {_span(again.days)}"
+    span = _span(again.days)
+    return f"often bought again after {span}" if times == 1 else f"you buy it about every {span.removeprefix('1 ')}"
 
 
 def _span(days: int) -> str:
     """As people say it: 30 days are 4 weeks, 129 are 4 months."""
     size, _, name = next(span for span in _SPANS if days >= span[1])
     number = round(days / size)
-    return f"a {name}" if number == 1 else f"{number} {name}s"
+    return f"{number} {name}{'s' if number > 1 else ''}"
 
 
 def _counted(because: Because) -> str:

@@ -26,12 +26,12 @@ from recommender.sources.base import Because
         (
             Because("next_purchase", (1,), 3, again=Usual(24, 30, 41, 12)),
             ["Tea"],
-            "you usually buy it again after about 4 weeks",
+            "you buy it about every 4 weeks",
         ),
         (
             Because("buy_again", (1,), 1, again=Usual(100, 129, 150, 12)),
             ["Tea"],
-            "usually bought again after about 4 months",
+            "often bought again after 4 months",
         ),
         (Because("next_purchase", (1,), 1), ["Tea"], "you bought it before"),
         (Because("buy_again", (1,), 2), ["Tea"], "you bought it 2 times"),
@@ -56,14 +56,14 @@ def test_words(because: Because, titles: list[str], text: str) -> None:
 @pytest.mark.parametrize(
     ("days", "words"),
     [
-        (1, "a day"), (7, "7 days"), (10, "10 days"), (11, "2 weeks"), (30, "4 weeks"), (55, "8 weeks"),
+        (1, "day"), (7, "7 days"), (10, "10 days"), (11, "2 weeks"), (30, "4 weeks"), (55, "8 weeks"),
         (56, "2 months"), (129, "4 months"), (365, "12 months"), (548, "18 months"), (549, "2 years"), (730, "2 years"),
     ],
 )  # fmt: skip
 def test_a_span_as_people_say_it(days: int, words: str) -> None:
     """In days, weeks, months or years, none of them far from the truth."""
     told = Because("buy_again", (1,), 2, again=Usual(days, days, days, 9))
-    assert reason(told, ["Tea"], [], bought=True).text == f"you usually buy it again after about {words}"
+    assert reason(told, ["Tea"], [], bought=True).text == f"you buy it about every {words}"
 
 
 def test_due_is_a_day_of_the_shop() -> None:

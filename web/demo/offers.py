@@ -29,7 +29,7 @@ HOUR: Final = 3600  # of silence ends a visit
 SHOWN: Final = 3  # items of a row that were on the screen
 HOME: Final = 0.5  # share of the visits that begin at the home page
 BENEATH: Final = 0.25  # share of the views after which the row beneath is seen
-CLICKS: Final = {"a": 0.1, "b": 0.12, "holdout": 0.07, "": 0.1}  # share of the rows, by what was shown
+CLICKS: Final = {"a": 0.05, "b": 0.06, "holdout": 0.035, "": 0.05}  # share of the rows, by what was shown
 SOURCES: Final = {"home": "collaborative", "item": "rules"}
 
 COMPARED_DAYS: Final = 28

@@ -24,6 +24,7 @@ from engine import config as settings
 from engine import schema
 from engine.config import Config
 from engine.database import Base, Database
+from engine.warehouse.spark import Spark
 from tests import repeated
 from web import auth
 from web.api import access
@@ -33,6 +34,8 @@ from web.services import Services, open_services, utcnow
 
 TABLES = (engine.models, recommender.models, campaigns.models, web.models)  # all packages' tables, for migrations
 POSTGRESQL = os.environ.get("RAPPORT_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+
+QUICK = auth.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # 30 ms less for each who is logged in
 
 hypothesis.settings.register_profile("rapport", deadline=None)  # speed is measured in tests/benchmarks
 hypothesis.settings.load_profile("rapport")
@@ -195,7 +198,7 @@ def admin(app: APIFlask, services: Services) -> HeaderClient:
 
 
 def _logged_in(app: APIFlask, services: Services, role: str) -> HeaderClient:
-    with services.database.begin() as session:
+    with services.database.begin() as session, patch.object(auth, "_HASHER", QUICK):
         user = auth.add_user(session, f"{role}@shop.example", "Mei", "correct horse battery", role=role, now=utcnow())
         token = auth.open_session(session, user, browser="test", now=utcnow())
         session.flush()
@@ -220,3 +223,20 @@ def api(app: APIFlask, key: dict[str, str]) -> HeaderClient:
     client = HeaderClient(app, app.response_class)
     client.headers = key
     return client
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Spark]:
+    """A session on this machine, for tests of the group "spark": the next one is in the same Java, which takes 1 GB.
+    It compiles quickly, not well (C1): the questions are small and new, and its better compiler took half of all time.
+    What C1 makes needs more stack: the ten rounds of ALS that Spark reads back overflowed 1 MB.
+    """
+    settings = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss8m",
+        "spark.sql.shuffle.partitions": "2",
+    }
+    with Spark("local[2]", **settings) as spark:
+        yield spark

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
     pytest.mark.xdist_group("spark"),  # one session, which takes 1 GB
 ]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Spark]:
-    """A session on this machine."""
-    local = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-    with Spark("local[2]", **local, **{"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}) as spark:
-        yield spark
 
 
 @given(strategies.worlds(), strategies.criteria)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,14 +39,6 @@ pytestmark = [
 ]
 LEARNED = pytest.mark.parametrize("name", ["rules", "collaborative"])
 Fit = Callable[[str, Interactions], Source]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Spark]:
-    """A session on this machine."""
-    local = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-    with Spark("local[2]", **local, **{"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}) as spark:
-        yield spark
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
 from engine.warehouse.spark import over
 from recommender import evaluation, placements, tuning
-from recommender.algebra import give_back
+from recommender.algebra import few_arenas, give_back
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
 from recommender.fitted import Draft, Fitted, fit, load
 from recommender.interactions import Interactions
@@ -72,6 +72,7 @@ def train(
     that serves, unless it is to `tune`: then they are chosen anew, on what happened before the evaluation begins.
     spark: the master of a Spark that learns what recommender.spark can; raises Unavailable.
     """
+    few_arenas()
     folder = config.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock", wait=False) as free:

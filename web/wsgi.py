@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine import config as settings
 from engine.catalogue import open_catalogue
 from engine.errors import RapportError
+from recommender.algebra import few_arenas
 from web import lifeline, log
 from web.app import create_app
 from web.services import Services, open_services
@@ -19,6 +20,7 @@ from web.services import Services, open_services
 def create() -> APIFlask:
     """The application of one server process."""
     lifeline.follow_parent()
+    few_arenas()
     config = settings.load()
     log.configure(config.log)
     services = open_services(config)

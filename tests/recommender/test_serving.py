@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, select, update
 
 from engine import contacts, identity
 from engine.config import Config
@@ -322,6 +322,27 @@ def test_what_is_not_on_the_shelf_is_not_offered(database: Database) -> None:
         shelf = Shelf().refreshed(session)
         rows = shelf.rows(np.array([item.id, 10**9]))
         assert shelf.allowed(rows, Filter()).tolist() == [True, False]
+
+
+def test_more_items_than_are_read_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are on the shelf, each told as it is now; one that goes keeps its row, and is not active."""
+    monkeypatch.setattr("recommender.shelf.READ", 2)
+    with database.begin() as session:
+        ids = [item.id for item in add_items(session, 5)]
+    with database.read() as session:
+        known = Shelf().refreshed(session)
+    with database.begin() as session:
+        session.execute(update(Item).where(Item.id == ids[1]).values(title="Größe 42", revision=next_revision(session)))
+        session.execute(delete(Item).where(Item.id == ids[4]))
+        session.add(Deletion(table_name="items", row_id=ids[4], revision=next_revision(session)))
+    with database.read() as session:
+        newer = known.refreshed(session)
+    rows = newer.rows_of(ids)
+    assert newer.state.ids[rows].tolist() == ids
+    assert newer.state.active[rows].tolist() == [True] * 4 + [False]
+    assert known.state.active.all()
+    assert [newer.shown[item].title for item in ids[:4]] == ["Item 0", "Größe 42", "Item 2", "Item 3"]
+    assert (newer.shown[ids[1]].key, newer.shown[ids[1]].url) == ("A1", None)
 
 
 def test_empty_shop(recommender: Recommender, database: Database) -> None:

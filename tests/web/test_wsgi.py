@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -38,3 +40,11 @@ def test_a_warehouse_that_cannot_be_opened_does_not_stop_the_start(
 
     monkeypatch.setattr(services.warehouse, "refresh", fail)
     wsgi.warm(services)
+
+
+def test_what_no_request_needs_is_not_imported() -> None:
+    """Each of these takes 14 to 38 MB in every process; who trains or makes a demo imports them then."""
+    heavy = {"pandas", "scipy.optimize", "scipy.stats", "mlxtend"}
+    told = f"import sys, web.wsgi; print(*sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []

@@ -24,7 +24,7 @@ from engine import config as settings
 from engine import schema
 from engine.config import Config
 from engine.database import Base, Database
-from engine.warehouse.spark import Spark
+from engine.warehouse.spark import STACK, Spark
 from tests import repeated
 from web import auth
 from web.api import access
@@ -229,13 +229,12 @@ def api(app: APIFlask, key: dict[str, str]) -> HeaderClient:
 def spark() -> Iterator[Spark]:
     """A session on this machine, for tests of the group "spark": the next one is in the same Java, which takes 1 GB.
     It compiles quickly, not well (C1): the questions are small and new, and its better compiler took half of all time.
-    What C1 makes needs more stack: the ten rounds of ALS that Spark reads back overflowed 1 MB.
     """
     settings = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss8m",
+        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {STACK}",
         "spark.sql.shuffle.partitions": "2",
     }
     with Spark("local[2]", **settings) as spark:

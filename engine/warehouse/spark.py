@@ -28,11 +28,15 @@ DIALECT: Final = "spark"
 # PySpark 4.3 says at every turn that it does not yet fully support pandas 3, of which nothing here makes use.
 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
 
+STACK: Final = "-Xss8m"
 SETTINGS: Final = {
     "spark.ui.enabled": "false",  # a server nobody asked for
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.log.level": "ERROR",
+    # Every round of ALS hangs on the one before it: ten overflow the usual 1 MB of a thread that is not yet warm.
+    "spark.driver.extraJavaOptions": STACK,
+    "spark.executor.extraJavaOptions": STACK,
 }
 
 

@@ -325,7 +325,7 @@ class Turn:
             for place, one in enumerate(found):
                 by_source[one.source].append((row, place, one.number))
         by_source.pop(PINNED, None)
-        worded = cache(partial(self._worded, tell))
+        worded = cache(partial(self._worded, cache(partial(self._named, tell))))
         for name, some in by_source.items():
             rows, _, items = np.array(some, np.int64).T
             because = explained(self.state.sources[name], asked.query, rows, items)
@@ -340,10 +340,16 @@ class Turn:
         """Whether the reason tells nothing but what is looked at now."""
         return because.kind not in PERSONAL and set(because.items) <= set(row_of(query.context, row)[0].tolist())
 
-    def _worded(self, tell: Tell, because: Because, bought: bool) -> Reason:
-        shown, led = self.state.shelf.shown, [int(self.state.fitted.item_ids[item]) for item in because.items]
-        titles = [tell(item).title or tell(item).key if item in shown else "" for item in led]
-        return reason(because, titles, led, bought=bought, figures=self.figures, zone=self.now.tzinfo or UTC)
+    def _worded(self, named: Callable[[int], tuple[int, str]], because: Because, bought: bool) -> Reason:
+        led = [named(item) for item in because.items]
+        titles, ids = [title for _, title in led], [item_id for item_id, _ in led]
+        return reason(because, titles, ids, bought=bought, figures=self.figures, zone=self.now.tzinfo or UTC)
+
+    def _named(self, tell: Tell, number: int) -> tuple[int, str]:
+        """Id and title of an item that leads to another; of what is not sold any more nobody knows the title."""
+        item_id = int(self.state.fitted.item_ids[number])
+        shown = tell(item_id) if item_id in self.state.shelf.shown else None
+        return item_id, (shown.title or shown.key) if shown else ""
 
 
 def _in_set(offer: Offer | None) -> InSet | None:

@@ -87,7 +87,7 @@ def delete_placement(key: str) -> ResponseReturnValue:
     with services().database.begin() as session:
         placements.delete_one(session, key)
     services().recommender.reload()
-    toast(gettext("“%(name)s” is deleted. Who asks for %(key)s is told that there is none.", name=plan.name, key=key))
+    toast(gettext("“%(name)s” is deleted. Who asks for “%(key)s” is told that there is none.", name=plan.name, key=key))
     return redirect(url_for(".index") + "#placements", 303)
 
 

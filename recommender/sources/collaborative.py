@@ -44,6 +44,7 @@ class Collaborative:
     def fit(cls, interactions: Interactions, settings: Settings, *, seed: int) -> Self:
         """Learn from what each contact kept."""
         mix = RECIPE.fit(interactions, settings)
+        interactions.forget_held()
         strong, broad = (mix.parts[name].table for name in ("ease", "neighbours"))
         assert strong is not None
         assert broad is not None

@@ -125,7 +125,8 @@ def test_a_key_of_web_pages(admin: FlaskClient, services: Services) -> None:
     where = made.headers["Location"]
     prefix = where.rpartition("/")[2]
     page = admin.get(where).text
-    for words in (f"data-key=&#34;{prefix}&#34;", "/t.css", "data-rapport-placement=&#34;item&#34;", "Public"):
+    for words in (f"data-key=&#34;{prefix}&#34;", "/t.css", "data-rapport-placement=&#34;item&#34;", "Public",
+                  "rapport(&#39;item&#39;", "rapport(&#39;sign&#39;", "hexdigest()"):  # fmt: skip
         assert words in page, words
     assert admin.post(where, data={"origins": "https://a.example https://b.example"}).status_code == 303
     with services.database.read() as session:

@@ -11,14 +11,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recommender.algebra import THREADS
-from recommender.answering import Questions, State, Turn
-from recommender.answers import Answer
+from recommender.answering import Questions, Row, State, Turn
 from recommender.arrays import Ints
 from recommender.history import Histories
 from recommender.sources.base import Query
 from recommender.trail import Trail
 
-LARGEST: Final = 1000  # contacts of one turn
+LARGEST: Final = 500  # contacts of one turn: what it makes of 1,000 no longer fits into a processor's own memory
 SMALLEST: Final = 250
 
 
@@ -28,9 +27,9 @@ def parts(contact_ids: Sequence[int]) -> list[Sequence[int]]:
     return [contact_ids[first : first + size] for first in range(0, len(contact_ids), size)]
 
 
-def answers(turn: Turn, past: Histories, shown: Sequence[Sequence[int]]) -> list[Answer]:
-    """An answer for each contact; shown: item ids that stood in the last mails of each."""
-    return [turn.told(row) for row in turn.shown(_questions(turn, past, shown))]
+def rows(turn: Turn, past: Histories, shown: Sequence[Sequence[int]]) -> list[Row]:
+    """What is shown to each contact; shown: item ids that stood in the last mails of each."""
+    return turn.shown(_questions(turn, past, shown))
 
 
 def _questions(turn: Turn, past: Histories, shown: Sequence[Sequence[int]]) -> Questions:

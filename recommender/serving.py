@@ -24,11 +24,12 @@ from engine.config import Config
 from engine.database import Database
 from engine.errors import Unreadable
 from engine.models import Item, Order, OrderLine
-from recommender import batches, bundles, comparisons, history, placements
+from recommender import batches, bundles, comparisons, crew, history, placements
 from recommender.algebra import each
 from recommender.answering import Asked, Row, State, Turn, warm
 from recommender.answers import KEPT, Answer, Request
 from recommender.comparisons import Variant
+from recommender.crew import Crew, Job
 from recommender.fitted import Fitted, load
 from recommender.history import NOTHING
 from recommender.kept import ITEM_BYTES, Kept
@@ -60,6 +61,7 @@ class Recommender:
         self.config = config
         self.problem: str | None = None  # why the published training does not serve
         self._state: State | None = None
+        self.crew = Crew(database, folder)
         self._rows: Kept[Row] = Kept(KEPT)
         self._lock = threading.Lock()
         self._aside = ThreadPoolExecutor(1, "training")
@@ -123,13 +125,21 @@ class Recommender:
             for part in batches.parts(ids)
         ]
 
+        is_large = len(contact_ids) >= crew.LARGE
+        first = Job.of(turns[0][0], (), now, ()) if is_large else None
+        if first:
+            self.crew.begin(first)
+
         def answered(given: tuple[Turn, Sequence[int]]) -> Iterable[tuple[int, Answer]]:
             turn, ids = given
-            past = history.of_contacts(self.database, ids, now)
             with self.database.read() as own:
                 before = _before(own, turn, ids, shown)
-            found = batches.answers(turn, past, [before.get(contact, ()) for contact in ids])
-            return zip(ids, found, strict=True)
+            barred = [before.get(contact, ()) for contact in ids]
+            job = Job.of(turn, ids, now, barred) if is_large else None
+            rows = self.crew.rows(job) if job else None
+            if rows is None:
+                rows = batches.rows(turn, history.of_contacts(self.database, ids, now), barred)
+            return zip(ids, map(turn.told, rows), strict=True)
 
         found = each(answered, turns) if len(turns) > 1 else map(answered, turns)
         return dict(chain.from_iterable(found))

@@ -33,6 +33,7 @@ class Services:
 
     def close(self) -> None:
         """Give connections and files back."""
+        self.recommender.crew.close()
         self.warehouse.close()
         self.database.close()
 

@@ -3,7 +3,9 @@
 Makes the demo shop, trains, and serves it as `rapport serve` does. A client asks over HTTP, by wrk where it is
 installed (Debian: apt-get install wrk), for the item page and the home page of random contacts and items; beside it
 the same server answers a constant of the same size behind the same API key. `ratio` is the share of that rate that
-recommendations reach, `p99_ratio` how many times its slowest hundredth, `batch_per_s` contacts a second for a mailing.
+recommendations reach, `p99_ratio` how many times its slowest hundredth. Contacts a second for a mailing to the whole
+shop: `batch_alone_per_s` by one process, as for a small one, `batch_per_s` by those that a large one begins, once they
+are ready.
 ASKED questions are asked in turn. A line before that tells the same of questions that nobody has asked before, one for
 each contact at home beside items as they come, and how many of MANY connections at once failed, which counts as errors.
 """
@@ -30,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from unittest.mock import patch
 
 from apiflask import APIFlask
 from flask import Response
@@ -42,7 +45,7 @@ from engine import schema
 from engine.config import Config
 from engine.database import Database
 from engine.models import Contact, Item
-from recommender import training
+from recommender import crew, training
 from web import lane, security, wsgi
 from web.api import access
 from web.cli.server import allow_descriptors
@@ -98,8 +101,8 @@ def main() -> None:
         figures = {
             **_beside(found, floor),
             "errors": first.errors + found.errors + floor.errors + (many.errors if many else 0),
-            "batch_per_s": _batch(config),
         }
+        figures["batch_alone_per_s"], figures["batch_per_s"] = _batch(config)
     crowd = {"many_rps": many.rate, "many_errors": many.errors} if many else {}
     _print("never asked before:", _beside(first, floor) | crowd)
     _print("recommend:", figures)
@@ -173,14 +176,28 @@ def _stock(database: Database, count: int) -> None:
             session.execute(insert(Item), more)
 
 
-def _batch(config: Config) -> float:
-    """Contacts a second for whom a mailing's products are found, of the whole shop, once its training is in memory."""
+def _batch(config: Config) -> tuple[float, float]:
+    """Contacts a second for whom a mailing's products are found, of the whole shop: by one process, and by those that a
+    large audience begins, once they are ready.
+    """
     with opened(config) as services, services.database.read() as session:
         ids = list(session.scalars(select(Contact.id)))
-        services.recommender.recommend_many(session, "email", ids[:WARM], 6, now=utcnow())
-        begun = time.perf_counter()
-        services.recommender.recommend_many(session, "email", ids, 6, now=utcnow())
-        return len(ids) / (time.perf_counter() - begun)
+        recommender = services.recommender
+
+        def rate() -> float:
+            begun = time.perf_counter()
+            recommender.recommend_many(session, "email", ids, 6, now=utcnow())
+            return len(ids) / (time.perf_counter() - begun)
+
+        recommender.recommend_many(session, "email", ids[:WARM], 6, now=utcnow())
+        with patch.object(crew, "LARGE", len(ids) + 1):
+            alone = rate()
+        with patch.object(crew, "LARGE", len(ids)):
+            rate()
+            end = time.monotonic() + PATIENCE
+            while recommender.crew.ready < crew.MOST and time.monotonic() < end:
+                time.sleep(0.1)
+            return alone, rate()
 
 
 @contextmanager

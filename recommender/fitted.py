@@ -164,7 +164,9 @@ class Draft:
         }
         _flush(self._beside / "training.json", json.dumps(about, indent=1).encode())
         shutil.rmtree(self.folder, ignore_errors=True)
+        _settle(self._beside)
         self._beside.replace(self.folder)
+        _settle(self.folder.parent)  # the database may name it from now on, after a power cut too
 
     @property
     def _beside(self) -> Path:
@@ -219,6 +221,15 @@ def _flush(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _settle(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path, digest: str | None) -> npt.NDArray[Any]:

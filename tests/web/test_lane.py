@@ -78,9 +78,10 @@ def test_nobody_waits_for_who_is_held_up(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ask(application, "/fast", b"[1]") == b"[1]"
 
 
-def test_nobody_waits_for_who_sends_slowly() -> None:
+def test_nobody_waits_for_who_sends_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is read before its turn; one of no length or a large one goes beside."""
-    sent, meeting = threading.Event(), Meeting()
+    monkeypatch.setattr(lane, "PATIENCE", PATIENT)
+    begun, sent, meeting = threading.Event(), threading.Event(), Meeting()
     meeting.over.set()
     application = lane.one_at_a_time(meeting, {"/fast"})
 
@@ -88,13 +89,17 @@ def test_nobody_waits_for_who_sends_slowly() -> None:
         """Comes when it is told to."""
 
         def read(self, size: int | None = -1) -> bytes:
+            begun.set()
             sent.wait(PATIENT)
             return super().read(size)
 
     slow = threading.Thread(target=ask, args=[application, "/fast"], kwargs={"wsgi.input": Slow(b"{}")})
     slow.start()
-    assert ask(application, "/fast", b"[2]") == b"[2]"
-    assert meeting.most == 1
+    assert begun.wait(PATIENT)
+    second = threading.Thread(target=ask, args=[application, "/fast"])
+    second.start()
+    second.join(PATIENT / 3)
+    assert not second.is_alive()
     sent.set()
     slow.join(PATIENT)
     assert ask(application, "/fast", b"x" * (lane.LARGEST + 1)) == b"x" * (lane.LARGEST + 1)

@@ -254,7 +254,9 @@ def _answer(session: Session, asked: Mapping[str, Any], path: str, before: Seque
     begun = time.perf_counter()
     contact = asked.get("contact")
     [(contact_id,)] = (contact and _CONTACT.rows(services().database, key=contact)) or [(None,)]
-    excluded = asked.get("exclude", {})
+    excluded, told = asked.get("exclude", {}), {name: asked[name] for name in _SAID & asked.keys()}
+    if contact and contact_id is None:  # whoever the visitor belongs to is somebody else
+        told["personal"] = False
     try:
         question = Request(
             asked["placement"],
@@ -266,15 +268,15 @@ def _answer(session: Session, asked: Mapping[str, Any], path: str, before: Seque
             before=before,
             filter=Filter(**business.read(asked.get("filter", {}), FILTERS, "filter")),
             rules=_rules(asked, excluded),
-            **{name: asked[name] for name in _SAID & asked.keys()},
+            **told,
         )
         answer = services().recommender.recommend(session, question, now=utcnow(), shown=offered.last)
     except Invalid as error:
         raise Invalid(error.message, field=f"{path}{error.field}") from None
     missing = [*answer.missing_ids, *([contact] if contact and not contact_id else [])]
     took = round((time.perf_counter() - begun) * 1000, 2)
-    told = as_json(answer, tuple(asked.get("fields", TOLD)), {"missing_ids": missing, "took_ms": took})
-    return told, [item.key for item in answer.items]
+    text = as_json(answer, tuple(asked.get("fields", TOLD)), {"missing_ids": missing, "took_ms": took})
+    return text, [item.key for item in answer.items]
 
 
 def _rules(asked: Mapping[str, Any], excluded: Mapping[str, Any]) -> dict[str, Any]:

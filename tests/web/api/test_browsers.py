@@ -233,6 +233,9 @@ def test_a_visitor_is_told_nothing_of_what_the_contact_did(send: Send, api: Flas
         assert not any("score" in one for one in theirs)  # a placement may put forward by margin
         stranger = send(ASK, home, **{"Sec-GPC": "1"}).get_json()["items"]
         assert [(one["id"], one["source"]) for one in stranger] == [(one["id"], one["source"]) for one in theirs]
+        new = again | {"contact": "C-new", "signature": website.sign(SECRET, "customer", "C-new")}  # on Mei's browser
+        for answer in (send(ASK, new).get_json(), api.post(ASK, json=new).get_json()):
+            assert (answer["items"], answer["missing_ids"]) == ([], ["C-new"])
     beside = {"placement": "item", "visitor": VISITOR, "context": {"items": ["A0"]}, "n": 1}
     [cup] = send(ASK, beside).get_json()["items"]
     assert cup["reason"] == {"kind": "rules", "text": "often bought with Item 0", "because": ["Item 0"]}

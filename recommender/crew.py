@@ -35,7 +35,8 @@ from recommender.models import Training
 from recommender.shelf import Shelf
 
 LARGE: Final = 10_000  # contacts of one question: fewer are answered before the processes are ready
-MOST: Final = min(THREADS, 4)
+MEMORY: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+MOST: Final = min(THREADS, 4, MEMORY // 2**31)  # a machine of less than 2 GiB has no room for any
 IDLE: Final = 60.0
 PATIENCE: Final = 60.0  # seconds for a turn, which takes a fifth of one
 

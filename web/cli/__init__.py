@@ -48,6 +48,10 @@ COMMANDS = {  # word: module and name of the command or group, and the first sen
         "web.cli.recommend:recommend",
         "Say what to offer for an item, a cart or a contact, and why; to a stranger, what sells.",
     ),
+    "recommend-list": (
+        "web.cli.recommend:recommend_list",
+        'Write what to offer to each contact on a list to FILE as CSV ("-": to standard output).',
+    ),
     "run": ("web.cli.server:run", "Serve and work: two processes; when one ends, so does the other."),
     "serve": (
         "web.cli.server:serve",

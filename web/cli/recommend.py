@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from sqlalchemy import func, select
 
 from campaigns import offered
-from engine import money
+from engine import export, lists, money
 from engine.config import Config
+from engine.lists.people import among
 from engine.models import Contact
 from recommender.answers import MOST, Answer, Request
 from recommender.business import Filter
 from web.cli.given import as_json, show
 from web.recommendations import shown
-from web.services import opened, utcnow
+from web.services import Services, opened, utcnow
+
+AT_ONCE: Final = 50_000  # contacts of a file for whom is asked together
+COLUMNS: Final = (
+    *("contact", "rank", "item", "title", "price", "currency", "source", "reason", "recommendation_id", "variant"),
+)
 
 
 @click.command()
@@ -44,6 +54,49 @@ def recommend(config: Config, /, contact: str | None, category: str | None, *, a
         show(shown(answer) | {"missing_ids": missing})
     else:
         _tell(answer, missing)
+
+
+@click.command("recommend-list")
+@click.argument("list_id", type=int)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--placement", default="email", show_default=True, metavar="NAME", help="Where it is offered.")
+@click.option("-n", default=4, show_default=True, type=click.IntRange(1, MOST), help="Items for each.")
+@click.pass_obj
+def recommend_list(config: Config, list_id: int, file: Path, placement: str, n: int) -> None:
+    """Write what to offer to each contact on a list to FILE as CSV ("-": to standard output)."""
+    with opened(config) as services, services.database.read() as session:
+        services.warehouse.refresh()
+        ids = lists.member_ids(session, services.warehouse, list_id, utcnow()).tolist()
+        pieces = export.lines(COLUMNS, _offers(services, ids, placement, n))
+        first = next(pieces)  # a fault of what is asked is an error, not half a file
+        with click.open_file(str(file), "w", encoding="utf-8", atomic=True) as out:
+            out.writelines(chain([first], pieces))
+
+
+def _offers(services: Services, ids: list[int], placement: str, n: int) -> Iterator[tuple[Any, ...]]:
+    """A row of COLUMNS for each item, by contact."""
+    with click.progressbar(length=len(ids), file=sys.stderr) as progress:
+        for first in range(0, len(ids), AT_ONCE):
+            part = ids[first : first + AT_ONCE]
+            with services.database.read() as session:
+                known = select(Contact.id, Contact.key).where(
+                    Contact.id.in_(among(session, part)), Contact.merged_into.is_(None)
+                )
+                keys = dict(session.execute(known.order_by(Contact.id)).all())
+                answers = services.recommender.recommend_many(
+                    session, placement, list(keys), n, now=utcnow(), shown=offered.last
+                )
+            for contact_id, key in keys.items():
+                yield from _rows(key, answers[contact_id])
+            progress.update(len(part))
+
+
+def _rows(contact: str, answer: Answer) -> Iterator[tuple[Any, ...]]:
+    for one in answer.items:
+        price = None if one.price is None else money.to_decimal(one.price)
+        why = one.reason.text if one.reason else None
+        named = one.key, one.title, price, one.currency, one.source, why
+        yield contact, one.rank, *named, answer.recommendation_id, answer.variant
 
 
 def _tell(answer: Answer, missing: tuple[str, ...]) -> None:

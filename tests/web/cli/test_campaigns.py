@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -190,7 +191,7 @@ def test_lists_are_changed_and_put_away(rapport: Rapport, api: HeaderClient) -> 
     )
 
 
-def test_recommend(rapport: Rapport, database: Database, api: HeaderClient) -> None:
+def test_recommend(rapport: Rapport, database: Database, api: HeaderClient, tmp_path: Path) -> None:
     """For an item, a cart, a contact and a stranger, with the reason; for programs as the API says it."""
     assert "There is nothing to offer." in rapport("recommend").stdout
     with database.begin() as session:
@@ -216,3 +217,12 @@ def test_recommend(rapport: Rapport, database: Database, api: HeaderClient) -> N
     assert "Nobody knows nobody." in rapport("recommend", "--contact", "nobody").stderr
     wrong = rapport("recommend", "--placement", "hme")
     assert (wrong.exit_code, "hme" in wrong.output) == (1, True)
+    assert rapport("list", "create", "All", "--criteria", "-", input=EVERYBODY).exit_code == 0
+    rows = list(csv.DictReader(rapport("recommend-list", 1, "-", "-n", 2).stdout.removeprefix("\ufeff").splitlines()))
+    assert {row["contact"] for row in rows} == {contact.key for contact in people}
+    told = json.loads(rapport("recommend", "--placement", "email", "--contact", "c1", "-n", 2, "--json").stdout)
+    for row, item in zip([row for row in rows if row["contact"] == "c1"], told["items"], strict=True):
+        named = item["id"], item["title"], item["price"], item["source"], item["reason"]["text"]
+        assert (row["item"], row["title"], row["price"], row["source"], row["reason"]) == named
+    wrong = rapport("recommend-list", 1, tmp_path / "none.csv", "--placement", "hme")
+    assert (wrong.exit_code, "hme" in wrong.output, (tmp_path / "none.csv").exists()) == (1, True, False)

@@ -20,7 +20,7 @@ from recommender.blend import DEEP
 from recommender.sources.base import Query
 from recommender.sources.folded import Said
 
-WIDE: Final = 4096  # items: with 500 questions and four parts 33 MB
+WIDE: Final = 4096  # items: with 500 questions and four parts 75 MB at most
 CELLS: Final = 2**20  # of a plain table: making a larger one takes longer than it saves
 
 

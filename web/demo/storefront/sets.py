@@ -62,7 +62,7 @@ class Bill:
             if each <= 0 or times <= 0:
                 continue
             savings.append(Saving(one.name, times, times * each))
-            for key, part in shared(times * each, {key: prices[key] for key in one.items}).items():
+            for key, part in shared(times * each, {key: times * prices[key] for key in one.items}).items():
                 left[key] -= times
                 off[key] += part
         return cls(lines, savings, off)
@@ -92,13 +92,15 @@ class Bill:
 
 
 def shared(amount: int, prices: Mapping[str, int]) -> dict[str, int]:
-    """An amount over lines in proportion to their prices, in whole pennies but for the last."""
-    parts: dict[str, int] = {}
-    whole, price, done = sum(prices.values()), 0, 0
-    for key, own in prices.items():
-        price += own
-        upto = amount * price // whole // PENNY * PENNY if price < whole else amount
-        parts[key], done = upto - done, upto
+    """An amount, no more than all prices together, over lines in proportion to their prices: in whole pennies, what is
+    left on the last lines, and on none more than its price.
+    """
+    whole = sum(prices.values())
+    parts = {key: amount * price // whole // PENNY * PENNY for key, price in prices.items()}
+    left = amount - sum(parts.values())
+    for key in reversed(parts):
+        more = min(left, prices[key] - parts[key])
+        parts[key], left = parts[key] + more, left - more
     return parts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -141,10 +141,18 @@ def test_while_rapport_is_away(tea: Browser, monkeypatch: pytest.MonkeyPatch) ->
     assert "<strong>£17.95</strong>" in tea.get("/cart").text
 
 
-@given(st.integers(1, 10**7), st.lists(st.integers(1, 10**7), min_size=1, max_size=4))
-def test_shares_add_up(amount: int, prices: list[int]) -> None:
-    """To the amount, none below nothing, and none more than its own price where the amount is less than all."""
-    told = shared(amount, {str(place): price for place, price in enumerate(prices)})
+@given(prices=st.lists(st.integers(1, 10**7), min_size=1, max_size=4), share=st.floats(0, 1), in_pennies=st.booleans())
+@example(prices=[200, 100], share=299 / 300, in_pennies=False)
+@example(prices=[1, 1, 1, 1], share=0.75, in_pennies=True)
+def test_shares_add_up(prices: list[int], share: float, in_pennies: bool) -> None:
+    """To the amount; none is below nothing, more than its own price, or as many pennies off its proportion as there
+    are lines; whole pennies where the amount and all prices are.
+    """
+    unit = sets.PENNY if in_pennies else 1
+    amount, all_of_it = unit * round(share * sum(prices)), unit * sum(prices)
+    own = {str(place): unit * price for place, price in enumerate(prices)}
+    told = shared(amount, own)
     assert sum(told.values()) == amount
-    assert all(part >= 0 for part in told.values())
-    assert all(part % sets.PENNY == 0 for part in list(told.values())[:-1])
+    assert all(0 <= told[key] <= price for key, price in own.items())
+    assert all(abs(told[key] - amount * price / all_of_it) < sets.PENNY * len(own) for key, price in own.items())
+    assert all(part % unit == 0 for part in told.values())

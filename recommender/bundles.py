@@ -1,7 +1,8 @@
 """Bundles: two to four items for a price of their own, made by a marketer, and what became of each.
 
 The first item leads: the source `bundles` offers the others where it is looked at. A bundle is offered on its days
-while all its items may be, and while it is cheaper than they are one by one.
+while all its items may be, and while it is cheaper than they are one by one. One with an item that is suppressed
+everywhere is not on sale at all, so that no row tells a price that no cart charges.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from engine.warehouse import Warehouse
 from recommender.business import KINDS, About
 from recommender.fitted import Fitted
 from recommender.models import Bundle
-from recommender.placements import RESERVED, check_key
+from recommender.placements import RESERVED, check_key, suppressed
 from recommender.shelf import Shelf
 from recommender.sources.bundles import Bundles, Offer
 
@@ -134,19 +135,23 @@ def delete(session: Session, key: str) -> None:
 
 
 def on_sale(session: Session, today: date) -> tuple[OnSale, ...]:
-    """What is offered today, in the order they were made."""
+    """What is offered today, in the order they were made; without those of which an item is suppressed everywhere."""
     query = select(Bundle.key, Bundle.name, Bundle.items, Bundle.price, Bundle.discount).where(
         Bundle.active,
         or_(Bundle.since.is_(None), Bundle.since <= today),
         or_(Bundle.until.is_(None), Bundle.until >= today),
     )
-    rows = session.execute(query.order_by(Bundle.id))
-    return tuple(OnSale(row.key, row.name, tuple(row.items), row.price, row.discount) for row in rows)
+    rows, hidden = session.execute(query.order_by(Bundle.id)), frozenset(suppressed(session))
+    return tuple(
+        OnSale(row.key, row.name, tuple(row.items), row.price, row.discount)
+        for row in rows
+        if hidden.isdisjoint(row.items)
+    )
 
 
 def charged(session: Session, today: date) -> list[Charged]:
-    """What a shop charges today for sets: those of which all items are sold and dearer one by one. Whether they are in
-    stock the shop knows best.
+    """What a shop charges today for sets: those on sale of which all items are sold and dearer one by one. Whether they
+    are in stock the shop knows best.
     """
     sets = on_sale(session, today)
     wanted = {key for one in sets for key in one.items}

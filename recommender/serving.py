@@ -159,6 +159,13 @@ class Recommender:
         with self._lock:  # whoever looks now may have looked before what has changed
             self._checked = -STALE
 
+    def known(self, session: Session, keys: Iterable[str], now: datetime) -> set[str]:
+        """Those keys whose items stand in what answers now; others wait for the next training."""
+        state = self._current(session, now)
+        ids = {key: item for key in keys if (item := state.shelf.keys.get(key)) is not None}
+        numbers = state.fitted.numbers(np.array(list(ids.values()), np.int64))
+        return {key for key, number in zip(ids, numbers, strict=True) if number >= 0}
+
     def _here(self, now: datetime) -> datetime:
         """The same moment on the shop's clock: pins hold for its days."""
         return now.astimezone(self.config.locale.zone)

@@ -118,6 +118,21 @@ def test_not_while_it_cannot_be_sold(recommender: Recommender, database: Databas
 
 
 @pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("key", ["A0", "A3"], ids=["the lead", "another"])
+def test_not_with_an_item_that_is_shown_nowhere(recommender: Recommender, database: Database, key: str) -> None:
+    """A set of which one item is suppressed everywhere is neither offered nor charged, until it no longer is."""
+    make(database)
+    make(database, "other", items=["A1", "A2"])
+    asked = Request("item", items=["A0"], n=6)
+    for hidden, keys, charged in (([key], [], ["other"]), ([], ["A1", "A3"], ["starter", "other"])):
+        with database.begin() as session:
+            placements.suppress(session, hidden, NOW)
+        assert [item.key for item in shown(recommender, asked)] == keys
+        with database.read() as session:
+            assert [one.key for one in bundles.charged(session, NOW.date())] == charged
+
+
+@pytest.mark.usefixtures("shop")
 def test_an_item_in_one_set_alone(recommender: Recommender, database: Database) -> None:
     """Of two sets that share an item the one that saves more is offered, and the other not in pieces."""
     make(database)

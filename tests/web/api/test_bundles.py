@@ -56,6 +56,9 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     listed = api.get("/api/v1/bundles").get_json()
     assert [one["key"] for one in listed["bundles"]] == ["starter"]
     assert not BundlesOut().validate(listed)
+    api.put("/api/v1/suppressed-items", json={"items": ["A1"]})
+    assert api.get("/api/v1/bundle-offers").get_json() == {"offers": []}
+    api.put("/api/v1/suppressed-items", json={"items": []})
     assert api.put(PATH, json=SET | {"discount": None, "price": "15.00"}).get_json()["price"] == "15"
     assert api.delete(PATH).status_code == 204
     assert api.delete(PATH).status_code == 404

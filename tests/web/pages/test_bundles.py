@@ -129,6 +129,36 @@ def test_change_and_delete(marketer: FlaskClient, shop: Services) -> None:
     assert marketer.get(f"{LIST}/tea-time").status_code == 404
 
 
+def test_a_state_is_what_rows_do(marketer: FlaskClient, api: FlaskClient, shop: Services, config: Config) -> None:
+    """A set with an item that is suppressed, or that the training does not know, is in no row and not "Offered"."""
+    with shop.database.begin() as session:
+        [late] = add_items(session, 1, key="late", title="Late item")
+    for name, other in (("Hidden", "A1"), ("Fresh", late.key)):
+        marketer.post(f"{LIST}/new", data=TYPED | {"name": name, "items": ["A0", other], "act": "save"})
+    api.put("/api/v1/suppressed-items", json={"items": ["A1"]})
+    assert _states(marketer) == {"Hidden": "Suppressed Item 1", "Fresh": "Waits for the next training Late item"}
+    assert _offered(api) == set()
+    api.put("/api/v1/suppressed-items", json={"items": []})
+    training.train(shop.database, shop.warehouse, config, now=utcnow())
+    shop.recommender.reload()
+    assert _states(marketer) == {"Hidden": "Offered", "Fresh": "Offered"}
+    assert _offered(api) == {"Hidden", "Fresh"}
+
+
+def _states(marketer: FlaskClient) -> dict[str, str]:
+    """By the name of each bundle its state, and the items that it is about."""
+    row = re.compile(r'<th scope="row"><a [^>]*>([^<]*)</a>.*?<td class="whole">(.*?)</td>', re.DOTALL)
+    rows = row.findall(marketer.get(LIST).text)
+    return {name: " ".join(re.sub(r"<[^>]*>", " ", state).split()) for name, state in rows}
+
+
+def _offered(api: FlaskClient) -> set[str]:
+    """Names of the sets in a row at the cart that holds A0."""
+    body = {"placement": "cart", "context": {"items": ["A0"]}, "n": 6}
+    found = api.post("/api/v1/recommendations", json=body).get_json()["items"]
+    return {item["bundle"]["name"] for item in found if "bundle" in item}
+
+
 def test_an_empty_shop_teaches(marketer: FlaskClient) -> None:
     """No training, no bundle: what one is, and what to do first."""
     page = unescape(marketer.get(LIST).text)

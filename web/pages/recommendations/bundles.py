@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, Self
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine.errors import Invalid
 from engine.models import Item
 from engine.money import to_decimal
-from recommender import bundles, suggesting
+from recommender import bundles, placements, suggesting
 from recommender.bundles import MOST_ITEMS, NAME
 from recommender.criteria.published import serving
 from recommender.models import Bundle
@@ -34,9 +34,11 @@ STATES: Final = {
     "later": (lazy_gettext("Later"), "note"),
     "over": (lazy_gettext("Over"), ""),
     "gone": (lazy_gettext("Not sold"), "bad"),
+    "suppressed": (lazy_gettext("Suppressed"), "bad"),
     "out": (lazy_gettext("Sold out"), "bad"),
     "unpriced": (lazy_gettext("No price"), "bad"),
     "dearer": (lazy_gettext("Not cheaper than apart"), "bad"),
+    "untrained": (lazy_gettext("Waits for the next training"), "note"),
 }
 
 
@@ -94,14 +96,16 @@ def all_bundles() -> ResponseReturnValue:
     with services().database.read() as session:
         made = bundles.read(session)
         found, problem = _suggested(session, made)
-        items = _items(session, {key for one in made for key in one.items})
+        keys = {key for one in made for key in one.items}
+        items = _items(session, keys)
+        lacking = _lacking(session, keys, items)
         today = utcnow().astimezone(config.locale.zone).date()
         return render_template(
             "recommendations/bundles.html",
             made=made,
             items=items,
             taken=bundles.taken(services().warehouse, made, utcnow()),
-            states={one.id: _state(one, items, today) for one in made},
+            states={one.id: _state(one, items, lacking, today) for one in made},
             words=STATES,
             shared=[name for name, times in Counter(one.name for one in made).items() if times > 1],
             prices={one.id: _price(one, items) for one in made},
@@ -230,7 +234,23 @@ def _price(made: Bundle, items: Mapping[str, Any]) -> tuple[int | None, int | No
     return price, sum(prices) - price
 
 
-def _state(made: Bundle, items: Mapping[str, Any], today: date) -> tuple[str, list[str]]:
+def _lacking(session: Session, keys: set[str], items: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+    """By the state that it gives a set, the items that keep one from being offered; what waits passes by itself, and
+    so comes last.
+    """
+    sold = {key for key, item in items.items() if item.active and item.recommendable}
+    return {
+        "gone": keys - sold,
+        "suppressed": frozenset(placements.suppressed(session)),
+        "out": {key for key, item in items.items() if item.stock is not None and item.stock <= 0},
+        "unpriced": {key for key, item in items.items() if item.price is None},
+        "untrained": keys - services().recommender.known(session, keys, utcnow()),
+    }
+
+
+def _state(
+    made: Bundle, items: Mapping[str, Any], lacking: Mapping[str, Collection[str]], today: date
+) -> tuple[str, list[str]]:
     """One of STATES, and the titles of the items it is about."""
     if not made.active:
         return "off", []
@@ -238,17 +258,11 @@ def _state(made: Bundle, items: Mapping[str, Any], today: date) -> tuple[str, li
         return "later", []
     if made.until and made.until < today:
         return "over", []
-    for state, is_so in _LACKS.items():
-        about = [key for key in made.items if is_so(items.get(key))]
+    saves = _price(made, items)[1]
+    if saves is not None and saves <= 0:
+        return "dearer", []
+    for state, keys in lacking.items():
+        about = [key for key in made.items if key in keys]
         if about:
             return state, [(items[key].title if key in items else None) or key for key in about]
-    saves = _price(made, items)[1]
-    return ("offered" if saves is not None and saves > 0 else "dearer"), []
-
-
-# Why a set cannot be sold, by one of its items; None: it was deleted.
-_LACKS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "gone": lambda item: item is None or not (item.active and item.recommendable),
-    "out": lambda item: item.stock is not None and item.stock <= 0,
-    "unpriced": lambda item: item.price is None,
-}
+    return "offered", []

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
-from math import isclose, sqrt
+from math import exp, isclose, sqrt
 
 import numpy as np
 import pytest
 
 from campaigns import experiment
-from campaigns.duration import LONGEST, Lately, Split, lately
+from campaigns.duration import LONGEST, LOOKED_BACK, Lately, Split, lately
 from campaigns.experiment import Arm
-from campaigns.exposed import METRICS, Figures
+from campaigns.exposed import METRICS, NOBODY, Figures
 from engine.config import Config
 from engine.database import Database
 from engine.warehouse import Warehouse
-from tests.campaigns.test_readout import DAY, World, people
+from tests.campaigns.test_readout import DAY, World, mail, people
 
 HALF = Split(0.5, 0.0)
 
@@ -67,6 +68,37 @@ def test_so_many_people_find_it_in_four_of_five() -> None:
     assert 0.75 < found.mean() < 0.88
 
 
+def ordering(days: float, pace: float, rate: float) -> Figures:
+    """Of people who come evenly over these days, `pace` a day, and from then on order `rate` times a day (Poisson): a
+    person's orders and their variance grow with time.
+    """
+    n, most = round(pace * days), rate * days
+    mean, buying = most / 2, 1 - (1 - exp(-most)) / most
+    squares = mean + most**2 / 3
+    return replace(NOBODY, people=n, outcomes=dict.fromkeys(METRICS, Arm(n, n * mean, n * squares, round(n * buying))))
+
+
+@pytest.mark.parametrize(
+    ("pace", "rate", "difference", "wanted"),
+    [(5_000, 0.02, 0.2, 4), (5_000, 0.02, 0.5, 2), (50_000, 0.01, 0.1, 4), (2_000, 0.02, 0.2, 7), (500, 0.02, 0.2, 13)],
+)
+def test_a_figure_that_grows_with_time(pace: float, rate: float, difference: float, wanted: int) -> None:
+    """The first days are judged by what people do in their first days, not by their first week."""
+    seen = Lately({float(days): ordering(days, pace, rate) for days in LOOKED_BACK})
+    true = {days: Lately({float(days): ordering(days, pace, rate)}) for days in range(1, 29)}
+    least = {days: one.least("orders", days, HALF) for days, one in true.items()}
+    assert next(days for days, one in least.items() if one is not None and one <= difference) == wanted
+    assert seen.needed("orders", difference, HALF) == wanted
+    for days, one in least.items():
+        assert seen.least("orders", days, HALF) == (one and pytest.approx(one, rel=0.02))
+
+
+def test_half_a_day_sets_no_pace() -> None:
+    """Nobody came in the twelve hours of a night: those who come next come at the pace of the days."""
+    slept = Lately({1.0: figures(1_000, 50), 1.5: figures(1_000, 50)})
+    assert slept.least("clickers", 15, HALF) == pytest.approx(experiment.detectable(10_000, 0.5, sqrt(19)), rel=1e-3)
+
+
 def test_nobody_tells_nothing() -> None:
     """Nor do people of whom nobody did it."""
     assert Lately({}).needed("margin", 0.5, HALF) is None
@@ -102,8 +134,35 @@ def test_who_saw_it_lately(database: Database, config: Config, now: datetime) ->
             fresh = lately(session, warehouse, "cart", currency="GBP", now=now - timedelta(hours=12))
     finally:
         warehouse.close()
-    assert [round(days, 6) for days in found.figures] == [7, 14, 20]
-    assert [one.people for one in found.figures.values()] == [5, 19, 31]
+    assert [round(days, 6) for days in found.figures] == [1, 3, 7, 14, 20]
+    assert [one.people for one in found.figures.values()] == [1, 1, 5, 19, 31]
     assert isclose(found.mean("clickers"), 10 / 31)
     assert isclose(found.mean("margin"), 15 * 4 / 31)
     assert nobody == fresh == Lately({})
+
+
+def test_mails_count_without_a_comparison(database: Database, config: Config, now: datetime) -> None:
+    """Each from its leaving on, opened or not, whether or not a comparison ran; one from before not by its opening."""
+    world, ids = World(database, config, now - 60 * DAY, placement="email"), people(database, 60, now - 60 * DAY)
+    plain = mail(database, dict.fromkeys(ids[:40]), now - 10 * DAY)
+    mail(database, {who: f"1.{who}.{world.row.id}a" for who in ids[40:50]}, now - 2 * DAY)
+    mail(database, {who: f"1.{who}.{world.row.id}a" for who in ids[:5]}, now - 9 * DAY, failed=ids[:5])
+    for send, who in zip(plain[:8], ids[:8], strict=True):
+        for kind in ("impression", "recommendation_click"):
+            told = {"recommendation_id": f"1.{who}", "placement": "email", "send_id": send}
+            world.tell(kind, who, now - timedelta(hours=12), properties=told)
+    told = {"recommendation_id": "1.own", "placement": "email"}  # in a mail that another program sent
+    world.tell("impression", ids[50], now - timedelta(hours=12), properties=told)
+    for who in ids[:20]:
+        world.buy(who, now - 5 * DAY, 10, 4)
+    world.read(now)
+    warehouse = Warehouse(database, config.folder / "warehouse", config)
+    try:
+        warehouse.refresh()
+        with database.read() as session:
+            found = lately(session, warehouse, "email", currency="GBP", now=now)
+    finally:
+        warehouse.close()
+    assert {round(days, 6): one.people for days, one in found.figures.items()} == {1: 1, 3: 11, 7: 11, 10: 51}
+    assert isclose(found.mean("clickers"), 8 / 51)
+    assert isclose(found.mean("orders"), 20 / 51)

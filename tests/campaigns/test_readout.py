@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -253,28 +253,41 @@ def test_answers_handed_on_to_others_are_told(database: Database, config: Config
     assert any(words in one for one in world.read(now + 4 * DAY).warnings)
 
 
+def marked(world: World, who: int) -> str:
+    """The mark of the variant of a contact."""
+    variant = world.running.variant(who, None)
+    assert variant
+    return variant.mark
+
+
+def mail(database: Database, numbers: Mapping[int, str | None], at: datetime, failed: Sequence[int] = ()) -> list[int]:
+    """A mail with recommendations to each contact, by the id of what it shows; their ids."""
+    with database.begin() as session:
+        campaign = Campaign(name="x", holdout=0, split_a=1, split_s=0, currency="GBP", created_at=at, updated_at=at)
+        session.add(campaign)
+        session.flush()
+        firing = Firing(campaign_id=campaign.id, due_at=at, fired_at=at)
+        session.add(firing)
+        session.flush()
+        revision, sends = next_revision(session), []
+        for who, number in numbers.items():
+            gone = who not in failed
+            send = Send(
+                firing_id=firing.id, campaign_id=campaign.id, contact_id=who, channel="email", created_at=at,
+                state="accepted" if gone else "failed", accepted_at=at if gone else None, revision=revision,
+            )  # fmt: skip
+            session.add(send)
+            session.flush()
+            session.add(Offered(send_id=send.id, items=[1], recommendation_id=number))
+            sends.append(send.id)
+    return sends
+
+
 def test_mails_count_from_the_message_on(database: Database, config: Config, now: datetime) -> None:
     """Who got a variant counts, opened or not; an open is no second person and no second recommendation."""
     people(database, 3, now)
     world = World(database, config, now, placement="email")
-    with database.begin() as session:
-        campaign = Campaign(name="x", holdout=0, split_a=1, split_s=0, currency="GBP", created_at=now, updated_at=now)
-        session.add(campaign)
-        session.flush()
-        firing = Firing(campaign_id=campaign.id, due_at=now, fired_at=now)
-        session.add(firing)
-        session.flush()
-        for who in (1, 2, 3):
-            send = Send(
-                firing_id=firing.id, campaign_id=campaign.id, contact_id=who, channel="email", created_at=now,
-                state="accepted" if who < 3 else "failed", accepted_at=now + DAY if who < 3 else None,
-            )  # fmt: skip
-            session.add(send)
-            session.flush()
-            variant = world.running.variant(who, None)
-            assert variant
-            shown = f"1.mail{who}.{variant.mark}"
-            session.add(Offered(send_id=send.id, items=[1], recommendation_id=shown))
+    mail(database, {who: f"1.mail{who}.{marked(world, who)}" for who in (1, 2, 3)}, now + DAY, failed=(3,))
     world.tell("impression", 1, now + 2 * DAY, rec="mail")
     world.buy(1, now + DAY + timedelta(hours=1), 20, 10)
     found = world.read(now + 30 * DAY)

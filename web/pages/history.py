@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns.bought import Bought, Click, bought
+from campaigns.bought import NAMED, Bought, Click, bought
 from campaigns.models import Campaign
 from campaigns.visits import Entry, Visit, moments
 from engine.fields import BEHAVIOURS, other_behaviour
@@ -62,7 +62,6 @@ ABOUT: Final = {  # what an event without an item is about: the first of these t
     "bounce": ("reason", "bounce"),
 }
 OFFERED: Final = ("impression", "recommendation_click")
-NAMED: Final = 2  # items of a visit that are named before "and 3 more"
 LONG: Final = 120  # letters of what an event is about
 
 
@@ -84,13 +83,13 @@ class History:
     def read(cls, session: Session, contact_id: int, entries: Sequence[Entry]) -> History:
         """Look up what the entries name: a query each, however many there are."""
         found = moments(entries)
-        ids = {number for moment in found if isinstance(number := moment.told.get("campaign_id"), int)}
+        ids = set(filter(None, (_campaign(moment.told) for moment in found)))
         named = select(Campaign.id, Campaign.name).where(Campaign.id.in_(sorted(ids)))
         offered = any(moment.title in OFFERED or moment.kind == "order" for moment in found)
         return cls(
             entries,
             bought(session, contact_id, [moment for moment in found if moment.kind == "order"]),
-            dict(session.execute(named).tuples().all()) if ids else {},
+            dict(session.execute(named).all()) if ids else {},
             {key: plan.name for key, plan in placements.read(session).items()} if offered else {},
         )
 
@@ -108,7 +107,7 @@ class History:
         names = ABOUT.get(moment.title, ())
         plain = "" if moment.item else moment.detail
         said = [next((str(moment.told[name]) for name in names if moment.told.get(name)), plain)[:LONG]]
-        said.append(self.campaigns.get(moment.told.get("campaign_id", 0), ""))
+        said.append(self.campaigns.get(_campaign(moment.told), ""))
         said.append(gettext("by a program, not by a person") if moment.told.get("machine") is True else "")
         return " · ".join(filter(None, said))
 
@@ -162,19 +161,20 @@ def did(visit: Visit) -> Markup:
 def came_from(visit: Visit) -> str:
     """What brought somebody: the campaign in the address, else the page before."""
     sources = visit.words("page_view", "utm_source") or visit.words("page_view", "referrer")
-    return (urlsplit(sources[0]).hostname or sources[0] if "//" in sources[0] else sources[0])[:LONG] if sources else ""
+    return _host(sources[0])[:LONG] if sources else ""
 
 
 def named(item: Thing) -> Markup:
     """An item's title, leading to its page in the shop where it has one."""
-    if urlsplit(item.url or "").scheme in ("http", "https"):
+    if (item.url or "").lower().startswith(("http://", "https://")):
         return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(item.url, item.name)
     return escape(item.name)
 
 
-def listed(items: Sequence[Thing]) -> Markup:
+def listed(order: Bought) -> Markup:
     """ "3 items: Tea, Cup and 1 more"."""
-    return escape(ngettext("%(num)s item", "%(num)s items", len(items))) + escape(_things(": %(items)s", items))
+    names = _line(": %(items)s", [named(item) for item in order.items], order.count)
+    return escape(ngettext("%(num)s item", "%(num)s items", order.count)) + escape(names)
 
 
 def clock(at: datetime) -> Markup:
@@ -216,14 +216,28 @@ def _things(text: str, items: Sequence[Thing]) -> Markup | str:
     return _line(text, [named(item) for item in items])
 
 
-def _line(text: str, names: Sequence[Markup]) -> Markup | str:
-    """The first of the names in a text, and how many more; "" where there is none."""
+def _line(text: str, names: Sequence[Markup], count: int = 0) -> Markup | str:
+    """The first of the names in a text, and how many more of `count` (else of the names); "" where there is none."""
     if not names:
         return ""
-    shown, more = Markup(", ").join(names[:NAMED]), len(names) - NAMED
+    shown, more = Markup(", ").join(names[:NAMED]), (count or len(names)) - NAMED
     if more > 0:
         shown += escape(f" {ngettext('and %(num)s more', 'and %(num)s more', more)}")
     return escape(text) % {"items": shown}
+
+
+def _host(address: str) -> str:
+    """The host of an address; what has none is told as it is: pages of the shop, so anybody, write what they like."""
+    try:
+        return (urlsplit(address).hostname if "//" in address else None) or address
+    except ValueError:  # "http://[x/"
+        return address
+
+
+def _campaign(told: Mapping[str, Any]) -> int:
+    """The campaign that an event names; 0: none, or what is no id, for events bring any value under any name."""
+    number = told.get("campaign_id")
+    return number if type(number) is int and 0 < number < 2**63 else 0
 
 
 def _source(told: Mapping[str, Any]) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from engine import consent, intake
-from engine.models import Consent, Contact
+from engine import config as settings
+from engine import consent, intake, website
+from engine.models import Consent, Contact, Event
+from web import collect
+from web.brake import Brake
 from web.services import Services, utcnow
 
 RECORDS = {
@@ -27,6 +32,7 @@ RECORDS = {
 }  # fmt: skip
 
 HTMX = {"HX-Request": "true"}
+SHOP = "https://shop.example"
 
 
 @pytest.fixture
@@ -238,3 +244,109 @@ def test_what_happens_meanwhile_is_told(services: Services, marketer: FlaskClien
         address = html.unescape(re.findall(r'hx-get="([^"]*)"', answer.text)[0])
         assert marketer.get(address, headers=HTMX).status_code == 204
     assert "2 events" in answer.text
+
+
+def test_each_order_counts_its_own_items(services: Services, marketer: FlaskClient, visit: int, now: datetime) -> None:
+    """One of 3,000 different items beside others, one of them twice: named are the first, and what was clicked."""
+    whose = {"contact": "C1", "channel": "shop"}
+    keys = [*(f"B{n}" for n in range(2999)), "B0", "I1"]
+    lines = [{"item": key, "quantity": 1, "unit_price": "1"} for key in keys]
+    big = {"order": "BIG", "at": (now + timedelta(minutes=5)).isoformat(), "lines": lines}
+    late = {"order": "LATE", "at": (now + timedelta(minutes=20)).isoformat(), "lines": lines[2:3]}
+    with services.database.begin() as session:
+        for one in (big, late):
+            taken = intake.accept(
+                session, "orders", [one | whose], now=now + timedelta(hours=1), config=services.config
+            )
+            assert not taken.rejected
+    words = _words(marketer.get(f"/contacts/{visit}?kind=orders").text)
+    [last, followed, counted] = re.split(r"Order (?:LATE|O2|BIG)", words.split("Order O1")[0])[1:]
+    assert "1 item: B2 " in last
+    assert "After a click" not in last
+    assert "1 item: Tea <pot>" in followed
+    assert "After a click" in followed
+    assert "3000 items: B0, B1 and 2998 more" in counted
+    assert "Clicked Tea <pot> (Item page: goes with it, often bought together) 3 minutes before" in counted
+
+
+HOSTILE = ("http://[x/", "//[", "http://[::1", "//\u2100/", "http://", "7", "true", '["http://[x/", "b"]', "%(items)s",
+           "{{ 7 * 7 }}", "<script>", "\u202e", "//" + "x" * 998, "9" * 400)  # fmt: skip
+
+
+@pytest.fixture
+def tell(services: Services, marketer: FlaskClient, ann: int) -> Iterator[Callable[..., None]]:
+    """The public door: a visitor whom the shop's server signed as Ann tells events, each a type and what it says."""
+    given = {"workspace": {"path": services.config.workspace.path}, "database": {"url": services.config.database.url}}
+    door = {"shop": {"origins": SHOP}, "tracking": {"site": "shop-1", "secret": "hush"}}
+    object.__setattr__(services, "config", settings.build({**given, **door}))
+    signed = ("identify", {"customer": "C1", "signature": website.sign("hush", "customer", "C1")})
+
+    def tell(visitor: str, *told: tuple[str, dict[str, str]]) -> None:
+        sent = utcnow().timestamp() * 1000
+        plain = [{"key": f"key-of-event-{n:08}", "visitor": visitor, "at": sent - 1000 + n} for n in range(50)]
+        events = [one | {"type": kind} | said for one, (kind, said) in zip(plain, [signed, *told], strict=False)]
+        body = json.dumps({"site": "shop-1", "sent": sent, "events": events})
+        assert marketer.post("/collect", data=body, headers={"Origin": SHOP}).status_code == 204
+        with services.database.read() as session:
+            taken = select(func.count()).select_from(Event).where(Event.visitor == visitor, Event.contact_id == ann)
+            assert session.scalar(taken) == len(told) + 1
+
+    collect.brake = Brake()
+    yield tell
+    collect.brake = Brake()
+
+
+def looks(marketer: FlaskClient, ann: int) -> list[str]:
+    """The history on each of the three doors that show it."""
+    found = []
+    for part, asked in {"": {}, "/history": {"cursor": "event.0@2999-01-01T00:00:00+00:00"}, "/live": {}}.items():
+        answer = marketer.get(f"/contacts/{ann}{part}", query_string=asked, headers=HTMX if part else {})
+        assert answer.status_code == 200, part
+        found.append(answer.text if part else answer.text.partition('id="history"')[2])
+    return found
+
+
+@pytest.mark.parametrize("name", ["referrer", "utm_source"])
+@pytest.mark.parametrize(
+    ("word", "host"),
+    [
+        ("http://[x/", "http://[x/"),
+        ("//[", "//["),
+        ("//\u2100/", "//\u2100/"),
+        ("http://", "http://"),
+        ("http://[::1]:80/a", "::1"),
+    ],
+)
+def test_where_a_visit_came_from(
+    marketer: FlaskClient, tell: Callable[..., None], ann: int, name: str, word: str, host: str
+) -> None:
+    """The host of an address; what is none is told as it stands, and the page does not fail for it."""
+    tell("stranger-of-the-shop", ("page_view", {name: word}), ("page_view", {}))
+    for page in looks(marketer, ann):
+        assert f"Visit of less than a minute from {host} " in _words(page)
+
+
+def test_no_word_of_a_stranger_breaks_the_page(marketer: FlaskClient, tell: Callable[..., None], ann: int) -> None:
+    """Each under every name that a page of the shop, so anybody, may tell; the contact's page shows it as text."""
+    for number, word in enumerate(HOSTILE):
+        told = []
+        for kind in ("page_view", "item_view", "search", "impression", "recommendation_click"):
+            texts = [name for name in website.EVENTS[kind] if name not in ("value", "quantity", "results", "rank")]
+            told += [(kind, {name: word}) for name in texts] + [(kind, dict.fromkeys(texts, word))]
+        tell(f"stranger-of-the-shop-{number}", *told)
+        assert not any("<script>" in page for page in looks(marketer, ann))
+
+
+@pytest.mark.parametrize("value", [["1", "2"], True, 2**53 - 1, 1.5, -1, "9" * 400, "x" * 1000, "http://[x/"])
+def test_any_value_under_any_name_is_shown(
+    services: Services, marketer: FlaskClient, ann: int, now: datetime, value: Any
+) -> None:
+    """What the shop's own systems send in `properties` has no declared type: whatever it is, the page stands."""
+    names = {"campaign_id", "placement", "source", "recommendation_id", "machine", "rank"}
+    names |= {"url", "title", "referrer", "utm_source", "query", "unknown_item", "order", "link", "form", "subject"}
+    whose = {"contact": "C1", "visitor": VISITOR, "origin": "web", "properties": dict.fromkeys(names, value)}
+    kinds = ("page_view", "item_view", "search", "impression", "recommendation_click", "click", "survey", "own_word")
+    events = [{"key": f"{kind}{n}", "type": kind, "at": now.isoformat()} | whose for kind in kinds for n in (1, 2)]
+    with services.database.begin() as session:
+        assert not intake.accept(session, "events", events, now=now, config=services.config).rejected
+    assert all("10 events" in page for page in looks(marketer, ann))

@@ -5,16 +5,15 @@ All of it is one expression over the warehouse, boiled down there to sufficient 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import ibis
 import pyarrow as pa
-import pyarrow.compute as pc
 from ibis import _
-from sqlalchemy import String, cast, func, literal, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns.content.products import PLACEMENT
@@ -32,8 +31,6 @@ from recommender.models import Comparison
 SAMPLE: Final = 2_000  # impressions whose variant is looked up
 CREDIT_DAYS: Final = 7  # an item bought so long after a click on its offer is credited to the recommendation
 READ: Final = 50_000  # mails at a time
-_MOMENT: Final = pa.timestamp("us", "UTC")
-_MAILS: Final = pa.schema({"who": pa.string(), "contact_id": pa.int64(), "rec": pa.string(), "at": _MOMENT})
 _CREDIT: Final = CREDIT_DAYS * 86_400_000_000  # microseconds
 
 
@@ -105,15 +102,14 @@ class Seen:
 
     def __init__(self, session: Session, warehouse: Warehouse, placement: str, time: Time) -> None:
         self._warehouse, self._placement, self._until = warehouse, placement, time.until
-        self._mails = _mails(session, None, *time) if placement == PLACEMENT else None  # once: they may be a million
+        self._mails = _with_offers(session, time) if placement == PLACEMENT else None  # once: they may be a million
         told = _AtPlacement(warehouse, placement, time, "", self._mails)
         [found] = warehouse.execute(told.impressions.agg(at=_.at.min())).to_pylist()
         self.first: datetime | None = found["at"]  # None: nobody saw it
 
     def figures(self, since: datetime, currency: str) -> Figures:
         """Of all who saw it from `since` on, as if it had been one arm of a comparison that began then."""
-        mails = None if self._mails is None else self._mails.filter(pc.field("at") >= pa.scalar(since, _MOMENT))
-        told = _AtPlacement(self._warehouse, self._placement, Time(since, self._until), currency, mails)
+        told = _AtPlacement(self._warehouse, self._placement, Time(since, self._until), currency, self._mails)
         return _each_arm(self._warehouse, told).get(_AtPlacement.ARM, NOBODY)
 
 
@@ -261,6 +257,18 @@ class _AtPlacement(_Told):
         self._warehouse, self._currency, self._mails = warehouse, currency, mails
         self._since, self._until, self._named = *time, placement
 
+    @property
+    def impressions(self) -> Any:
+        seen = self.seen.drop("visitor")
+        if self._mails is None:
+            return seen
+        sends = self._warehouse.table("sends")
+        sent = sends.filter(sends.accepted_at >= self._since, sends.accepted_at < self._until)
+        mails = sent.semi_join(ibis.memtable(self._mails), "id").select(
+            "contact_id", who="c" + _.contact_id.cast("string"), rec="send " + _.id.cast("string"), at="accepted_at"
+        )  # without a comparison a mail has no id of a recommendation
+        return seen.union(mails.select(*seen.columns))
+
     def _mine(self, events: Any) -> Any:
         here = json_text(events.properties, "placement") == self._named
         if self._mails is None:
@@ -273,24 +281,32 @@ class _AtPlacement(_Told):
         return seen.mutate(arm=ibis.literal(self.ARM))
 
 
-def _mails(session: Session, named: str | None, since: datetime, until: datetime) -> pa.Table:
-    """Mails with recommendations, as impressions: those of such a name, or all. They have no id but of a comparison."""
-    number = func.coalesce(Offered.recommendation_id, literal("send ") + cast(Send.id, String))
+def _with_offers(session: Session, time: Time) -> pa.Table:
+    """`id` of the sends that left in that time with recommendations."""
+    statement = select(Offered.send_id).join(Send, Send.id == Offered.send_id)
+    statement = statement.where(Send.accepted_at >= time.since, Send.accepted_at < time.until)
+    found = session.scalars(statement, execution_options={"yield_per": READ}).partitions()
+    return pa.table({"id": pa.chunked_array([pa.array(ids, pa.int64()) for ids in found], pa.int64())})
+
+
+def _mails(session: Session, named: str, since: datetime, until: datetime) -> pa.Table:
+    """Mails with recommendations of such a name, as impressions."""
     statement = (
-        select(Send.contact_id, number, Send.accepted_at)
-        .join(Offered, Offered.send_id == Send.id)
+        select(Send.contact_id, Offered.recommendation_id, Send.accepted_at)
+        .join(Send, Send.id == Offered.send_id)
+        .where(Offered.recommendation_id.like(named))
         .where(Send.accepted_at >= since, Send.accepted_at < until)
     )
-    if named is not None:
-        statement = statement.where(Offered.recommendation_id.like(named))
-    found = session.execute(statement, execution_options={"yield_per": READ}).partitions()
-    return pa.concat_tables([_MAILS.empty_table(), *(_as_impressions(rows) for rows in found)])
-
-
-def _as_impressions(rows: Sequence[Any]) -> pa.Table:
-    contacts, numbers, moments = zip(*rows, strict=True)
-    who, at = [f"c{one}" for one in contacts], [microseconds(one) for one in moments]
-    return pa.table([who, contacts, numbers, at], schema=_MAILS)
+    rows = session.execute(statement).all()
+    at = pa.array([one[2] and microseconds(one[2]) for one in rows], pa.timestamp("us", "UTC"))
+    return pa.table(
+        {
+            "who": pa.array([f"c{one[0]}" for one in rows], pa.string()),
+            "contact_id": pa.array([one[0] for one in rows], pa.int64()),
+            "rec": pa.array([one[1] for one in rows], pa.string()),
+            "at": at,
+        }
+    )
 
 
 def _each(told: _Told) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +28,7 @@ from engine.warehouse import Warehouse
 from engine.warehouse.current import locked
 from engine.warehouse.spark import over
 from recommender import evaluation, placements, tuning
-from recommender.algebra import few_arenas, give_back
+from recommender.algebra import few_arenas
 from recommender.evaluation import ASKED, BASELINE, TASKS, Case, Score
 from recommender.fitted import Draft, Fitted, fit, load
 from recommender.interactions import Interactions
@@ -36,6 +37,7 @@ from recommender.models import Published, Training
 from recommender.sources import SOURCES
 from recommender.sources.base import Settings, Source
 from recommender.spark import Learner
+from recommender.steps import Progress, Steps
 
 FOLDER: Final = "trainings"  # within the workspace
 KEPT: Final = 5  # newest trainings whose files stay, for rolling back
@@ -46,7 +48,6 @@ TOLERANCE: Final = 2.0  # standard errors by which nDCG may fall
 
 log = structlog.get_logger(__name__)
 
-Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
 STEPS: Final = 4 + len(ASKED) + len(SOURCES)
 
 
@@ -72,6 +73,17 @@ def train(
     that serves, unless it is to `tune`: then they are chosen anew, on what happened before the evaluation begins.
     spark: the master of a Spark that learns what recommender.spark can; raises Unavailable.
     """
+    with begun(database, config, now=now, tune=tune, progress=progress) as run:
+        return run.carry_out(warehouse, spark)
+
+
+@contextmanager
+def begun(
+    database: Database, config: Config, *, now: datetime, tune: bool = False, progress: Progress | None = None
+) -> Iterator[Run]:
+    """A training whose row says `running` already, to be carried out, if need be in another thread; raises Conflict
+    while another one runs. What goes wrong within stands in the row afterwards.
+    """
     few_arenas()
     folder = config.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,19 +91,14 @@ def train(
         if not free:
             raise Conflict("A training is running already; wait until it has ended.")
         _bury(database, folder, now)
-        steps = _Steps(progress, STEPS + (tuning.STEPS if tune else 0))
-        run = _Run(database, config, _begin(database, config, now), now, steps)
+        steps = Steps(progress, STEPS + (tuning.STEPS if tune else 0))
+        run = Run(database, config, _begin(database, config, now), now, steps, tune)
         steps.note = run.note
         try:
-            made = run.on_spark(warehouse, spark) if spark else run.train(warehouse, tune=tune)
+            yield run
         except BaseException as error:
             _fail(run, error)
             raise
-        try:
-            _prune(database, config)
-        except SQLAlchemyError:  # it serves already; the next training prunes
-            log.warning("the files of old trainings stay", exc_info=True)
-        return made
 
 
 def publish(session: Session, training_id: int, now: datetime) -> None:
@@ -119,31 +126,6 @@ def check(config: Config, training: Training) -> None:
     load(config.folder / training.folder)
 
 
-@dataclass
-class _Steps:
-    """Tells the caller and, once `note` is set, the training's row how far it is, and how long each stage took."""
-
-    progress: Progress | None
-    steps: int
-    done: int = 0
-    note: Callable[[str, float], None] | None = None
-    begun: list[tuple[str, float]] = field(default_factory=list)
-
-    def __call__(self, what: str) -> None:
-        give_back()
-        self.begun.append((what, time.monotonic()))
-        if self.note:
-            self.note(what, self.done / self.steps)
-        if self.progress:
-            self.progress(what, self.done, self.steps)
-        self.done += 1
-
-    def seconds(self) -> dict[str, float]:
-        """Of each stage until now."""
-        ends = [begun for _, begun in self.begun[1:]] + [time.monotonic()]
-        return {what: round(end - begun, 2) for (what, begun), end in zip(self.begun, ends, strict=True)}
-
-
 def _begin(database: Database, config: Config, now: datetime) -> int:
     with database.begin() as session:
         placements.seed(session, now)
@@ -166,26 +148,36 @@ class _Trial:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One training on its way."""
 
     database: Database
     config: Config
     training_id: int
     now: datetime
-    step: _Steps
+    step: Steps
+    tune: bool
     began: float = field(default_factory=time.monotonic)
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     learners: Mapping[str, Callable[..., Source]] = field(default_factory=dict)
+
+    def carry_out(self, warehouse: Warehouse, spark: str = "") -> Training:
+        """From load to publish, and the files of old trainings away; `spark` as `train` takes it."""
+        made = self.on_spark(warehouse, spark) if spark else self.train(warehouse)
+        try:
+            _prune(self.database, self.config)
+        except SQLAlchemyError:  # it serves already; the next training prunes
+            log.warning("the files of old trainings stay", exc_info=True)
+        return made
 
     def on_spark(self, warehouse: Warehouse, master: str) -> Training:
         """From load to publish, with what Spark learns of the same files."""
         warehouse.refresh()
         with over(warehouse, master) as spark:
             since = self.now - timedelta(days=self.config.recommender.history_days)
-            return replace(self, learners=Learner.of(spark, since).sources).train(warehouse, tune=False)
+            return replace(self, learners=Learner.of(spark, since).sources, tune=False).train(warehouse)
 
-    def train(self, warehouse: Warehouse, *, tune: bool) -> Training:
+    def train(self, warehouse: Warehouse) -> Training:
         """From load to publish."""
         self.step("warehouse")
         warehouse.refresh()
@@ -195,7 +187,7 @@ class _Run:
             raise Invalid("There is nothing to learn from: no order of a recommendable item within history_days.")
         trial = self.trial(interactions)
         run = replace(self, tuned=trial.rival.settings.tuned if trial.rival else {})
-        run = run.tuning(trial.before) if tune else run
+        run = run.tuning(trial.before) if self.tune else run
         judged = run.judge(interactions, trial)
         del trial  # all but the last weeks a second time: 3 GB at 16 million interactions
         draft, learners = Draft(self.folder), self.learners
@@ -222,7 +214,7 @@ class _Run:
         before, after = evaluation.split(interactions, moment)
         return before, evaluation.cases(before, after, seed=self.seed)
 
-    def tuning(self, before: Interactions) -> _Run:
+    def tuning(self, before: Interactions) -> Run:
         """The same with settings chosen on what happened before the evaluation."""
         split = partial(tuning.by_time, seed=self.seed)
         begun = self.step.done
@@ -240,7 +232,7 @@ class _Run:
         metrics = {"cut": trial.moment.isoformat(), "purchases": len(interactions.lines), "seen_items": "excluded"}
         return _verdict(metrics, fitted, rival, trial.serving, trial.asked)
 
-    def rank(self, before: Interactions, settings: Settings, progress: _Steps | None = None) -> Fitted:
+    def rank(self, before: Interactions, settings: Settings, progress: Steps | None = None) -> Fitted:
         """Learn what the evaluation asks, without reasons: ranks do not depend on them."""
         told = progress and (lambda name: progress(f"trial {name}"))
         learners = self.learners if settings.engine else None
@@ -369,7 +361,7 @@ def _bury(database: Database, folder: Path, now: datetime) -> None:
             _remove(folder, dead.id)
 
 
-def _fail(run: _Run, error: BaseException) -> None:
+def _fail(run: Run, error: BaseException) -> None:
     """End its row and remove its files, unless it is whole and may serve already."""
     with run.database.begin() as session:
         training = session.get_one(Training, run.training_id)

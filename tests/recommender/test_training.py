@@ -251,9 +251,9 @@ def test_a_break_after_the_switch_harms_nothing(
     database: Database, warehouse: Warehouse, config: Config, trained: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the switch has moved, the new training and its files stay, and old files left behind are no failure."""
-    finish = training._Run.finish
+    finish = training.Run.finish
 
-    def finish_and_break(run: training._Run, judged: training.Judged) -> Training:
+    def finish_and_break(run: training.Run, judged: training.Judged) -> Training:
         finish(run, judged)
         raise KeyboardInterrupt
 
@@ -265,7 +265,7 @@ def test_a_break_after_the_switch_harms_nothing(
             training.check(config, serving)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training._Run, "finish", finish_and_break)
+        patch.setattr(training.Run, "finish", finish_and_break)
         with pytest.raises(KeyboardInterrupt):
             training.train(database, warehouse, config, now=NOW)
     serves(trained.id + 1)

@@ -6,6 +6,9 @@ import base64
 import json
 import re
 import shutil
+import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -14,6 +17,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from engine.errors import Invalid
+from engine.warehouse.current import locked
 from recommender import training
 from recommender.models import Training
 from tests.recommender.bakery import bake
@@ -152,7 +157,11 @@ def test_a_bare_training(marketer: FlaskClient, trained: Services) -> None:
     """One without figures says that it was not measured; none is a fault."""
     assert "Not measured" in marketer.get(f"{PAGE}/1").text
     assert "Serves" in marketer.get(f"{PAGE}/1").text
-    assert "The process ended &lt;before&gt;" in marketer.get(f"{PAGE}/3").text
+    failed = marketer.get(f"{PAGE}/3").text
+    assert "The process ended &lt;before&gt;" in failed
+    assert "It ended before it could be measured, and cannot serve." in failed
+    assert "all the same" not in failed
+    assert "gone;" not in failed
     assert marketer.get(f"{PAGE}/99").status_code == 404
 
 
@@ -172,6 +181,47 @@ def test_pages(marketer: FlaskClient, trained: Services) -> None:
     assert len(re.findall(r'scope="row"', first)) == 20
     assert len(re.findall(r'scope="row"', rest)) == 7
     assert 'hx-trigger="every 1s"' not in rest
+
+
+def test_a_start_is_on_the_page_at_once(
+    marketer: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that the button leads to shows the training and follows it; a second one is refused with since when."""
+    go, ended = threading.Event(), threading.Event()
+
+    def carry_out(run: training.Run, *_: object) -> None:
+        try:
+            assert go.wait(30)
+            raise Invalid("There is nothing to learn from.")
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(training.Run, "carry_out", carry_out)
+    assert toast(marketer.post("/recommendations/train"))["message"].startswith("The training has begun.")
+    page = marketer.get(PAGE).text
+    assert "Training 1" in page
+    assert 'hx-trigger="every 1s"' in page
+    refused = toast(marketer.post("/recommendations/train"))["message"]
+    assert re.fullmatch(r"Training 1 has been running since \d+ \w+ \d{4}, [^<]+\. Wait until it has ended\.", refused)
+    assert "It is still learning." in marketer.get(f"{PAGE}/1").text
+    go.set()
+    assert ended.wait(30)
+    eventually(lambda: "There is nothing to learn from." in marketer.get(PAGE).text)
+    page = marketer.get(PAGE).text
+    assert 'hx-trigger="every 1s"' not in page
+    assert "Training 2" not in page
+    with locked(services.config.folder / "trainings" / "lock") as free:  # waits until it was let go of
+        assert free
+    assert toast(marketer.post("/recommendations/train"))["message"].startswith("The training has begun.")
+    eventually(lambda: "Training 2" in marketer.get(PAGE).text and "every 1s" not in marketer.get(PAGE).text)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Fail unless it holds within 30 seconds."""
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_before_the_first(marketer: FlaskClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,12 +17,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns.experiment import Interval
-from engine.errors import NotFound, RapportError
+from engine.errors import Conflict, NotFound, RapportError
 from recommender import records, training
 from recommender.models import Published, Training
 from recommender.records import Verdict
 from web.charts import Chart, Series
-from web.format import number, share
+from web.format import moment, number, share
 from web.pages.campaigns.plot import Mark, plot
 from web.pages.recommendations.door import blueprint
 from web.services import Services, services, utcnow
@@ -129,10 +130,33 @@ def one_training(training_id: int) -> ResponseReturnValue:
 
 @blueprint.post("/train")
 def train() -> ResponseReturnValue:
-    """Learn anew, beside the page; the history shows how it goes."""
-    threading.Thread(target=_train, args=(services(),), daemon=True, name="training").start()
-    toast(gettext("The training has begun. The old one serves until the new one is better."))
+    """Learn anew, beside the page: the row is there before the answer is, and the history shows how it goes."""
+    opened, held = services(), ExitStack()
+    try:
+        run = held.enter_context(training.begun(opened.database, opened.config, now=utcnow()))
+    except Conflict:
+        toast(_running())
+    else:
+        threading.Thread(target=_train, args=(opened, run, held), daemon=True, name="training").start()
+        toast(gettext("The training has begun. The old one serves until the new one is better."))
     return redirect(url_for(".trainings"), 303)
+
+
+def _running() -> str:
+    """Why no other training begins."""
+    with services().database.read() as session:
+        newest = select(Training).where(Training.status == "running").order_by(Training.id.desc()).limit(1)
+        one = session.scalar(newest)
+    if one is None:  # it has just ended, or its row is not written yet
+        return str(gettext("Another training is running. Wait until it has ended."))
+    since = moment(one.started_at).striptags()  # a toast is plain words
+    return str(
+        gettext(
+            "Training %(number)s has been running since %(moment)s. Wait until it has ended.",
+            number=one.id,
+            moment=since,
+        )
+    )
 
 
 @blueprint.post("/trainings/<int:training_id>/publish")
@@ -206,10 +230,11 @@ def _timings(one: Training) -> Chart | None:
     return Chart(gettext("Seconds of each stage"), gettext("Stage"), names, [seconds], kind="bar", horizontal=True)
 
 
-def _train(opened: Services) -> None:
-    """Runs in a thread of its own; what goes wrong stands in the training's row."""
+def _train(opened: Services, run: training.Run, held: ExitStack) -> None:
+    """Runs in a thread of its own and lets go of the lock; what goes wrong stands in the training's row."""
     try:
-        training.train(opened.database, opened.warehouse, opened.config, now=utcnow())
+        with held:
+            run.carry_out(opened.warehouse)
         opened.recommender.reload()
     except RapportError as error:
         log.warning("training ended", reason=error.message)

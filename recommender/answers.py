@@ -163,7 +163,7 @@ def chosen(kind: str) -> Reason:
 
 PERSONAL: Final = frozenset({"next_purchase", "buy_again"})  # what the contact bought, naming no other item
 _BESIDE: Final = {
-    "similar": "related to",  # by the visits that look at both, or by what they are
+    "similar": "related to",  # by what they are, and the visits that look at both
     "upsell": "a step up from",
     "session": "often looked at after",
     "bundles": "in a set with",

@@ -55,7 +55,9 @@ ABOUT: Final[Mapping[str, About]] = {
         "what visits like this one looked at next, also of strangers", "visits: an hour of silence ends one", _CLICKED
     ),
     "similar": About(
-        "what the same visits look at; where few look, what items are like", "visits, and the items themselves", _ANY
+        "what can stand in place of what is looked at, first what visits look at beside it",
+        "titles, categories, brands and prices; visits",
+        _ANY,
     ),
     "upsell": About(
         "a step up in price as far as people here go, by what it gains",

@@ -1,7 +1,7 @@
 """What items are like: words of the title, levels of the category, brand and band of price, as weighted features.
 
-For whoever is new in the shop or looked at something that hardly anybody bought: behaviour counts n / (n + HALF_KNOWN)
-of a score, what an item is like the rest.
+For whoever is new in the shop or looked at something that hardly anybody bought, and for what may stand in place of an
+item: what people do counts n / (n + HALF_KNOWN) as much as what items are like.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recommender.arrays import Floats, Mask
+from recommender.arrays import Floats
 from recommender.interactions import Interactions, Items, once
 from recommender.sources import neighbours
 
-HALF_KNOWN: Final = 10  # visits or baskets at which what people do counts as much as what an item is like
+HALF_KNOWN: Final = 10  # visits at which what people do counts half of what it does at most
 COMMON: Final = 0.2  # share of the items from which a feature tells nothing, in shops of FEW items or more,
 MANY: Final = 5_000  # and how many: comparing items takes the square of it
 FEW: Final = 50
@@ -74,19 +74,8 @@ def features(items: Items) -> sparse.csr_array:
 
 
 def known(seen: npt.NDArray[np.int32]) -> Floats:
-    """How much of each item's score is behaviour's, given in how many visits or baskets it was."""
+    """How much what people do says of each item, in [0, 1), given in how many visits it was."""
     return (seen / (seen + HALF_KNOWN)).astype(np.float32)
-
-
-def mixed(behaviour: sparse.csr_array, content: sparse.csr_array, share: Floats, offerable: Mask) -> sparse.csr_array:
-    """One table: `share` of each row from behaviour, the rest from content."""
-
-    def both(rows: slice) -> sparse.csr_array:
-        sides = (behaviour[rows], share[rows]), (content[rows], 1 - share[rows])
-        own, other = (neighbours.peaked(table) * part[:, None] for table, part in sides)
-        return sparse.csr_array(own + other)
-
-    return neighbours.strongest_of(both, offerable)
 
 
 def _weights(counts: sparse.csr_array, kinds: Floats) -> Floats:

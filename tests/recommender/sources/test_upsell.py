@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,7 +13,7 @@ from recommender.fitted import stack
 from recommender.interactions import Interactions, Items, Log
 from recommender.sources import content, upsell
 from recommender.sources.base import NOTHING, Query, Settings, Source
-from recommender.sources.similar import Similar
+from recommender.sources.similar import DEEPEST, FARTHER, Kinds, Similar
 from recommender.sources.upsell import FARTHEST, STEPS, UpSell
 from tests.recommender.shop import NOW
 
@@ -91,13 +92,43 @@ def test_usual_shop_until_there_are_pairs() -> None:
     assert accepted[FARTHEST + STEPS // 2] == pytest.approx(0.5)
 
 
-def test_similar_follows_visits_and_then_content() -> None:
-    """What the same visits saw is alike; an item nobody saw is like what it reads like."""
-    watched = shop([([1, 5], None)] * 60)
-    found = Similar.fit(watched, Settings(), seed=1)
-    assert offered(found, watched, 1)[0] == 5
-    assert set(offered(found, watched, 4)) <= {1, 2, 3, 7}
-    assert offered(found, watched, 4)
+def test_similar_is_what_may_stand_in_its_place() -> None:
+    """A hose that is looked at beside the small kettle in sixty visits is no kettle; it comes after all of them, and of
+    the kettles those come first that visits look at beside it.
+    """
+    for beside in (2, 3, 4, 7):
+        watched = shop([([1, 5], None)] * 60 + [([1, beside], None)] * 40)
+        found = offered(Similar.fit(watched, Settings(), seed=1), watched, 1)
+        assert found[0] == beside
+        assert set(found[:4]) == {2, 3, 4, 7}
+        assert found[4] == 5
+
+
+def test_similar_by_visits_where_nothing_is_known() -> None:
+    """Of items without a title, category and price visits tell alone."""
+    bare = Items.of([(number, True, None, None) for number in (1, 2, 3)])
+    watched = replace(shop([([1, 3], None)] * 20 + [([1, 2], None)]), items=bare)
+    assert offered(Similar.fit(watched, Settings(), seed=1), watched, 1) == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [("a > b > c", "a > b"), ("a > b", "a > x"), ("a > x", "x > y"), ("a > b > c > d", "a > b"), ("", "x > y > z")],
+)
+def test_nearer_by_level_of_category(near: str, far: str) -> None:
+    """For something of a > b > c: each level that is not shared takes as much; of no category is one level away."""
+    kinds = Kinds.of(["a > b > c", near, far])
+    given = sparse.csr_array(np.array([[0, 1, 1]], np.float32))
+    weights = kinds.nearer(given, 0).toarray()[0]
+    assert weights[1] > weights[2] > 0
+
+
+def test_deep_categories_are_told_apart_to_a_bound() -> None:
+    """A path of a hundred levels takes no more than DEEPEST of them."""
+    path = " > ".join(str(level) for level in range(100))
+    kinds = Kinds.of([path, path + " > end", ""])
+    assert kinds.levels.shape == (DEEPEST, 3)
+    assert kinds.nearer(sparse.csr_array(np.ones((1, 3), np.float32)), 0).toarray().tolist() == [[1, 1, FARTHER]]
 
 
 def test_words_of_titles() -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from engine.database import microseconds, take_turn
 from engine.dialect import microseconds as moment
-from engine.errors import Invalid, NotFound
+from engine.errors import Conflict, Invalid, Noted, NotFound
 from engine.models import Item
 from engine.warehouse import Warehouse
 from recommender.business import KINDS, About
@@ -88,15 +88,19 @@ def read(session: Session) -> list[Bundle]:
 
 
 def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
-    """Write a bundle as `planned` understands it; raises Invalid that names the field."""
+    """Write a bundle as `planned` understands it. Raises Faults that name the fields, and Conflict where another sells
+    the same items on its days.
+    """
     check_key(key)
-    take_turn(session, _TURN)
+    hold(session)
     made = session.scalar(select(Bundle).where(Bundle.key == key))
     if made is None:
         if (session.scalar(select(func.count()).select_from(Bundle)) or 0) >= MOST:
             raise Invalid(f"There are {MOST} bundles; delete one first.", field="key")
         made = Bundle(key=key, created_at=now)
-    for name, value in planned(session, given, currency).items():
+    told = planned(session, given, currency)
+    _check_alone(session, key, told, now.date())
+    for name, value in told.items():
         setattr(made, name, value)
     made.updated_at = now
     session.add(made)
@@ -105,8 +109,14 @@ def edit(session: Session, key: str, given: Mapping[str, Any], now: datetime, cu
 
 
 def make(session: Session, given: Mapping[str, Any], now: datetime, currency: str) -> Bundle:
-    """A new bundle, under a key of the letters of its name that nobody has; raises as `edit`."""
-    take_turn(session, _TURN)
+    """A new bundle, under a key of the letters of its name that nobody has; who asks twice for the same in every
+    respect, as by a double click, gets the first. Raises as `edit`.
+    """
+    hold(session)
+    told = planned(session, given, currency)
+    for one in read(session):
+        if all(getattr(one, name) == value for name, value in told.items()):
+            return one
     slug = re.sub(r"[^a-z0-9]+", "-", str(given.get("name") or "").lower()).strip("-")[:50]
     slug = slug if slug[:1].isalpha() and slug != RESERVED else f"set-{slug}".rstrip("-")
     taken = set(session.scalars(select(Bundle.key)))
@@ -114,19 +124,50 @@ def make(session: Session, given: Mapping[str, Any], now: datetime, currency: st
     return edit(session, free, given, now, currency)
 
 
+def hold(session: Session) -> None:
+    """Let nobody else write a bundle until the transaction ends."""
+    take_turn(session, _TURN)
+
+
 def planned(session: Session, given: Mapping[str, Any], currency: str) -> dict[str, Any]:
     """The columns of a bundle from its name, items (keys, the lead first), price in currency units or discount as a
-    share, from and until (days, both included) and active. Raises Invalid that names the field.
+    share, from and until (days, both included) and active. Raises Faults that name the fields.
     """
-    name, days = str(given.get("name") or "").strip(), [_day(given, field) for field in ("from", "until")]
+    noted, days = Noted(), dict[str, date | None]()
+    items, price, discount = dict[str, int | None](), None, None
+    name = str(given.get("name") or "").strip()
     if not 1 <= len(name) <= NAME:
-        raise Invalid(f"Give the bundle a name of up to {NAME} letters.", field="name")
-    if days[0] and days[1] and days[1] < days[0]:
-        raise Invalid("The last day is before the first.", field="until")
-    items = _items(session, given.get("items"), currency)
-    price, discount = _price(given, items)
+        noted.found.append(Invalid(f"Give the bundle a name of up to {NAME} letters.", field="name"))
+    with noted:
+        items = _items(session, given.get("items"), currency)
+    with noted:
+        price, discount = _price(given, items)
+    for column, field in (("since", "from"), ("until", "until")):
+        with noted:
+            days[column] = _day(given, field)
+    since, until = days.get("since"), days.get("until")
+    if since and until and until < since:
+        noted.found.append(Invalid("The last day is before the first.", field="until"))
+    noted.tell()
     told = {"name": name, "items": list(items), "price": price, "discount": discount}
-    return told | {"since": days[0], "until": days[1], "active": bool(given.get("active", True))}
+    return told | days | {"active": bool(given.get("active", True))}
+
+
+def _check_alone(session: Session, key: str, told: Mapping[str, Any], today: date) -> None:
+    """Raise Conflict for items that another bundle sells on a day from today on: both would be offered at once. Leads
+    tell two apart, as each is offered elsewhere; the order of the others does not.
+    """
+    if not told["active"]:
+        return
+    first, last = max(told["since"] or today, today), told["until"] or date.max
+    lead, *others = told["items"]
+    for one in session.scalars(select(Bundle).where(Bundle.active, Bundle.key != key).order_by(Bundle.id)):
+        shared = (one.since or today) <= last and first <= (one.until or date.max)
+        if shared and one.items[0] == lead and set(one.items[1:]) == set(others):
+            raise Conflict(
+                f"“{one.name}” ({one.key}) sells the same items; change that one, or switch it off first.",
+                field="items",
+            )
 
 
 def delete(session: Session, key: str) -> None:
@@ -266,14 +307,16 @@ def _items(session: Session, given: Any, currency: str) -> dict[str, int | None]
     if not LEAST_ITEMS <= len(keys) <= MOST_ITEMS:
         raise Invalid(f"Name {LEAST_ITEMS} to {MOST_ITEMS} different items, the one that leads first.", field="items")
     query = select(Item.key, Item.price, Item.currency).where(Item.key.in_(keys))
-    known = {row.key: row for row in session.execute(query)}
+    known, noted = {row.key: row for row in session.execute(query)}, Noted()
     for place, key in enumerate(keys):
+        words = ""
         if key not in known:
-            raise Invalid(
-                f"There is no item '{key[:80]}'; take its number from your catalogue.", field=f"items.{place}"
-            )
-        if known[key].currency != currency:
-            raise Invalid(f"'{key}' is not sold in {currency}, as the shop is.", field=f"items.{place}")
+            words = f"There is no item '{key[:80]}'; take its number from your catalogue."
+        elif known[key].currency != currency:
+            words = f"'{key}' is not sold in {currency}, as the shop is."
+        if words:
+            noted.found.append(Invalid(words, field=f"items.{place}"))
+    noted.tell()
     return {key: known[key].price for key in keys}
 
 
@@ -285,6 +328,7 @@ def _price(given: Mapping[str, Any], items: Mapping[str, int | None]) -> tuple[i
         return None, KINDS["share"].read(discount, DISCOUNT, "discount")
     asked = amount(price)
     apart = [one for one in items.values() if one is not None]
-    if asked is None or asked <= 0 or (len(apart) == len(items) and asked >= sum(apart)):
+    known = len(apart) == len(items) > 0  # none where the items themselves are at fault
+    if asked is None or asked <= 0 or (known and asked >= sum(apart)):
         raise Invalid("Ask more than nothing, and less than the items cost one by one.", field="price")
     return asked, None

@@ -47,10 +47,10 @@ def test_from_a_suggestion_to_a_set(marketer: FlaskClient, shop: Services) -> No
     form = unescape(marketer.get(f"{LIST}/new?items=A0,A1").text)
     assert 'value="Item 0 + Item 1"' in form
     assert "One by one £19.98, as a set £17.98: saves £2.00." in form
-    assert marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"}).status_code == 303
-    assert marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"}).status_code == 303
+    for items in (["A0", "A1"], ["A0", "A2"]):
+        assert marketer.post(f"{LIST}/new", data=TYPED | {"items": items, "act": "save"}).status_code == 303
     assert [(one.key, one.items, one.discount) for one in made(shop)] == [
-        ("tea-time-2", ["A0", "A1"], 0.125),
+        ("tea-time-2", ["A0", "A2"], 0.125),
         ("tea-time", ["A0", "A1"], 0.125),
     ]
     page = marketer.get(LIST).text
@@ -62,8 +62,9 @@ def test_from_a_suggestion_to_a_set(marketer: FlaskClient, shop: Services) -> No
 
 def test_named_like_the_form(marketer: FlaskClient, shop: Services) -> None:
     """A bundle "New" has a page of its own, not the empty form's."""
-    for _ in range(2):
-        assert marketer.post(f"{LIST}/new", data=TYPED | {"name": "New", "act": "save"}).status_code == 303
+    for other in ("A1", "A2"):
+        typed = TYPED | {"name": "New", "items": ["A0", other], "act": "save"}
+        assert marketer.post(f"{LIST}/new", data=typed).status_code == 303
     assert [one.key for one in made(shop)] == ["set-new-2", "set-new"]
     assert 'value="New"' in marketer.get(f"{LIST}/set-new").text
     assert 'value="New"' not in marketer.get(f"{LIST}/new").text
@@ -106,6 +107,43 @@ def test_faults_lose_nothing(marketer: FlaskClient, shop: Services, change: dict
     assert words in page
     assert all(f'value="{one}"' in page for one in (change.get("discount", "12.5"), change.get("items", ["A0"])[0]))
     assert made(shop) == []
+
+
+def test_all_faults_at_once(marketer: FlaskClient, shop: Services) -> None:
+    """Each beside its field, and all above the button."""
+    wrong = {"name": "", "items": ["A0", "one", "two"], "discount": "95", "since": "2026-05-02", "until": "2026-05-01"}
+    page = unescape(marketer.post(f"{LIST}/new", data=TYPED | wrong | {"act": "save"}).text)
+    unknown = [f"There is no item '{key}'; take its number from your catalogue." for key in ("one", "two")]
+    words = [
+        "Give the bundle a name of up to 128 letters.",
+        " ".join(unknown),
+        "Write the discount in percent, from 1 to 90.",
+        "The last day is before the first.",
+    ]
+    assert re.findall(r'<p class="form-fault"[^>]*>([^<]+)</p>', page) == words
+    told = [words[0], *unknown, *words[2:]]
+    assert re.findall(r"<li><a href=[^>]*>[^<]*</a>: ([^<]*)</li>", page) == told
+
+
+def test_saved_twice_by_a_double_click(marketer: FlaskClient, shop: Services) -> None:
+    """The second leads where the first does, and there is one bundle."""
+    first, second = (marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"}) for _ in range(2))
+    assert (first.status_code, first.location) == (second.status_code, second.location) == (303, LIST)
+    assert [one.key for one in made(shop)] == ["tea-time"]
+
+
+def test_the_same_items_are_on_sale(marketer: FlaskClient, shop: Services) -> None:
+    """Refused with what was typed, naming the bundle that sells them; not when switched off."""
+    marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"})
+    other = TYPED | {"name": "Another", "discount": "20", "act": "save"}
+    answer = marketer.post(f"{LIST}/new", data=other)
+    assert answer.status_code == 409
+    assert "“Tea <time>” (tea-time) sells the same items" in unescape(answer.text)
+    assert 'value="Another"' in answer.text
+    assert [one.key for one in made(shop)] == ["tea-time"]
+    del other["active"]
+    assert marketer.post(f"{LIST}/new", data=other).status_code == 303
+    assert marketer.post(f"{LIST}/another", data=other | {"active": "on"}).status_code == 409
 
 
 def test_change_and_delete(marketer: FlaskClient, shop: Services) -> None:

@@ -14,7 +14,7 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from engine.errors import Invalid
+from engine.errors import Conflict, Invalid, every
 from engine.models import Item
 from engine.money import to_decimal
 from recommender import bundles, placements, suggesting
@@ -23,10 +23,21 @@ from recommender.criteria.published import serving
 from recommender.models import Bundle
 from recommender.suggesting import Suggestion
 from web.pages.recommendations.door import blueprint
+from web.pages.recommendations.draft import Fault
 from web.pages.recommendations.placement import known
 from web.services import services, utcnow
 from web.shell import toast
 
+LABELS: Final = {
+    "name": lazy_gettext("Name"),
+    "items": lazy_gettext("Items"),
+    "discount": lazy_gettext("Discount"),
+    "price": lazy_gettext("Price"),
+    "since": lazy_gettext("From"),
+    "until": lazy_gettext("Until"),
+    "active": lazy_gettext("Offer it"),
+}
+CONTROLS: Final = {"items": "items-0"}  # what is not called as its field
 USUAL: Final = "10"  # percent off, where nothing is typed yet
 STATES: Final = {
     "offered": (lazy_gettext("Offered"), "good"),
@@ -53,7 +64,7 @@ class Form:
     since: str = ""
     until: str = ""
     active: bool = True
-    fault: Invalid | None = None
+    faults: tuple[Invalid | Conflict, ...] = ()
 
     @classmethod
     def of(cls, made: Bundle) -> Self:
@@ -84,8 +95,23 @@ class Form:
 
     def wrong(self, field: str) -> str:
         """What is wrong there."""
-        at = (self.fault.field or "").partition(".")[0] if self.fault else ""
-        return self.fault.message if self.fault and {"from": "since"}.get(at, at) == field else ""
+        return " ".join(fault.message for fault in self.faults if _field(fault) == field)
+
+    @property
+    def told(self) -> list[Fault]:
+        """All faults, each with the control it is about."""
+        found = ((fault, _field(fault)) for fault in self.faults)
+        return [Fault(str(LABELS.get(at, "")), fault.message, CONTROLS.get(at, at)) for fault, at in found]
+
+    @property
+    def is_priced(self) -> bool:
+        """What it costs can be told, whatever else is wrong."""
+        return not any(self.wrong(field) for field in ("items", "price", "discount"))
+
+
+def _field(fault: Invalid | Conflict) -> str:
+    at = (fault.field or "").partition(".")[0]
+    return {"from": "since"}.get(at, at)
 
 
 @blueprint.get("/bundles")
@@ -170,10 +196,13 @@ def _written(form: Form, made: Bundle | None) -> ResponseReturnValue:
             with services().database.read() as session:
                 bundles.planned(session, form.given, currency)
     except Invalid as error:
-        form = replace(form, fault=_in_percent(error))
-    if not saves or form.fault:
+        form = replace(form, faults=tuple(_in_percent(fault) for fault in every(error)))
+    except Conflict as error:
+        form = replace(form, faults=(error,))
+    if not saves or form.faults:
+        status = 409 if any(isinstance(fault, Conflict) for fault in form.faults) else 422
         with services().database.read() as session:
-            return _form(session, form, made), 422 if saves else 200
+            return _form(session, form, made), status if saves else 200
     services().recommender.reload()
     toast(gettext("Saved. It is offered within a second where a placement names bundles."))
     address = url_for(".all_bundles")
@@ -195,7 +224,7 @@ def _form(session: Session, form: Form, made: Bundle | None) -> str:
     prices = [price for price in apart if price is not None]
     typed = form.given["price"], form.given["discount"]
     whole, set_price = len(prices) == len(apart) >= bundles.LEAST_ITEMS, None
-    if form.fault is None and whole and any(typed):
+    if form.is_priced and whole and any(typed):
         set_price = bundles.cost(sum(prices), bundles.amount(typed[0]), typed[1])
     return render_template(
         "recommendations/bundle.html" if "HX-Request" not in request.headers else "recommendations/set.html",

@@ -33,3 +33,9 @@ def parse(given: str | int | float | Decimal) -> int:
 def to_decimal(amount: int) -> Decimal:
     """The amount in currency units, exact."""
     return Decimal(amount) / UNIT
+
+
+def to_text(amount: int) -> str:
+    """The amount as shops print it, exact: "18.50", and up to four decimals where it has them, "0.001"."""
+    told = f"{to_decimal(amount):.4f}"
+    return told[:-2] + told[-2:].rstrip("0")

@@ -51,7 +51,7 @@ def _item(item: Recommended, fields: Collection[str]) -> dict[str, Any]:
         del told["score"]
     told |= {name: _price(item) if name == "price" else getattr(item, name) for name in fields}
     if item.bundle:
-        amounts = {name: str(money.to_decimal(getattr(item.bundle, name))) for name in ("price", "saves")}
+        amounts = {name: money.to_text(getattr(item.bundle, name)) for name in ("price", "saves")}
         told["bundle"] = {"key": item.bundle.key, "name": item.bundle.name, **amounts}
     if item.reason:
         reason = zip(item.reason._fields, item.reason, strict=True)
@@ -60,4 +60,4 @@ def _item(item: Recommended, fields: Collection[str]) -> dict[str, Any]:
 
 
 def _price(item: Recommended) -> str | None:
-    return None if item.price is None else str(money.to_decimal(item.price))
+    return None if item.price is None else money.to_text(item.price)

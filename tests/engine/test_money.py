@@ -34,6 +34,17 @@ def test_round_trip(amount: int) -> None:
     """Every amount survives being written and read."""
     assert money.parse(money.to_decimal(amount)) == amount
     assert money.parse(str(money.to_decimal(amount))) == amount
+    assert money.parse(money.to_text(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0.00"), (185_000, "18.50"), (170_000, "17.00"), (129_900, "12.99"), (10, "0.001"), (-12_345_600, "-1234.56"),
+     (money.LIMIT + 1, "100000000000.0001"), (1_000_000, "100.00")],
+)  # fmt: skip
+def test_a_price_is_written_as_shops_print_it(amount: int, text: str) -> None:
+    """Two decimals at least, and up to four where it has them; a point, and nothing between the thousands."""
+    assert money.to_text(amount) == text
 
 
 def test_sums_of_thousandths_do_not_drift() -> None:

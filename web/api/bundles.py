@@ -180,4 +180,4 @@ def _suggested(one: Suggestion) -> dict[str, Any]:
 
 
 def _amount(amount: int | None) -> str | None:
-    return None if amount is None else str(money.to_decimal(amount))
+    return None if amount is None else money.to_text(amount)

@@ -93,7 +93,7 @@ def _offers(services: Services, ids: list[int], placement: str, n: int) -> Itera
 
 def _rows(contact: str, answer: Answer) -> Iterator[tuple[Any, ...]]:
     for one in answer.items:
-        price = None if one.price is None else money.to_decimal(one.price)
+        price = None if one.price is None else money.to_text(one.price)
         why = one.reason.text if one.reason else None
         named = one.key, one.title, price, one.currency, one.source, why
         yield contact, one.rank, *named, answer.recommendation_id, answer.variant
@@ -101,7 +101,7 @@ def _rows(contact: str, answer: Answer) -> Iterator[tuple[Any, ...]]:
 
 def _tell(answer: Answer, missing: tuple[str, ...]) -> None:
     for found in answer.items:
-        price = "" if found.price is None else f"{money.to_decimal(found.price)} {found.currency}"
+        price = "" if found.price is None else f"{money.to_text(found.price)} {found.currency}"
         click.echo(f"{found.rank:>3}  {found.key:12}  {price:>12}  {found.title or ''}")
         if found.reason:
             click.echo(f"     {found.source}: {found.reason.text}")

@@ -33,6 +33,22 @@ def shop(services: Services, config: Config) -> None:
 
 
 @pytest.mark.usefixtures("shop")
+def test_the_same_items_are_on_sale(api: FlaskClient) -> None:
+    """Refused under another key while both sell them; who leads, other days and a switch tell two apart."""
+    api.put(PATH, json=SET | {"items": ["A0", "A1", "A2"], "until": "2098-12-31"})
+    other, same = "/api/v1/bundles/other", SET | {"items": ["A0", "A2", "A1"]}
+    refused = api.put(other, json=same)
+    assert refused.status_code == 409
+    assert "“Starter set” (starter) sells the same items" in refused.get_json()["error"]["message"]
+    assert refused.get_json()["error"]["field"] == "items"
+    for apart in ({"items": ["A1", "A0", "A2"]}, {"from": "2099-01-01"}, {"active": False}):
+        assert api.put(other, json=same | apart).status_code == 200
+    assert api.put(other, json=same).status_code == 409
+    api.put(PATH, json=SET | {"items": ["A0", "A1", "A2"], "until": "2026-01-02"})
+    assert api.put(other, json=same).status_code == 200, "the first is over"
+
+
+@pytest.mark.usefixtures("shop")
 def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     """The other item carries the set, its price and what it saves."""
     written = api.put(PATH, json=SET).get_json()
@@ -40,7 +56,7 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     assert written == SET | {"key": "starter", "price": None, "until": None, "active": True, "taken": taken}
     body = {"placement": "item", "context": {"items": ["A0"]}, "n": 2}
     offered = api.post("/api/v1/recommendations", json=body).get_json()["items"]
-    assert offered[0]["bundle"] == {"key": "starter", "name": "Starter set", "price": "17.98", "saves": "2"}
+    assert offered[0]["bundle"] == {"key": "starter", "name": "Starter set", "price": "17.98", "saves": "2.00"}
     assert (offered[0]["id"], offered[0]["source"], offered[0]["reason"]["text"]) == (
         "A1",
         "bundles",
@@ -50,7 +66,7 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     charged = api.get("/api/v1/bundle-offers").get_json()
     assert not OffersOut().validate(charged)
     assert charged["offers"] == [
-        {"key": "starter", "name": "Starter set", "items": ["A0", "A1"], "price": "17.98", "saves": "2",
+        {"key": "starter", "name": "Starter set", "items": ["A0", "A1"], "price": "17.98", "saves": "2.00",
          "currency": "GBP"}
     ]  # fmt: skip
     listed = api.get("/api/v1/bundles").get_json()
@@ -59,7 +75,7 @@ def test_a_set_is_written_offered_and_deleted(api: FlaskClient) -> None:
     api.put("/api/v1/suppressed-items", json={"items": ["A1"]})
     assert api.get("/api/v1/bundle-offers").get_json() == {"offers": []}
     api.put("/api/v1/suppressed-items", json={"items": []})
-    assert api.put(PATH, json=SET | {"discount": None, "price": "15.00"}).get_json()["price"] == "15"
+    assert api.put(PATH, json=SET | {"discount": None, "price": "15.00"}).get_json()["price"] == "15.00"
     assert api.delete(PATH).status_code == 204
     assert api.delete(PATH).status_code == 404
     offered = api.post("/api/v1/recommendations", json=body).get_json()["items"]

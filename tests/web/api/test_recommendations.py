@@ -28,7 +28,7 @@ def shop(services: Services) -> None:
     now = utcnow()
     with services.database.begin() as session:
         tea, cup, spoon, soap = add_items(session, 4, image_url="https://shop.example/i.png")
-        tea.title, cup.price, spoon.price = "Tea", None, 1
+        tea.title, tea.price, cup.price, spoon.price, soap.price = "Tea", 85_000, None, 1, 70_000
         people = add_contacts(session, 12)
         for number, contact in enumerate(people):
             mine = [tea, cup] if number < 6 else [spoon, soap]
@@ -50,6 +50,13 @@ def ask(api: FlaskClient, **body: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.get_json()
     return found
+
+
+@pytest.mark.usefixtures("trained")
+def test_prices_keep_their_zeros(api: FlaskClient) -> None:
+    """Storefronts print them as they are: two decimals, more where the price has them."""
+    items = ask(api, placement="item", n=4)["items"]
+    assert {item["id"]: item["price"] for item in items} == {"A0": "8.50", "A1": None, "A2": "0.0001", "A3": "7.00"}
 
 
 @pytest.mark.usefixtures("trained")

@@ -195,13 +195,14 @@ def test_recommend(rapport: Rapport, database: Database, api: HeaderClient, tmp_
     """For an item, a cart, a contact and a stranger, with the reason; for programs as the API says it."""
     assert "There is nothing to offer." in rapport("recommend").stdout
     with database.begin() as session:
-        things, people = add_items(session, 4), session.scalars(select(Contact).order_by(Contact.id)).all()
+        things = add_items(session, 4, price=85_000)
+        people = session.scalars(select(Contact).order_by(Contact.id)).all()
         for number, contact in enumerate(people):
             add_order(session, contact, things[number % 2 :: 2], utcnow() - timedelta(days=number + 1))
     assert "run `rapport train`" in rapport("recommend").stderr
     assert rapport("train").exit_code == 0
     words = rapport("recommend", "--item", "A0", "-n", 1).stdout
-    assert words == "  1  A2                9.99 GBP  Item 2\n     rules: 10 of 10 buyers of Item 0 also bought it\n"
+    assert words == "  1  A2                8.50 GBP  Item 2\n     rules: 10 of 10 buyers of Item 0 also bought it\n"
     for options, asked in (
         (("--item", "A0"), {"placement": "item", "context": {"items": ["A0"]}}),
         (("--cart", "A1"), {"placement": "cart", "context": {"cart": ["A1"]}}),

@@ -115,7 +115,7 @@ def make(session: Session, given: Mapping[str, Any], now: datetime, currency: st
     hold(session)
     told = planned(session, given, currency)
     for one in read(session):
-        if all(getattr(one, name) == value for name, value in told.items()):
+        if is_as(one, told):
             return one
     slug = re.sub(r"[^a-z0-9]+", "-", str(given.get("name") or "").lower()).strip("-")[:50]
     slug = slug if slug[:1].isalpha() and slug != RESERVED else f"set-{slug}".rstrip("-")
@@ -151,6 +151,11 @@ def planned(session: Session, given: Mapping[str, Any], currency: str) -> dict[s
     noted.tell()
     told = {"name": name, "items": list(items), "price": price, "discount": discount}
     return told | days | {"active": bool(given.get("active", True))}
+
+
+def is_as(bundle: Bundle, told: Mapping[str, Any]) -> bool:
+    """Whether a bundle is what is `planned`, in every respect."""
+    return all(getattr(bundle, name) == value for name, value in told.items())
 
 
 def _check_alone(session: Session, key: str, told: Mapping[str, Any], today: date) -> None:

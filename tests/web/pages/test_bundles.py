@@ -146,6 +146,38 @@ def test_the_same_items_are_on_sale(marketer: FlaskClient, shop: Services) -> No
     assert marketer.post(f"{LIST}/another", data=other | {"active": "on"}).status_code == 409
 
 
+def _hidden(page: str, name: str = "seen") -> str:
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)">', page)
+    assert found, name
+    return unescape(found[1])
+
+
+def test_an_older_form_writes_nothing_over(marketer: FlaskClient, shop: Services) -> None:
+    """A price saved in one tab outlives a new name in another, until who was told of it saves over it."""
+    marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"})
+    path = f"{LIST}/tea-time"
+    mine = TYPED | {"name": "Mine", "seen": _hidden(marketer.get(path).text), "act": "save"}
+    theirs = mine | {"name": "Theirs", "discount": "", "price": "16.00"}
+    for _ in range(2):
+        assert marketer.post(path, data=theirs).status_code == 303, "a double click is no conflict"
+    answer = marketer.post(path, data=mine)
+    page = unescape(answer.text)
+    assert answer.status_code == 409
+    assert "Somebody else saved this bundle while you were writing." in page
+    assert re.search(r"Price: 16(\.00)? now, empty when you began", page)
+    assert "Discount: empty now, 12.5 when you began" in page
+    assert 'value="Mine"' in page
+    assert [(one.name, one.price) for one in made(shop)] == [("Theirs", 160_000)]
+    told = {"theirs": _hidden(answer.text, "theirs"), "act": "overwrite"}
+    assert marketer.post(path, data=theirs | {"seen": told["theirs"], "price": "17"}).status_code == 303
+    again = marketer.post(path, data=mine | told)
+    assert again.status_code == 409, "nobody was told of the third"
+    told["theirs"] = _hidden(again.text, "theirs")
+    assert marketer.post(path, data=mine | told).status_code == 303
+    assert [(one.name, one.discount) for one in made(shop)] == [("Mine", 0.125)]
+    assert marketer.post(path, data=mine | {"seen": "[", "name": "Blind"}).status_code == 409
+
+
 def test_change_and_delete(marketer: FlaskClient, shop: Services) -> None:
     """Switched off it says so, a sold-out item too; deleted it is gone."""
     marketer.post(f"{LIST}/new", data=TYPED | {"act": "save"})

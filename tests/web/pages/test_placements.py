@@ -78,6 +78,48 @@ def test_what_is_typed_is_saved(marketer: FlaskClient, shop: Services) -> None:
     assert "Item 1" in page
 
 
+def _hidden(page: str, name: str = "seen") -> str:
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)">', page)
+    assert found, name
+    return unescape(found[1])
+
+
+def test_an_older_form_writes_nothing_over(marketer: FlaskClient, shop: Services) -> None:
+    """What another tab saved since is told, what is typed stays, and only who was told saves over it."""
+    mine = EVERYTHING | {"seen": _hidden(marketer.get(HOME).text), "name": "Mine", "act": "save"}
+    theirs = mine | {"name": "Theirs", "price_max": "20", "pins-item": ["A1"], "pins-position": ["2"]}
+    for _ in range(2):
+        assert marketer.post(HOME, data=theirs).status_code == 303, "a double click is no conflict"
+    for act, status in (("", 200), ("save", 409), ("save", 409)):
+        answer = marketer.post(HOME, data=mine | {"act": act})
+        page = unescape(answer.text)
+        assert answer.status_code == status
+        assert "Somebody else saved this placement while you were writing." in page
+        assert "Name: Theirs now, Home page when you began" in page
+        assert "Price up to: 20 now, empty when you began" in page
+        assert "Pinned items: A1 now, empty when you began" in page
+        assert 'value="Mine"' in page
+        assert _hidden(answer.text) == mine["seen"]
+        assert rules(shop).price_max == 200_000
+    told = {"theirs": _hidden(answer.text, "theirs"), "act": "overwrite"}
+    third = theirs | {"seen": told["theirs"], "price_max": "30"}
+    assert marketer.post(HOME, data=third).status_code == 303
+    again = marketer.post(HOME, data=mine | told)
+    assert again.status_code == 409, "nobody was told of the third"
+    assert "Price up to: 30 now, 20 when you began" in unescape(again.text)
+    told["theirs"] = _hidden(again.text, "theirs")
+    assert marketer.post(HOME, data=mine | told).status_code == 303
+    assert rules(shop).price_max is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name":1}', '{"name":"","sources":5,"rules":[]}', "[" * 100_000])
+def test_what_cannot_be_read_writes_nothing_over(marketer: FlaskClient, shop: Services, text: str) -> None:
+    """A form that does not tell what it began from any more asks first."""
+    answer = marketer.post(HOME, data=EVERYTHING | {"seen": text, "act": "save"})
+    assert answer.status_code == 409
+    assert "Save mine over it" in answer.text
+
+
 def test_saving_what_is_shown_changes_nothing(marketer: FlaskClient, shop: Services) -> None:
     """The form of a placement, sent as it stands, is that placement."""
     with shop.database.begin() as session:

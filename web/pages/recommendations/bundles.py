@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, Self
@@ -22,9 +23,11 @@ from recommender.bundles import MOST_ITEMS, NAME
 from recommender.criteria.published import serving
 from recommender.models import Bundle
 from recommender.suggesting import Suggestion
+from web.pages.recommendations import seen
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import Fault
 from web.pages.recommendations.placement import known
+from web.pages.recommendations.seen import Overtaken, saves
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -82,6 +85,11 @@ class Form:
         items = (key.strip()[:128] for key in request.form.getlist("items"))
         chosen = tuple(key for key in items if key)[: MOST_ITEMS + 1]
         return cls(name, chosen, price, discount, since, until, active="active" in request.form)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What an editor begins from."""
+        return {name: getattr(self, name) for name in LABELS} | {"items": list(self.items)}
 
     @property
     def given(self) -> dict[str, Any]:
@@ -184,14 +192,16 @@ def delete_bundle(key: str) -> ResponseReturnValue:
 
 def _written(form: Form, made: Bundle | None) -> ResponseReturnValue:
     """Saved, under the key of `made` or a new one; else what is wrong with it."""
-    saves, currency = request.form.get("act") == "save", services().config.locale.currency
+    currency, theirs = services().config.locale.currency, None
     try:
-        if saves:
+        if saves():
             with services().database.begin() as session:
-                if made:
-                    bundles.edit(session, made.key, form.given, utcnow(), currency)
-                else:
+                bundles.hold(session)
+                theirs = _overtaken(session, form, made)
+                if not made:
                     bundles.make(session, form.given, utcnow(), currency)
+                elif not theirs:
+                    bundles.edit(session, made.key, form.given, utcnow(), currency)
         else:
             with services().database.read() as session:
                 bundles.planned(session, form.given, currency)
@@ -199,14 +209,39 @@ def _written(form: Form, made: Bundle | None) -> ResponseReturnValue:
         form = replace(form, faults=tuple(_in_percent(fault) for fault in every(error)))
     except Conflict as error:
         form = replace(form, faults=(error,))
-    if not saves or form.faults:
-        status = 409 if any(isinstance(fault, Conflict) for fault in form.faults) else 422
+    if theirs or form.faults or not saves():
+        status = 409 if theirs or any(isinstance(fault, Conflict) for fault in form.faults) else 422
         with services().database.read() as session:
-            return _form(session, form, made), status if saves else 200
+            return _form(session, form, made), status if saves() else 200
     services().recommender.reload()
     toast(gettext("Saved. It is offered within a second where a placement names bundles."))
     address = url_for(".all_bundles")
     return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
+
+
+def _overtaken(session: Session, form: Form, made: Bundle | None) -> Overtaken | None:
+    """What somebody else saved since the editor began, unless the same is typed, as by a double click."""
+    given = seen.began()
+    if given is None or made is None:
+        return None
+    saved = bundles.find(session, made.key)
+    now = Form.of(saved).state
+    if given == now:
+        return None
+    with suppress(Invalid):
+        if bundles.is_as(saved, bundles.planned(session, form.given, services().config.locale.currency)):
+            return None
+    changed = [name for name in LABELS if name in given and given[name] != now[name]]
+    return Overtaken(
+        seen.written(now), [(str(LABELS[name]), _words(now[name]), _words(given[name])) for name in changed]
+    )
+
+
+def _words(value: Any) -> str:
+    """A value of the form, short."""
+    if isinstance(value, bool):
+        return str(gettext("yes") if value else gettext("no"))
+    return (" + ".join(map(str, value)) if isinstance(value, list) else str(value)) or "–"
 
 
 def _in_percent(fault: Invalid) -> Invalid:
@@ -236,7 +271,9 @@ def _form(session: Session, form: Form, made: Bundle | None) -> str:
         rows=range(MOST_ITEMS),
         known=known(session),
         currency=services().config.locale.currency,
-        saving=request.form.get("act") == "save",
+        saving=saves(),
+        seen=seen.kept(Form.of(made).state if made else None),
+        overtaken=_overtaken(session, form, made),
     )
 
 

@@ -16,6 +16,7 @@ from recommender import placements
 from recommender.business import RULES, Rules, parse
 from recommender.placements import Plan
 from recommender.sources import NAMES
+from web.pages.recommendations.seen import SAVES
 
 Form = MultiDict[str, str]
 PIN: Final = ("item", "position", "from", "until")
@@ -171,7 +172,7 @@ class Draft:
         return list(dict.fromkeys(_label(fault) for fault in self.faults if _path(fault)[0] not in ("key", "name")))
 
 
-ASKS: Final = ("save", "compare")
+ASKS: Final = (*SAVES, "compare")
 ROWS: Final = ("pins", "buries")
 OWN: Final = {"key": lazy_gettext("Key"), "name": lazy_gettext("Name"), "sources": lazy_gettext("Sources")}
 

@@ -20,10 +20,12 @@ from recommender.business import RULES, Rules
 from recommender.placements import Plan
 from recommender.sources import NAMES
 from recommender.sources.about import ABOUT, is_idle
-from web.pages.recommendations.compare import edits
+from web.pages.recommendations import seen
+from web.pages.recommendations.compare import changes, edits
 from web.pages.recommendations.door import blueprint
 from web.pages.recommendations.draft import PIN, Draft
 from web.pages.recommendations.index import SHOWN, find, keys_of
+from web.pages.recommendations.seen import Overtaken, saves
 from web.services import services, utcnow
 from web.shell import toast
 
@@ -33,6 +35,7 @@ GROUPS: Final = (
     (lazy_gettext("Order and variety"), ("score", "arrangement")),
 )
 FOUND: Final = 20  # items offered under a search box
+RULE_DEFAULTS: Final = Rules().json()
 NEW: Final = Plan("", "", ("popular", "newest"), Rules())
 
 
@@ -69,7 +72,7 @@ def create() -> ResponseReturnValue:
     draft = Draft.typed(NEW, request.form.get("key", "").strip(), request.form)
     with services().database.read() as session:
         taken = draft.key in placements.read(session)
-    if taken and _saves():
+    if taken and saves():
         raise Conflict(gettext("There is a placement with the key %(key)s; choose another.", key=draft.key))
     return _written(draft)
 
@@ -130,13 +133,18 @@ def known(session: Session, typed: str = "") -> list[Any]:
 def _written(draft: Draft) -> ResponseReturnValue:
     if not draft.asked or draft.faults:
         return _page(draft, status=422 if draft.asked else 200)
-    if not _saves():
+    if not saves():
         try:
             return _gone_to(url_for(".compare", key=draft.key, edited=edits(_saved(draft.key), draft.plan)))
         except Invalid as fault:
             return _page(replace(draft, faults=every(fault)), status=422)
     with services().database.begin() as session:
-        placements.edit(session, draft.key, name=draft.name, sources=draft.sources, given=draft.given, now=utcnow())
+        placements.hold(session, draft.key)
+        theirs = _overtaken(draft, placements.read(session).get(draft.key))
+        if not theirs:
+            placements.edit(session, draft.key, name=draft.name, sources=draft.sources, given=draft.given, now=utcnow())
+    if theirs:
+        return _page(draft, status=409)
     services().recommender.reload()
     toast(gettext("Saved. Answers follow within a second."))
     return _gone_to(url_for(".edit", key=draft.key))
@@ -146,16 +154,32 @@ def _gone_to(address: str) -> ResponseReturnValue:
     return Response(headers={"HX-Redirect": address}) if "HX-Request" in request.headers else redirect(address, 303)
 
 
-def _saves() -> bool:
-    return request.form.get("act") == "save"
-
-
 def _saved(key: str) -> Plan:
     with services().database.read() as session:
         plans = placements.read(session)
     if key not in plans:
         raise NotFound(gettext("There is no placement %(key)s.", key=key))
     return plans[key]
+
+
+def _state(plan: Plan) -> dict[str, Any]:
+    rules = {name: value for name, value in plan.rules.json().items() if value != RULE_DEFAULTS[name]}
+    return {"name": plan.name, "sources": plan.sources, "rules": rules}
+
+
+def _overtaken(draft: Draft, saved: Plan | None) -> Overtaken | None:
+    """What somebody else saved since the editor began, unless the same is typed, as by a double click."""
+    given = seen.began()
+    if given is None or saved is None or saved == draft.plan:
+        return None
+    try:
+        before = placements.planned(saved.key, given["name"], given["sources"], given["rules"])
+    except (Invalid, KeyError, TypeError, AttributeError):  # of an older version's form
+        return Overtaken(seen.written(_state(saved)), [])
+    if before == saved:
+        return None
+    renamed = [(gettext("Name"), saved.name, before.name)] if saved.name != before.name else []
+    return Overtaken(seen.written(_state(saved)), renamed + changes(saved, before))
 
 
 def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
@@ -169,6 +193,8 @@ def _page(draft: Draft, *, status: int) -> ResponseReturnValue:
             draft=draft,
             plans=plans,
             preview=preview,
+            seen=seen.kept(_state(plans[draft.key]) if draft.key in plans else None),
+            overtaken=_overtaken(draft, plans.get(draft.key)),
             running=comparisons.running(session).get(draft.key),
             groups=[
                 (words, {name: RULES[name] for name in RULES if RULES[name].acts in acts}) for words, acts in GROUPS

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import cycle, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -26,17 +27,19 @@ from recommender.answers import Request
 from recommender.arrays import Ints, Mask
 from recommender.business import Pin, Rules
 from recommender.placements import Plan
+from recommender.sources.about import Signal, asked_with, led_by_past
 
 if TYPE_CHECKING:
     from engine.warehouse import Warehouse
     from recommender.serving import Recommender
 
-PEOPLE: Final = 80  # who ordered last: asked about at every placement, and PAGES strangers who look at an item each
-PAGES: Final = 80
+PEOPLE: Final = 80  # who ordered last: asked about at every placement
+PAGES: Final = 80  # items, each looked at by a stranger where an item is looked at
 ROW: Final = 8  # items of an answer
 DAYS: Final = 28  # of impressions
 LATEST: Final = 2_000  # orders looked through for the last people
 TOP: Final = 10  # items that the concentration is told of
+LISTS: Final[Mapping[Signal, str]] = {"page": "items", "cart": "cart", "visit": "session"}  # of a question
 
 PRICES: Final = ("price_min", "price_max", "price_ratio_min", "price_ratio_max")
 MARGINS: Final = ("margin_min", "margin_max", "boost_margin")
@@ -65,10 +68,24 @@ def concentration(places: Mapping[int, int]) -> float:
 
 
 def ask(session: Session, recommender: Recommender, keys: Sequence[str], *, now: datetime) -> list[Reach]:
-    """Ask every placement for the people who ordered last, and for strangers on the page of each of `keys`."""
+    """Ask every placement what it is asked in a shop: for the people who ordered last and, where an item is looked at,
+    for strangers, with `keys` on the page, in the cart or of the visit.
+    """
     people = _people(session)
-    asked = [*((contact, ()) for contact in people), *((None, (key,)) for key in keys[:PAGES]), (None, ())]
-    return [_reach(session, recommender, plan, asked, now) for plan in placements.read(session).values()]
+    plans = placements.read(session).values()
+    return [_reach(session, recommender, plan, _questions(plan, people, keys[:PAGES]), now) for plan in plans]
+
+
+def _questions(plan: Plan, people: Sequence[int], keys: Sequence[str]) -> list[Request]:
+    """Of one placement. A page and a cart are there for all; a visit alone for strangers where history leads."""
+    held = asked_with(plan.sources, plan.key)
+    lists = [name for signal, name in LISTS.items() if signal in held]
+    bare = Request(plan.key, n=ROW, explain=False)
+    looking: list[dict[str, Any]] = [dict.fromkeys(lists, (key,)) for key in keys] if lists else []
+    strangers = [replace(bare, **given) for given in looking]
+    alone = not strangers or (lists == ["session"] and led_by_past(plan.sources))
+    known = zip(people, repeat(bare) if alone else cycle(strangers), strict=False)
+    return [*(replace(asked, contact_id=contact) for contact, asked in known), *strangers] or [bare]
 
 
 def _people(session: Session) -> list[int]:
@@ -77,14 +94,11 @@ def _people(session: Session) -> list[int]:
     return list(dict.fromkeys(contact for contact in latest if contact is not None))[:PEOPLE]
 
 
-def _reach(
-    session: Session, recommender: Recommender, plan: Plan, asked: Sequence[tuple[Any, Any]], now: datetime
-) -> Reach:
+def _reach(session: Session, recommender: Recommender, plan: Plan, asked: Sequence[Request], now: datetime) -> Reach:
     places: Counter[int] = Counter()
     sources: Counter[str] = Counter()
     empty = 0
-    for contact_id, items in asked:
-        request = Request(plan.key, contact_id, items=items, n=ROW, explain=False)
+    for request in asked:
         found = recommender.recommend(session, request, now=now, plan=plan).items
         empty += not found
         places.update(one.item_id for one in found)

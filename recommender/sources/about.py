@@ -4,7 +4,7 @@ feeds the page of a placement and docs/recommendations.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 Signal = Literal[
@@ -81,3 +81,39 @@ def is_idle(source: str, placement: str) -> bool:
     """Whether a source can never find anything at a placement."""
     needed = ABOUT[source].needs.any_of
     return bool(needed) and placement in HERE and needed.isdisjoint(HERE[placement])
+
+
+# Where the item of a question stands at the placements of the start; None: who asks is known, and nothing else. At a
+# placement of the shop's own it is one of the visit.
+USUAL: Final[Mapping[str, Signal | None]] = {
+    "home": "visit",
+    "item": "page",
+    "similar": "page",
+    "upsell": "page",
+    "cart": "cart",
+    "again": None,
+    "next": None,
+    "email": None,
+}
+_LIKELIEST: Final[tuple[Signal, ...]] = ("visit", "page", "cart", "past")  # what a question holds beside the usual
+
+
+def asked_with(sources: Sequence[str], placement: str) -> frozenset[Signal]:
+    """What a question at a placement holds, so that it is one that happens there and each source that can answer finds
+    what it needs: "past" stands for somebody with a history, who asks everywhere.
+    """
+    possible = HERE.get(placement, frozenset(_LIKELIEST))
+    needs = [needed for needed in (ABOUT[source].needs.any_of & possible for source in sources) if needed]
+    own: Signal | None = "visit" if any("visit" in needed for needed in needs) else None
+    usual = USUAL.get(placement, own)
+    held: set[Signal] = {"past"} if usual is None else {"past", usual}
+    for needed in needs:
+        if needed.isdisjoint(held):
+            held.add(next(signal for signal in _LIKELIEST if signal in needed))
+    return frozenset(held)
+
+
+def led_by_past(sources: Sequence[str]) -> bool:
+    """Whether the first source that needs anything can answer from somebody's history alone."""
+    needs = [ABOUT[source].needs.any_of for source in sources]
+    return "past" in next(filter(None, needs), _PAST.any_of)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from engine.config import Config
 from engine.database import Database
 from engine.models import Item, OrderLine
 from engine.warehouse import Warehouse
 from recommender import health, placements
+from recommender.answers import Answer, Request
 from recommender.criteria.published import serving
 from recommender.health import Health
 from recommender.placements import DEFAULTS
@@ -82,9 +84,57 @@ def test_reach(database: Database, warehouse: Warehouse, recommender: Recommende
     assert set(found.offered) <= {ids["A0"], ids["A2"], ids["A9"]}
     assert found.reached == len(found.offered)
     for reach in found.reaches:
-        assert reach.asked == 65 + 3 + 1  # buyers, pages of what may be shown, and a stranger
+        # buyers and, except where nobody but a contact asks, strangers who look at what may be shown
+        assert reach.asked == 65 + (0 if reach.plan.key in ("again", "next", "email") else 3)
         assert sum(reach.places.values()) == sum(reach.sources.values()) <= reach.asked * health.ROW
         assert reach.top_share == 1.0
+
+
+def test_each_is_asked_in_its_own_context(
+    database: Database, warehouse: Warehouse, recommender: Recommender, shop: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item page with its item whoever asks, the cart with a cart and a visit, a mail for people alone; where history
+    leads, an item of the visit is a stranger's; a source that lives on an item has one where there usually is none.
+    """
+    own = {"step": ["upsell", "popular"], "start": ["collaborative", "session"], "sets": ["bundles"], "next": ["rules"],
+           "past": ["buy_again"], "best": ["popular"]}  # fmt: skip
+    with database.begin() as session:
+        for key, sources in own.items():
+            placements.edit(session, key, name=key, sources=sources, given={}, now=NOW)
+    asked: dict[str, list[Request]] = {}
+    recommend = recommender.recommend
+
+    def noted(session: Session, request: Request, **given: Any) -> Answer:
+        asked.setdefault(request.placement, []).append(request)
+        return recommend(session, request, **given)
+
+    monkeypatch.setattr(recommender, "recommend", noted)
+    look(database, warehouse, recommender, shop)
+    page, cart, visit, nothing = (1, 0, 0), (0, 1, 1), (0, 0, 1), (0, 0, 0)
+    assert {
+        key: [{_held(one) for one in some if (one.contact_id is None) is stranger} for stranger in (False, True)]
+        for key, some in asked.items()
+    } == {
+        "home": [{nothing}, {visit}], "item": [{page}, {page}], "similar": [{page}, {page}], "upsell": [{page}, {page}],
+        "cart": [{cart}, {cart}], "again": [{nothing}, set()], "email": [{nothing}, set()], "next": [{visit}, {visit}],
+        "step": [{visit}, {visit}], "start": [{nothing}, {visit}], "sets": [{page}, {page}], "past": [{nothing}, set()],
+        "best": [{nothing}, set()],
+    }  # fmt: skip
+
+
+def _held(request: Request) -> tuple[int, int, int]:
+    return len(request.items), len(request.cart), len(request.session)
+
+
+def test_a_placement_that_lives_on_an_item_is_not_asked_without(
+    database: Database, warehouse: Warehouse, recommender: Recommender, shop: Config
+) -> None:
+    """Bread leads to jam and jam to bread: only the third page, of an item that nobody bought, has no answer."""
+    with database.begin() as session:
+        placements.edit(session, "item", name="Item", sources=["rules"], given={}, now=NOW)
+    found = look(database, warehouse, recommender, shop)
+    [reach] = [one for one in found.reaches if one.plan.key == "item"]
+    assert reach.empty * 3 <= reach.asked + 3
 
 
 def test_sold_out_but_shown(database: Database, warehouse: Warehouse, recommender: Recommender, shop: Config) -> None:

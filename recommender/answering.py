@@ -290,7 +290,7 @@ class Turn:
         mask, rules = self.state.allowed(self._filters), self.plan.rules
         if dearest is None:
             return mask
-        low, high = (ratio and ratio * dearest for ratio in (rules.price_ratio_min, rules.price_ratio_max))
+        low, high = (ratio and round(ratio * dearest) for ratio in (rules.price_ratio_min, rules.price_ratio_max))
         return between(mask.copy(), self.state.price, low, high)
 
     def _dearest(self, asked: Asked) -> int | None:

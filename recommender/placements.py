@@ -19,7 +19,7 @@ from recommender import business
 from recommender.business import Rules
 from recommender.models import Comparison, Placement, SuppressedItem
 from recommender.sources import NAMES
-from recommender.sources.upsell import FARTHEST, STEPS
+from recommender.sources.upsell import FARTHEST, LEAST, STEPS
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 RESERVED: Final = "new"  # the address of the empty form
@@ -56,8 +56,8 @@ DEFAULTS: Final = {
         Plan(
             "upsell",
             "Item page: a step up",
-            ("upsell", "popular_in_category", "popular", "newest"),
-            Rules(price_ratio_min=1.0, price_ratio_max=DEARER),
+            ("upsell", "popular_in_category"),  # a best-seller of another category is no step up: rather fewer
+            Rules(price_ratio_min=LEAST, price_ratio_max=DEARER),
         ),
         Plan(
             "cart",

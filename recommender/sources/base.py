@@ -111,9 +111,9 @@ class Because(NamedTuple):
     """Why one item is offered.
 
     items: the numbers that led to it; support: buyers of them and the item; n: buyers of them; confidence = support /
-    n; lift = confidence over the item's share of all buyers. popular: n bought it of late. upsell: n people took
-    another item than they had looked at, support of them one by this much dearer. next_purchase: the contact bought it
-    support times, the last time at `at` (microseconds since 1970), and it is usually bought `again` after some days.
+    n; lift = confidence over the item's share of all buyers. popular: n bought it of late. next_purchase: the
+    contact bought it support times, the last time at `at` (microseconds since 1970), and it is usually bought `again`
+    after some days.
     """
 
     kind: str

@@ -23,6 +23,7 @@ from recommender.trail import Trail
 
 STEPS: Final = 4  # of price in a doubling
 FARTHEST: Final = 8  # steps: four times the price
+LEAST: Final = 1.1  # times the price: 10.95 for 10.50 is no step up, and hardly anybody would tell the two apart
 SUPPOSED: Final = 20.0  # pairs of the usual shop: half as often at half an octave above as at the same price
 USUAL: Final = 2.0 ** -((np.arange(-FARTHEST, FARTHEST + 1) / (STEPS / 2)) ** 2)
 TAKEN: Final = 0.5  # weight from which an entry of a trail says that an item was taken: into a cart, or bought
@@ -37,14 +38,9 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class UpSell:
-    """table: item x item expected gain; accepted and offered: pairs by step of price from -FARTHEST; step: of the price
-    of each item, 0 when unknown.
-    """
+    """table: item x item expected gain."""
 
     table: sparse.csr_array
-    accepted: npt.NDArray[np.float32]
-    offered: npt.NDArray[np.float32]
-    step: npt.NDArray[np.int32]
 
     name: ClassVar[str] = "upsell"
 
@@ -53,38 +49,26 @@ class UpSell:
         """Learn what step is accepted, and weigh each dearer neighbour of the same category."""
         items, step = interactions.catalogue, steps(interactions.catalogue)
         accepted, offered = bands(pairs(interactions), items, step)
-        table = _dearer(similarity(interactions), items, step, acceptance(accepted, offered))
-        return cls(table, accepted, offered, step)
+        return cls(_dearer(similarity(interactions), items, step, acceptance(accepted, offered)))
 
     def candidates(self, query: Query, n: int) -> Candidates:
         """The best step up from what is looked at."""
         return neighbours.candidates(query.context, self.table, query, n)
 
     def explain(self, query: Query, row: int, items: Ints) -> list[Because]:
-        """The item it is a step up from, how many took such a step (support) of all who chose anew (n)."""
+        """The item it is a step up from."""
         given, weights = row_of(query.context, row)
         part = neighbours.parts(self.table, given, weights, items)
-        led = neighbours.loudest(given, part, 1)
-        return [self._because(one, int(item)) for one, item in zip(led, items, strict=True)]
+        return [Because(self.name, led) for led in neighbours.loudest(given, part, 1)]
 
     def arrays(self) -> Arrays:
         """All that was learned."""
-        rest = {"accepted": self.accepted, "offered": self.offered, "step": self.step}
-        return {**neighbours.pack(self.table), **rest}
+        return neighbours.pack(self.table)
 
     @classmethod
     def restore(cls, arrays: Arrays) -> Self:
         """From arrays, which may be memory-mapped."""
-        table = neighbours.unpack(arrays["starts"], arrays["items"], arrays["weights"])
-        return cls(table, arrays["accepted"], arrays["offered"], arrays["step"])
-
-    def _because(self, given: tuple[int, ...], item: int) -> Because:
-        n = int(self.accepted.sum())
-        if not given or not n:
-            return Because(self.name, given)
-        by = int(np.clip(self.step[item] - self.step[given[0]], -FARTHEST, FARTHEST)) + FARTHEST
-        support = int(self.accepted[by])
-        return Because(self.name, given, support, n, support / n)
+        return cls(neighbours.unpack(arrays["starts"], arrays["items"], arrays["weights"]))
 
 
 def steps(items: Items) -> npt.NDArray[np.int32]:
@@ -147,7 +131,8 @@ def _dearer(table: sparse.csr_array, items: Items, step: npt.NDArray[np.int32], 
     given, other = table.tocoo().coords
     by = step[other] - step[given]
     gain = _gain(items, given, other)
-    priced = (items.prices[given] > 0) & (items.prices[other] > items.prices[given])
+    dearer = items.prices[other] >= np.round(items.prices * LEAST)[given]  # rounded: 11 is a tenth more than 10
+    priced = (items.prices[given] > 0) & dearer
     kept = priced & (gain > 0) & (codes[given] == codes[other]) & (by <= FARTHEST)
     weights = table.data[kept] * accepted[by[kept] + FARTHEST] * gain[kept]
     found = sparse.csr_array((weights.astype(np.float32), (given[kept], other[kept])), shape=table.shape)

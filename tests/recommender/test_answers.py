@@ -40,7 +40,7 @@ from recommender.sources.base import Because
         (Because("session"), [], "looked at in visits like yours"),
         (Because("similar", (1,)), ["Tea"], "related to Tea"),
         (Because("similar"), [], "of a similar kind"),
-        (Because("upsell", (1,), 20, 50), ["Tea"], "a step up from Tea"),
+        (Because("upsell", (1,)), ["Tea"], "a step up from Tea"),
         (Because("bundles", (1,)), ["Tea"], "in a set with Tea"),
         (Because("trending"), [], "in demand these days"),
         (Because("popular", n=1), [], "bought by 1 person in the last 30 days"),

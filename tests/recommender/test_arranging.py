@@ -91,6 +91,9 @@ def test_price_against_the_item_on_the_page(row: Row, written: Callable[..., Non
     assert row({"price_ratio_min": 1}, 2, cart=["A0", "A1"]) == ["A19"]
     assert row({"price_ratio_min": 1}, 2) == ["A19", "A18"]
     assert row({"price_ratio_min": 1}, 2, items=["unknown"]) == ["A19", "A18"]
+    written("A0", price=100_000)
+    written("A19", price=110_000)
+    assert row({"price_ratio_min": 1.1}, 2, items=["A0"]) == ["A19"], "a tenth more than 10 is 11"
 
 
 def test_who_asks(row: Row, database: Database) -> None:

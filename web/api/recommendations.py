@@ -120,8 +120,10 @@ class ReasonOut(Schema):
     kind = String()
     text = String(metadata={"example": "42 of 310 buyers of Teapot also bought it"})
     because = List(String(), metadata={"description": "Titles of what led to it."})
-    support = Integer(metadata={"description": "Buyers of these and the item."})
-    n = Integer(metadata={"description": "Buyers of these; popular: buyers lately."})
+    support = Integer(
+        metadata={"description": "Buyers of these and the item; buy_again, next_purchase: times the contact bought it."}
+    )
+    n = Integer(metadata={"description": "Buyers of these; trending, popular, popular_in_category: buyers lately."})
     confidence = Float(metadata={"description": "support / n."})
     lift = Float(metadata={"description": "How many times more often than by chance."})
     days = Integer(metadata={"description": "Days after which it is usually bought again."})

@@ -56,18 +56,29 @@ def test_only_dearer_items_of_the_same_need() -> None:
     assert set(offered(found, shop([]), 4)) == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("price", "other", "is_step"),
+    [(105_000, 109_500, False), (35_000, 37_500, False), (100_000, 109_900, False), (100_000, 110_000, True)],
+)
+def test_a_tenth_more_at_least(price: int, other: int, *, is_step: bool) -> None:
+    """Nobody would tell 10.50 from 10.95; 11 beside 10 is a step up."""
+    mugs = [(number, True, "Mugs", "Mug", "Acme", one, None) for number, one in ((1, price), (2, other))]
+    beside = replace(shop([]), items=Items.of([*mugs, (3, True, "Hoses", "Hose", "Wet", other, None)]))
+    assert offered(UpSell.fit(beside, Settings(), seed=1), beside, 1) == [2] * is_step
+
+
 def test_the_step_people_take_comes_first() -> None:
     """Where visitors go from 15 to 90, or from 15 to 20, that is what is offered first to who looks at something."""
-    far = shop([([4], 3)] * 200)
     near = shop([([4], 1)] * 200)
-    by_step = {name: UpSell.fit(one, Settings(), seed=1) for name, one in (("far", far), ("near", near))}
-    assert offered(by_step["near"], near, 4)[0] == 1
+    shops = {"near": near, "far": shop([([4], 3)] * 200)}
+    assert offered(UpSell.fit(near, Settings(), seed=1), near, 4)[0] == 1
     step = upsell.steps(near.catalogue)
     four, one = near.numbers(np.array([4, 1]))
     rose = step[one] - step[four]
-    assert by_step["near"].accepted[FARTHEST + rose] == 200
-    assert by_step["near"].accepted.sum() == 200
-    assert by_step["far"].accepted.sum() == 0, "six times the price is no step up"
+    taken = {name: upsell.bands(upsell.pairs(one), one.catalogue, step)[0] for name, one in shops.items()}
+    assert taken["near"][FARTHEST + rose] == 200
+    assert taken["near"].sum() == 200
+    assert taken["far"].sum() == 0, "six times the price is no step up"
 
 
 def test_offered_is_what_the_category_would_give() -> None:

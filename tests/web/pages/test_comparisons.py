@@ -24,6 +24,7 @@ from web.services import Services, utcnow
 ALL = "/recommendations/comparisons"
 FORM = "/recommendations/placements/home/compare"
 B = {"sources": ["newest"], "label": "New <first>"}
+PART = {"HX-Request": "true"}
 UNREADABLE = (
     "[[[",
     "[" * 50_000,
@@ -279,7 +280,7 @@ def test_the_form_tells_how_long_it_takes(marketer: FlaskClient, shop: Services)
 
     assert 'hx-trigger="load"' in marketer.get(FORM).text
     assert row() == []
-    told = unescape(marketer.get(f"{FORM}/duration?share=50&held=10&days=14").text)
+    told = unescape(marketer.get(f"{FORM}/duration?share=50&held=10&days=14", headers=PART).text)
     assert "2,000 people who saw this placement in the last 20 days" in told
     even, uneven, longer = row(), row(share="20"), row(days="60")
     assert even[0] == "> 90 days"
@@ -290,8 +291,8 @@ def test_the_form_tells_how_long_it_takes(marketer: FlaskClient, shop: Services)
 
 def test_without_history_it_says_so(marketer: FlaskClient, shop: Services) -> None:
     """Nobody saw it, or what is typed is no share."""
-    assert "Nothing says how long" in marketer.get(f"{FORM}/duration?share=50&held=10&days=14").text
-    assert "Nothing says how long" in marketer.get(f"{FORM}/duration").text
+    assert "Nothing says how long" in marketer.get(f"{FORM}/duration?share=50&held=10&days=14", headers=PART).text
+    assert "Nothing says how long" in marketer.get(f"{FORM}/duration", headers=PART).text
 
 
 def test_all_that_is_wrong_stands_beside_its_field(marketer: FlaskClient, shop: Services) -> None:

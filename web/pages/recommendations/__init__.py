@@ -10,6 +10,7 @@ from web.pages.recommendations import (
     index,
     placement,
     playground,
+    results,
     rules,
     trainings,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "index",
     "placement",
     "playground",
+    "results",
     "rules",
     "trainings",
 ]

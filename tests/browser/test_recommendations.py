@@ -9,7 +9,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 from sqlalchemy import select
 
 from campaigns.models import Campaign
@@ -137,6 +137,42 @@ def test_a_pin_is_typed_in_peace(site: Site, desk: Page) -> None:
     expect(preview.get_by_role("listitem").first).to_contain_text("pin")
     desk.get_by_role("button", name="Save placement").click()
     expect(desk.get_by_text("Saved. Answers follow within a second.")).to_be_visible()
+
+
+def test_what_is_not_saved_is_not_left_unasked(site: Site, desk: Page) -> None:
+    """While the form differs from what was loaded; not for what is only tried on, put back, or saved."""
+    shop(site.services)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    desk.on("dialog", stay)
+    desk.goto("/recommendations/placements/home")
+    settled(desk)
+    away = desk.get_by_role("link", name="← Recommendations")
+    name, most = desk.get_by_label("Name", exact=True), desk.get_by_label("Price up to")
+    was = name.input_value()
+    most.fill("20")
+    with desk.expect_event("dialog"):
+        away.click()
+    assert asked == ["beforeunload"]
+    expect(most).to_have_value("20")
+    most.fill("")
+    desk.get_by_label("Customer number or e-mail").fill("C0")
+    name.fill(was)
+    away.click()
+    expect(desk).to_have_url(re.compile("/recommendations$"))
+    assert len(asked) == 1, "nothing was left to save"
+    desk.goto("/recommendations/placements/home")
+    settled(desk)
+    most.fill("20")
+    desk.get_by_role("button", name="Save placement").click()
+    expect(desk.get_by_text("Saved. Answers follow within a second.")).to_be_visible()
+    away.click()
+    expect(desk).to_have_url(re.compile("/recommendations$"))
+    assert len(asked) == 1, "it was saved"
 
 
 def test_rules_are_searched_sorted_and_followed(site: Site, desk: Page) -> None:

@@ -147,7 +147,7 @@ def test_the_same_items_are_on_sale(marketer: FlaskClient, shop: Services) -> No
 
 
 def _hidden(page: str, name: str = "seen") -> str:
-    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)">', page)
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', page)
     assert found, name
     return unescape(found[1])
 

@@ -79,7 +79,7 @@ def test_what_is_typed_is_saved(marketer: FlaskClient, shop: Services) -> None:
 
 
 def _hidden(page: str, name: str = "seen") -> str:
-    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)">', page)
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', page)
     assert found, name
     return unescape(found[1])
 

@@ -5,6 +5,7 @@ import { palette } from './shell/palette.js';
 import { polls } from './shell/polls.js';
 import { keepLoggedIn } from './shell/session.js';
 import { toasts } from './shell/toasts.js';
+import { unsaved } from './shell/unsaved.js';
 
 const meta = (name) => document.querySelector(`meta[name=${name}]`)?.content;
 
@@ -75,5 +76,6 @@ toasts();
 palette();
 keys();
 keepLoggedIn();
+unsaved();
 polls();
 document.documentElement.dataset.ready = '';

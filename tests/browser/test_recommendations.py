@@ -59,6 +59,7 @@ def settled(page: Page) -> None:
     """What comes after the page is there."""
     expect(page.locator("html[data-ready]")).to_have_count(1)
     expect(page.get_by_text("Asking every placement")).to_have_count(0)
+    expect(page.get_by_text("Looking at what came of them")).to_have_count(0)
     expect(page.locator("#took", has_text="Asking")).to_have_count(0)
     for chart in page.locator("[data-island=charts]").all():
         chart.scroll_into_view_if_needed()
@@ -164,6 +165,7 @@ def test_what_is_not_saved_is_not_left_unasked(site: Site, desk: Page) -> None:
     name.fill(was)
     away.click()
     expect(desk).to_have_url(re.compile("/recommendations$"))
+    settled(desk)
     assert len(asked) == 1, "nothing was left to save"
     desk.goto("/recommendations/placements/home")
     settled(desk)
@@ -172,6 +174,7 @@ def test_what_is_not_saved_is_not_left_unasked(site: Site, desk: Page) -> None:
     expect(desk.get_by_text("Saved. Answers follow within a second.")).to_be_visible()
     away.click()
     expect(desk).to_have_url(re.compile("/recommendations$"))
+    settled(desk)
     assert len(asked) == 1, "it was saved"
 
 
@@ -266,3 +269,4 @@ def test_findings_lead_to_items(site: Site, desk: Page) -> None:
     expect(desk.get_by_role("region", name="Without a picture").get_by_role("row")).to_have_count(5)
     desk.get_by_role("link", name="Bread", exact=True).click()
     expect(desk.get_by_label("Item numbers")).to_have_value("A0")
+    settled(desk)

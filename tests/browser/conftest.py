@@ -8,8 +8,10 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from apiflask import APIFlask
@@ -17,12 +19,16 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import select
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from engine import config as settings
 from engine.config import Config
 from web import auth
 from web.models import User
 from web.services import Services, utcnow
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     (found for found in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if found), None
@@ -71,17 +77,47 @@ class Site:
     services: Services
 
 
+class Answering:
+    """An application that tells when it has answered: what it works with is not closed before, though the browser that
+    asked has gone.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+        self._changed = threading.Condition()
+        self._now = 0
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+        """Its answer."""
+        with self._changed:
+            self._now += 1
+        try:
+            with closing(ClosingIterator(self._app(environ, start_response))) as pieces:
+                yield from pieces
+        finally:
+            with self._changed:
+                self._now -= 1
+                self._changed.notify_all()
+
+    def rest(self) -> None:
+        """Wait until nothing is under way."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._now, 30)
+
+
 @pytest.fixture
 def site(app: APIFlask, services: Services) -> Iterator[Site]:
     """The application behind a real port, with the user mei@shop.example."""
     with services.database.begin() as session:
         auth.add_user(session, "mei@shop.example", "Mei", PASSWORD, now=utcnow())
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    answering = Answering(app)
+    server = make_server("127.0.0.1", 0, answering, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()
     yield Site(f"http://127.0.0.1:{server.port}", services)
     server.shutdown()
     thread.join()
+    answering.rest()
     server.server_close()
 
 

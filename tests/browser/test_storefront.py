@@ -22,7 +22,7 @@ from engine.config import Config
 from engine.fields import BEHAVIOURS
 from engine.models import Contact, Event, Order
 from recommender import bundles, training
-from tests.browser.conftest import Site, check_accessible, check_fits
+from tests.browser.conftest import Answering, Site, check_accessible, check_fits
 from web.assets import serving
 from web.demo import opening
 from web.demo.storefront import sets, settings
@@ -54,7 +54,8 @@ def front(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(sets, "PATIENCE", 30.0)
     app = Flask("not yet")  # the address must be known before the storefront is made
     with ExitStack() as ends:
-        server = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True)  # noqa: PLW0108  # the app of then
+        answering = Answering(lambda *call: app(*call))  # noqa: PLW0108  # the app of then
+        server = make_server("127.0.0.1", 0, answering, threaded=True)
         ends.callback(server.server_close)
         url = f"http://127.0.0.1:{server.port}"
         config = opened(site, url)
@@ -63,8 +64,9 @@ def front(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
         ends.callback(shop.close)
         shop.teller.start()
         ends.callback(shop.teller.stop)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
+        ends.callback(answering.rest)
         ends.callback(thread.join)
         ends.callback(server.shutdown)
         yield Front(url, app)

@@ -18,7 +18,7 @@ from ibis import _
 from sqlalchemy.orm import Session
 
 from campaigns.content.products import PLACEMENT
-from campaigns.exposed import CREDIT_DAYS, Time, _Told, _with_offers
+from campaigns.exposed import CREDIT_DAYS, Time, Told, with_offers
 from engine.database import microseconds
 from engine.dialect import json_text
 from engine.dialect import microseconds as micros
@@ -93,7 +93,7 @@ def _results(name: str, *parts: list[dict[str, Any]]) -> dict[Any, Result]:
     return {value: Result(**one) for value, one in merged.items()}
 
 
-class _Placed(_Told):
+class _Placed(Told):
     """What is known of placements, as Ibis tables over the warehouse. A line of an order is credited once in each:
     `who` of a click is its placement and `rec` its source, so that the last click before the order names it.
     """
@@ -103,7 +103,7 @@ class _Placed(_Told):
     ) -> None:
         self._warehouse, self._currency, self._keys = warehouse, currency, sorted(keys)
         self._since, self._until = now - timedelta(days=DAYS), now
-        self._sent = _with_offers(session, Time(self._since, now)) if PLACEMENT in keys else None
+        self._sent = with_offers(session, Time(self._since, now)) if PLACEMENT in keys else None
 
     def rows(self, table: Any) -> list[dict[str, Any]]:
         """What the warehouse answers."""

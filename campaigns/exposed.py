@@ -85,7 +85,7 @@ def figures(
     session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str
 ) -> dict[str, Figures]:
     """Of each arm, counting what happened before `until` and orders in `currency`."""
-    found = _each_arm(warehouse, _Told(session, warehouse, row, until, currency))
+    found = _each_arm(warehouse, Told(session, warehouse, row, until, currency))
     arms = [arm for arm in ARMS if arm != "holdout" or row.holdout]
     return {arm: found.get(arm[0], NOBODY) for arm in arms}
 
@@ -102,7 +102,7 @@ class Seen:
 
     def __init__(self, session: Session, warehouse: Warehouse, placement: str, time: Time) -> None:
         self._warehouse, self._placement, self._until = warehouse, placement, time.until
-        self._mails = _with_offers(session, time) if placement == PLACEMENT else None  # once: they may be a million
+        self._mails = with_offers(session, time) if placement == PLACEMENT else None  # once: they may be a million
         told = _AtPlacement(warehouse, placement, time, "", self._mails)
         [found] = warehouse.execute(told.impressions.agg(at=_.at.min())).to_pylist()
         self.first: datetime | None = found["at"]  # None: nobody saw it
@@ -113,7 +113,7 @@ class Seen:
         return _each_arm(self._warehouse, told).get(_AtPlacement.ARM, NOBODY)
 
 
-def _each_arm(warehouse: Warehouse, told: _Told) -> dict[str, Figures]:
+def _each_arm(warehouse: Warehouse, told: Told) -> dict[str, Figures]:
     """By the letter of the arm; who nobody is in is left out."""
     found = warehouse.execute(_totals(_each(told))).to_pylist()
     return {one["arm"]: _figures(one) for one in found}
@@ -123,7 +123,7 @@ def strays(session: Session, warehouse: Warehouse, row: Comparison, until: datet
     """The share of the newest SAMPLE impressions that show a variant which is neither that of their contact nor that of
     their visitor: their answer was made for somebody else.
     """
-    told = _Told(session, warehouse, row, until, "")
+    told = Told(session, warehouse, row, until, "")
     newest = told.seen.order_by(_.at.desc(), "who", "rec").limit(SAMPLE).select("contact_id", "visitor", "rec")
     found = warehouse.execute(newest).to_pylist()
     drawn = comparisons.as_running(row)
@@ -139,7 +139,7 @@ def clicked(session: Session, warehouse: Warehouse, row: Comparison, until: date
     """Each recommendation that was clicked: its id, the variant shown, its first click, how many, and the orders,
     revenue and margin of what was bought of it (amounts in units of `currency`); the oldest first.
     """
-    told = _Told(session, warehouse, row, until, currency)
+    told = Told(session, warehouse, row, until, currency)
     clicks = told.clicks.group_by("rec").agg(first_click=_.at.min(), clicks=_.count())
     bought = told.credited.group_by("rec").agg(
         orders=_.order_id.nunique(), revenue=_.revenue.sum() / money.UNIT, margin=_.margin.sum() / money.UNIT
@@ -156,7 +156,7 @@ def clicked(session: Session, warehouse: Warehouse, row: Comparison, until: date
     )  # fmt: skip
 
 
-class _Told:
+class Told:
     """What is known of a comparison, as Ibis tables over the warehouse; `who` names a person."""
 
     def __init__(self, session: Session, warehouse: Warehouse, row: Comparison, until: datetime, currency: str) -> None:
@@ -248,7 +248,7 @@ class _Told:
         )
 
 
-class _AtPlacement(_Told):
+class _AtPlacement(Told):
     """What is known of a placement, as if all who saw it had been in one arm."""
 
     ARM: Final = "a"
@@ -281,7 +281,7 @@ class _AtPlacement(_Told):
         return seen.mutate(arm=ibis.literal(self.ARM))
 
 
-def _with_offers(session: Session, time: Time) -> pa.Table:
+def with_offers(session: Session, time: Time) -> pa.Table:
     """`id` of the sends that left in that time with recommendations."""
     statement = select(Offered.send_id).join(Send, Send.id == Offered.send_id)
     statement = statement.where(Send.accepted_at >= time.since, Send.accepted_at < time.until)
@@ -309,7 +309,7 @@ def _mails(session: Session, named: str, since: datetime, until: datetime) -> pa
     )
 
 
-def _each(told: _Told) -> Any:
+def _each(told: Told) -> Any:
     """One row per person with what they did."""
     people = told.people
     clicks = told.clicks.group_by("who", "rec").agg().group_by("who").agg(clicked=_.count())
